@@ -1,0 +1,125 @@
+/**
+ * Builds dist/, what the package ships: `node build.mjs [--if-stale]`.
+ *
+ *     dist/<node>.js, <node>.html   one set per node, as the "node-red" section of package.json lists them
+ *     dist/chunks/                  shared code, and one chunk per channel and wire, loaded on first use
+ *     dist/editor.html              the editor plugin: editor/index.ts, its styles and editor/*.html in one file
+ *     dist/web/                     the pages we serve
+ *     dist/icons, dist/locales      Node-RED looks for both beside the node files
+ *     dist/THIRD-PARTY.md           the bundled libraries and their licences
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+process.chdir(path.dirname(fileURLToPath(import.meta.url)));
+const lock = "node_modules/.clawflow-build";
+const staging = path.join(lock, "dist");
+const out = (...parts) => path.join(staging, ...parts);
+const list = (folder, end) => (existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(end)).sort() : []);
+const withPage = (folder) => list(folder, ".ts").filter((name) => existsSync(path.join(folder, name.replace(/\.ts$/, ".html")))).map((name) => path.join(folder, name));
+
+/** Newest change below the sources, folders included, so that a removed file counts. */
+function newestSource() {
+  let newest = 0;
+  const look = (place) => {
+    if (!existsSync(place)) return;
+    const stat = statSync(place);
+    newest = Math.max(newest, stat.mtimeMs);
+    if (stat.isDirectory()) for (const name of readdirSync(place)) look(path.join(place, name));
+  };
+  for (const place of ["build.mjs", "package.json", "nodes", "engine", "editor", "web", "icons", "locales"]) look(place);
+  return newest;
+}
+const isFresh = () => existsSync("dist/THIRD-PARTY.md") && statSync("dist/THIRD-PARTY.md").mtimeMs >= newestSource();
+
+/** Two builds at once (test processes) take turns; a lock left by a killed build is void after a minute. */
+async function underLock(act) {
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+      const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+      if (age > 60_000) rmSync(lock, { recursive: true, force: true });
+      else await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+  try {
+    await act();
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** Names of the packages below node_modules that stand among the inputs of a build. */
+const bundled = new Set();
+async function bundle(options) {
+  const result = await build({ bundle: true, metafile: true, legalComments: "none", logLevel: "warning", charset: "utf8", ...options });
+  for (const input of Object.keys(result.metafile.inputs)) {
+    const name = /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (name) bundled.add(name[0]);
+  }
+  return result;
+}
+
+async function buildNodes() {
+  const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+  await bundle({
+    entryPoints: withPage("nodes"),
+    outdir: staging, format: "esm", splitting: true, chunkNames: "chunks/[name]-[hash]", platform: "node", target: "node22",
+    external: [...Object.keys(dependencies), "node-red", "@node-red/*"],
+    // Bundled CommonJS libraries ask for Node's modules by require().
+    banner: { js: `import { createRequire as createRequireOfBundle } from "node:module"; var require = createRequireOfBundle(import.meta.url);` },
+  });
+  for (const page of list("nodes", ".html")) cpSync(path.join("nodes", page), out(page));
+}
+
+/** One page for Node-RED to put into the editor; the script is safe inside it, because esbuild escapes `</script`. */
+async function buildEditor() {
+  if (!existsSync("editor/index.ts")) return;
+  const { outputFiles } = await bundle({ entryPoints: ["editor/index.ts"], outdir: staging, format: "iife", minify: true, target: "es2022", write: false, loader: { ".html": "text" } });
+  const part = (end) => outputFiles.filter((file) => file.path.endsWith(end)).map((file) => file.text).join("\n");
+  const styles = part(".css") + list("editor", ".css").map((name) => readFileSync(path.join("editor", name), "utf8")).join("\n");
+  const pages = list("editor", ".html").map((name) => readFileSync(path.join("editor", name), "utf8"));
+  writeFileSync(out("editor.html"), [`<style>${styles}</style>`, ...pages, `<script type="text/javascript">${part(".js")}</script>`, ""].join("\n"));
+}
+
+async function buildWeb() {
+  if (!existsSync("web")) return;
+  cpSync("web", out("web"), { recursive: true, filter: (from) => !/\.(ts|md)$/.test(from) });
+  await bundle({ entryPoints: withPage("web"), outdir: out("web"), format: "esm", minify: true, target: "es2022" });
+}
+
+function thirdParty() {
+  const rows = [...bundled].sort().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    const text = file ? readFileSync(path.join(folder, file), "utf8").trim() : `Published under ${license}.`;
+    return `## ${name} ${version}\n\nLicence: ${license}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`;
+  });
+  writeFileSync(out("THIRD-PARTY.md"), `# Bundled libraries\n\nThe files in this folder contain code of these packages.\n\n${rows.join("\n")}`);
+}
+
+async function buildAll() {
+  const started = new Date();
+  mkdirSync(staging, { recursive: true });
+  await Promise.all([buildNodes(), buildEditor(), buildWeb()]);
+  for (const folder of ["icons", "locales"]) if (existsSync(folder)) cpSync(folder, out(folder), { recursive: true });
+  thirdParty();
+  utimesSync(out("THIRD-PARTY.md"), started, started); // what changes while we build is newer
+  if (existsSync("dist")) renameSync("dist", path.join(lock, "old"));
+  renameSync(staging, "dist");
+}
+
+const onlyIfStale = process.argv.includes("--if-stale");
+if (!(onlyIfStale && isFresh())) {
+  const started = Date.now();
+  await underLock(async () => {
+    if (onlyIfStale && isFresh()) return; // another process built it meanwhile
+    await buildAll();
+    console.log(`Built dist/ in ${Date.now() - started} ms.`);
+  });
+}
