@@ -1,0 +1,148 @@
+/** The contract of a chat platform. An adapter reports; the engine alone decides, retries, splits and paces. */
+import type { Clock } from "../clock.ts";
+import type { ClawError } from "../errors.ts";
+import type { Address, Draft, Message, Sender } from "../message.ts";
+
+/** One field of the account form. Labels and hints are looked up in locales as `channels.<channel>.<key>`. */
+export interface Setting {
+  readonly key: string;
+  readonly type: "text" | "secret" | "url" | "number" | "boolean" | "choice" | "list";
+  readonly label: string;
+  readonly hint?: string;
+  readonly required?: boolean;
+  readonly initial?: string | number | boolean;
+  readonly choices?: readonly { readonly value: string; readonly label: string }[];
+  /** Shown only while another field has this value. */
+  readonly when?: { readonly key: string; readonly value: string | boolean };
+}
+
+export interface Limits {
+  /** Longest text of one message and how the platform counts it. */
+  readonly text: number;
+  readonly unit: "utf16" | "bytes" | "points";
+  readonly caption?: number;
+  /** Largest number of buttons in one message. */
+  readonly buttons?: number;
+  /** Largest number of files in one message; 1 where it is left out. */
+  readonly files?: number;
+  /** Bytes of a file sent, and of a file fetched. */
+  readonly upload?: number;
+  readonly download?: number;
+  /** Sends per second: over the whole account, and into one chat. */
+  readonly perSecond?: number;
+  readonly perChatPerSecond?: number;
+  /** Shortest time between two edits of one message. */
+  readonly editEveryMs?: number;
+}
+
+/** What the platform offers against a doubled send: a key it honours for `keyMs`, a way to look (`find`), an edit of a sent message. */
+export interface Delivery { readonly keyMs?: number; readonly evidence?: true; readonly edit?: true }
+
+export interface Account {
+  /** Slug, unique in its gateway, made once. */
+  readonly id: string;
+  readonly channel: string;
+  readonly name: string;
+  /** By `Setting.key`; secrets included, `${ENV}` already replaced. */
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
+/** `saved` and `duplicate`: it is on disk, confirm it. `refused`: the sender may not talk here; confirm it too, it was dealt with. */
+export type Received = "saved" | "duplicate" | "refused";
+/** Resolves once the message is on disk: only then may the adapter confirm it to the platform. Throws a ClawError with afterMs when it cannot be saved. */
+export type Receive = (message: Message) => Promise<Received>;
+
+/** Small durable memory of one account: a cursor, a transcript, a rotating token. Keys sort as text. Writes are on disk when they resolve. */
+export interface AccountStorage {
+  get(key: string): Promise<unknown>;
+  /** Several changes, all or none; `undefined` removes. */
+  set(changes: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Entries whose key begins with `prefix` and sorts after `after`, ascending. */
+  list(prefix: string, options?: { readonly after?: string; readonly limit?: number; readonly last?: boolean }): Promise<[key: string, value: unknown][]>;
+}
+
+/** The gateway's media folder: files kept here outlive the platform's address of them. The reference of a kept file is `spool:<id>`. */
+export interface MediaSpool {
+  /** Resolves once the bytes are on disk; `mime` is what they are seen to be. Throws a ClawError: MSG_003 over the size cap, STORE_001 when it cannot write. */
+  save(source: ReadableStream<Uint8Array>, about: { readonly name?: string; readonly mime?: string }, signal?: AbortSignal): Promise<{ readonly id: string; readonly mime: string; readonly bytes: number }>;
+  /** Undefined when the file is gone. */
+  open(id: string): Promise<ReadableStream<Uint8Array> | undefined>;
+}
+
+/** What the engine lends an adapter while an account is open. */
+export interface ChannelContext {
+  readonly receive: Receive;
+  /** Aborted when the account closes: everything the adapter opened ends with it. */
+  readonly signal: AbortSignal;
+  readonly fetch: typeof fetch;
+  readonly storage: AccountStorage;
+  readonly clock: Clock;
+  /** Says what the link does now; `connected` again after a fault. The engine shows it and opens the breaker. */
+  status(state: "connecting" | "connected" | "reconnecting" | "error", error?: ClawError): void;
+  log(level: "debug" | "info" | "warn", text: string): void;
+  /** Commands of the flows on this account, for platforms that list them in a menu. */
+  readonly commands: readonly { readonly name: string; readonly description: string }[];
+  /** Public address of this account's webhook, where the gateway knows one. */
+  readonly webhookUrl?: string;
+  /** Left out where the gateway keeps no files. */
+  readonly spool?: MediaSpool;
+  /** Hands the gateway's one-time owner code to the gateway. True: this sender is the owner now, and `at` is where the owner is reached. */
+  claim?(code: string, sender: Sender, at: Address): Promise<boolean>;
+}
+
+/** An HTTP request to the account's webhook. `body` is raw: signatures are made over these very bytes. */
+export interface WebhookRequest {
+  readonly method: string;
+  /** Below the account's own path, "/" at least. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Names in lower case; several values joined by ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+  readonly remote: string;
+  /** Aborted when the other side goes away. */
+  readonly signal: AbortSignal;
+}
+export interface WebhookAnswer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A stream is piped and flushed chunk by chunk (server-sent events). */
+  readonly body?: string | Uint8Array | AsyncIterable<string | Uint8Array>;
+}
+
+/** A live account. A method left out is a thing the platform cannot do. Every failure is a ChannelError. */
+export interface Connection {
+  /** Says who the bot is at the platform: for status and for the account's Test button. */
+  readonly self: { readonly id: string; readonly name: string };
+  /** One visible part. Resolves to the platform's ref. `key` is the idempotency key, at most 64 characters. */
+  send(to: Address, draft: Draft, key: string): Promise<string>;
+  /** Was it already sent? Asked after a crash in the send window. */
+  find?(to: Address, sent: { readonly key: string; readonly draft: Draft; readonly startedAt: number }): Promise<string | undefined>;
+  edit?(to: Address, ref: string, draft: Draft): Promise<void>;
+  remove?(to: Address, ref: string): Promise<void>;
+  react?(to: Address, ref: string, emoji: string): Promise<void>;
+  typing?(to: Address): Promise<void>;
+  /** Shows an unfinished draft that vanishes by itself; `send` with the same key replaces it. Needs to survive nothing. */
+  preview?(to: Address, draft: Draft, key: string): Promise<void>;
+  /** The bytes behind a FileAttachment's reference. */
+  media?(reference: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /** Checks the signature first, on the raw body. */
+  webhook?(request: WebhookRequest): Promise<WebhookAnswer>;
+  close(): Promise<void>;
+}
+
+/** A chat platform. Static and stateless: everything live is in the Connection. */
+export interface Channel {
+  readonly id: string;
+  readonly label: string;
+  readonly icon?: string;
+  readonly settings: readonly Setting[];
+  readonly limits: Limits;
+  readonly delivery: Delivery;
+  /** Problems in the settings, each a sentence with a remedy. No I/O. */
+  check(account: Account): string[];
+  /** For the form's Test button: tries the credentials beside a connection that may be open, takes no messages, and says who the bot is. Throws a ChannelError. */
+  try?(account: Account, context: ChannelContext): Promise<{ readonly id: string; readonly name: string }>;
+  /** Tries the credentials and resolves when the account can send and receive. Throws a ChannelError. */
+  open(account: Account, context: ChannelContext): Promise<Connection>;
+}

@@ -1,0 +1,95 @@
+/** The contract of a language model. A model throws ModelError and never retries by itself. */
+import type { DraftFile } from "../message.ts";
+
+/** A JSON Schema of type object. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+export interface ToolSpec { readonly name: string; readonly description: string; readonly parameters: JsonSchema }
+
+/** One use of a tool. `input` is what the model wrote, parsed; when it was no JSON, `input` is undefined and `malformed` holds the text. */
+export interface ToolCall { readonly id: string; readonly name: string; readonly input: unknown; readonly malformed?: string; /** Provider's own data that must be echoed in the next turn. */ readonly echo?: unknown }
+
+/** One entry of a session's memory. */
+export type Turn =
+  | { readonly role: "user"; readonly text: string; readonly files?: readonly DraftFile[] }
+  | { readonly role: "assistant"; readonly text: string; readonly calls?: readonly ToolCall[]; readonly echo?: unknown }
+  | { readonly role: "tool"; readonly call: string; readonly name: string; readonly text: string; readonly failed: boolean };
+
+export interface Usage { readonly input: number; readonly output: number; readonly cached?: number }
+
+export interface ModelRequest {
+  readonly system: string;
+  readonly turns: readonly Turn[];
+  readonly tools: readonly ToolSpec[];
+  readonly temperature?: number;
+  readonly maxTokens?: number;
+  /** False: nobody watches, so the answer may come in one piece (cheaper on the wire). */
+  readonly live: boolean;
+}
+
+export type ModelEvent =
+  | { readonly type: "text"; readonly delta: string }
+  /** Reasoning, where the provider shows it. Never goes to a chat. */
+  | { readonly type: "thought"; readonly delta: string }
+  | { readonly type: "call"; readonly call: ToolCall }
+  /** Always last. `echo` must be kept on the assistant turn where present. */
+  | { readonly type: "end"; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown };
+
+/** One model at one provider. */
+export interface Model {
+  readonly id: string;
+  readonly provider: string;
+  /** Size of the context window in tokens. */
+  readonly contextTokens: number;
+  stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
+}
+
+export type Wire = "openai" | "anthropic" | "practice";
+/** What differs between providers of one wire. */
+export interface Quirks {
+  /** May `stream_options.include_usage` be sent. Default true. */
+  readonly streamUsage?: boolean;
+  readonly maxTokensParam?: "max_tokens" | "max_completion_tokens";
+  /** Name of the system role. Default "system". */
+  readonly systemRole?: "system" | "developer";
+  readonly parallelTools?: boolean;
+  readonly images?: boolean;
+  /** Field of a delta that holds reasoning. */
+  readonly reasoningField?: string;
+  readonly dropParams?: readonly string[];
+  /** Tool-call ids the provider accepts. */
+  readonly toolIdRule?: "nine-alphanumerics";
+  /** Schema keywords the provider rejects; they are removed. */
+  readonly dropSchemaKeywords?: readonly string[];
+  /** Fields of an answer that calls tools which the provider wants back unchanged in the next request (reasoning and its proofs). */
+  readonly echoFields?: readonly string[];
+  /** Anthropic wire: mark the system prompt for the provider's prompt cache. */
+  readonly promptCache?: boolean;
+}
+/** A provider is data: one of a few wire formats at some URL, with small flags for what differs. */
+export interface Provider {
+  readonly id: string;
+  readonly label: string;
+  readonly wire: Wire;
+  /** `{name}` parts are filled from the model node's fields of that name. */
+  readonly baseUrl: string;
+  readonly keyless?: boolean;
+  /** Environment variable in which people keep the key. */
+  readonly env?: string;
+  readonly quirks?: Quirks;
+  /** Headers that every request to this provider carries. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+/** What a model node holds. */
+export interface ModelSettings {
+  readonly provider: string;
+  readonly model: string;
+  readonly key?: string;
+  readonly baseUrl?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Values for the `{name}` parts of the provider's base URL (Azure's resource, a region). */
+  readonly fields?: Readonly<Record<string, string>>;
+  readonly contextTokens?: number;
+  /** Milliseconds until the first byte, and between two. */
+  readonly firstByteMs?: number;
+  readonly stallMs?: number;
+}

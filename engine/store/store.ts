@@ -1,0 +1,122 @@
+/**
+ * The contract of the store: everything that outlives a restart. One process owns a store; who else opens it gets STORE_004.
+ * Changes that belong together are committed together; `commit` resolves when they are on disk.
+ */
+import type { Address, Draft, Message } from "../message.ts";
+import type { Turn } from "../models/model.ts";
+import type { Trust } from "../tool.ts";
+
+export const PRIORITIES = ["urgent", "high", "normal", "low"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** `pending`: to be done, also after a restart in the middle. `done` and `dead` are final; the body of a done receipt is scrubbed. */
+export type ReceiptState = "pending" | "done" | "dead";
+/** How one entry node's run of a receipt ended; an entry that is missing has not ended. `reason` is for people. */
+export interface RunEnd { readonly state: "done" | "dead"; readonly reason?: string }
+
+/** An inbound message on its way. */
+export interface Receipt {
+  /** Order of arrival in this store, from 1. */
+  readonly seq: number;
+  /** Random part of the run ids made from this receipt: a wire cannot guess it. */
+  readonly secret: string;
+  readonly lane: string;
+  readonly priority: Priority;
+  readonly state: ReceiptState;
+  readonly message: Message;
+  readonly trust: Trust;
+  /** Text that did not come from an owner or paired person. */
+  readonly tainted: boolean;
+  /** Unix milliseconds. */
+  readonly receivedAt: number;
+  /** How often a process took it up and did not finish. */
+  readonly attempts: number;
+  /** By entry node id. */
+  readonly runs: Readonly<Record<string, RunEnd>>;
+  readonly reason?: string;
+}
+export type NewReceipt = Omit<Receipt, "seq" | "state" | "attempts" | "runs" | "reason">;
+
+/** A step that happened once and must not happen again: a model's reply, a tool's result, a decision. */
+export interface JournalEntry { readonly step: string; readonly at: number; readonly data: unknown }
+
+export type OutboxOp = "send" | "edit" | "react" | "remove";
+/** `planned`: may be sent. `sending`: was handed to the platform, the answer is not known. `sent`, `dead`: final. */
+export type OutboxState = "planned" | "sending" | "sent" | "dead";
+/** One visible part, or one act on a message. */
+export interface OutboxRow {
+  /** Step and part: the idempotency key handed to the platform, at most 64 characters. */
+  readonly key: string;
+  /** Order of planning in this store. */
+  readonly seq: number;
+  readonly run: string;
+  readonly op: OutboxOp;
+  readonly to: Address;
+  readonly draft: Draft;
+  /** The message an edit, reaction or removal is about; for a send: its placeholder's ref. */
+  readonly target?: string;
+  readonly priority: Priority;
+  readonly state: OutboxState;
+  readonly plannedAt: number;
+  /** Not before; scheduled sends and retries. Unix milliseconds. */
+  readonly dueAt: number;
+  /** Not after: then it is dead, reason "expired". */
+  readonly expiresAt?: number;
+  readonly startedAt?: number;
+  readonly attempts: number;
+  /** The platform's id of what was sent. */
+  readonly ref?: string;
+  readonly error?: { readonly code: string; readonly text: string };
+}
+export type NewOutboxRow = Omit<OutboxRow, "seq" | "attempts" | "ref" | "error" | "startedAt">;
+export type OutboxUpdate = Partial<Pick<OutboxRow, "state" | "dueAt" | "attempts" | "ref" | "error" | "startedAt" | "target" | "draft">>;
+
+export interface StoredTurn { readonly n: number; readonly run: string; readonly at: number; readonly turn: Turn }
+
+/** All kinds of change. `receive` and `outbox` add only what is not there yet; their result tells. */
+export type Change =
+  | { readonly do: "receive"; readonly receipt: NewReceipt }
+  | { readonly do: "receipt"; readonly seq: number; readonly state?: ReceiptState; readonly attempts?: number; readonly runs?: Readonly<Record<string, RunEnd>>; readonly reason?: string; readonly message?: Message }
+  | { readonly do: "journal"; readonly run: string; readonly entry: JournalEntry }
+  | { readonly do: "turns"; readonly session: string; readonly run: string; readonly at: number; readonly turns: readonly Turn[] }
+  | { readonly do: "forget-turns"; readonly session: string; readonly run?: string }
+  | { readonly do: "outbox"; readonly row: NewOutboxRow }
+  | { readonly do: "outbox-update"; readonly key: string; readonly set: OutboxUpdate }
+  | { readonly do: "set"; readonly space: string; readonly key: string; /** `undefined` removes. */ readonly value: unknown }
+  /** Removes finished receipts, outbox rows and journals older than `before`, and turns older than `turnsBefore`. */
+  | { readonly do: "prune"; readonly before: number; readonly turnsBefore: number };
+/** What a change came to, in the order of the changes. `seq` of a new receipt or row; `undefined` when it was there already or changed nothing. */
+export type CommitResult = readonly (number | undefined)[];
+
+export interface Counts { readonly received: number; readonly pending: number; readonly done: number; readonly dead: number; readonly outbox: Readonly<Record<OutboxState, number>> }
+
+export interface Store {
+  /** All or none, on disk when it resolves. Changes of several callers that fall into one turn of the event loop share one transaction. Throws StoreError. */
+  commit(changes: readonly Change[]): Promise<CommitResult>;
+  /** Unfinished receipts, oldest first, from after `after`. */
+  pending(after: number, limit: number): Promise<Receipt[]>;
+  receipt(seq: number): Promise<Receipt | undefined>;
+  /** Finished badly, newest first. */
+  dead(limit: number): Promise<Receipt[]>;
+  /** Rows neither sent nor dead, in order of planning, from after `after`. */
+  unsent(after: number, limit: number): Promise<OutboxRow[]>;
+  outboxRow(key: string): Promise<OutboxRow | undefined>;
+  journal(run: string): Promise<JournalEntry[]>;
+  /** The last `limit` turns, oldest first. */
+  turns(session: string, limit: number): Promise<StoredTurn[]>;
+  get(space: string, key: string): Promise<unknown>;
+  list(space: string, prefix: string, options?: { readonly after?: string; readonly limit?: number; readonly last?: boolean }): Promise<[key: string, value: unknown][]>;
+  counts(): Promise<Counts>;
+  /** A consistent copy while everything goes on. */
+  backup(file: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `run` ids are `<seq>.<secret>.<entry node>`. */
+export function runId(receipt: Pick<Receipt, "seq" | "secret">, entry: string): string {
+  return `${receipt.seq}.${receipt.secret}.${entry}`;
+}
+export function parseRunId(run: string): { seq: number; secret: string; entry: string } | undefined {
+  const match = /^(\d{1,15})\.([A-Za-z0-9_-]+)\.(.+)$/s.exec(run);
+  return match ? { seq: Number(match[1]), secret: match[2] as string, entry: match[3] as string } : undefined;
+}

@@ -1,0 +1,32 @@
+/** What an agent may call. On the canvas a tool is a flow; the engine only knows this contract. */
+import type { ToolSpec } from "./models/model.ts";
+import type { Message } from "./message.ts";
+
+/** Who somebody is to a gateway, from most to least. */
+export type Trust = "owner" | "paired" | "allowed" | "stranger";
+export type Risk = "read" | "write" | "dangerous";
+
+/** Who calls: from the store, never from msg. */
+export interface CallContext {
+  readonly run: string;
+  /** The call's id; a write tool runs at most once per call id. */
+  readonly call: string;
+  readonly person: string;
+  readonly trust: Trust;
+  readonly tainted: boolean;
+  /** Monotonic milliseconds. */
+  readonly deadline: number;
+  readonly message: Message;
+}
+export interface ToolResult { readonly text: string }
+export interface Tool extends ToolSpec {
+  readonly tags: readonly string[];
+  readonly risk: Risk;
+  readonly readsPrivate: boolean;
+  readonly talksOutside: boolean;
+  /** People who are only allowed may use it too. */
+  readonly shared: boolean;
+  readonly timeoutMs: number;
+  /** Throws: the model reads the error text. */
+  call(input: unknown, context: CallContext, signal: AbortSignal): Promise<ToolResult>;
+}
