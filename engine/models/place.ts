@@ -1,0 +1,56 @@
+/** A model node's settings together with their provider: where a model is and how it is spoken to. */
+import type { Clock } from "../clock.ts";
+import type { Party } from "./faults.ts";
+import type { ModelSettings, Provider } from "./model.ts";
+import { fillBaseUrl, guessContext } from "./providers.ts";
+
+export interface Place {
+  readonly settings: ModelSettings;
+  readonly provider: Provider;
+  readonly baseUrl: string;
+  readonly contextTokens: number;
+  /** Marks data that only this provider may get back. */
+  readonly origin: string;
+  readonly party: Party;
+}
+
+export function placeOf(settings: ModelSettings, provider: Provider, clock: Clock): Place {
+  const baseUrl = baseUrlOf(settings, provider);
+  const host = URL.canParse(baseUrl) ? new URL(baseUrl).host : "";
+  const own = provider.baseUrl === "" && host !== "";
+  return {
+    settings, provider, baseUrl,
+    contextTokens: settings.contextTokens ?? guessContext(provider, settings.model),
+    origin: `${provider.wire}/${provider.id}`,
+    party: { name: own ? host : `${short(provider.label)}${host === "" ? "" : ` (${host})`}`, model: settings.model, secrets: secretsOf(settings, baseUrl), clock },
+  };
+}
+
+/** "Azure OpenAI (the model is …)" to "Azure OpenAI". */
+function short(label: string): string {
+  return label.replace(/ \(.*$/, "");
+}
+
+export function baseUrlOf(settings: ModelSettings, provider: Provider): string {
+  const own = settings.baseUrl?.trim() ?? "";
+  return fillBaseUrl(own === "" ? provider.baseUrl : own, settings.fields);
+}
+
+/** Longest first, so that a secret inside another leaves no rest. */
+function secretsOf(settings: ModelSettings, baseUrl: string): string[] {
+  const secrets = [settings.key ?? "", ...Object.values(settings.headers ?? {})];
+  for (const value of Object.values(settings.headers ?? {})) secrets.push(...value.split(/\s+/));
+  if (URL.canParse(baseUrl)) {
+    const url = new URL(baseUrl);
+    secrets.push(url.username, url.password, ...url.searchParams.values(), ...url.search.slice(1).split(/[=&]/));
+  }
+  return [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
+}
+
+/** Longer than any patience of ours: the SDKs' own limits stay out of the way. */
+export const NO_TIMEOUT_MS = 2_147_483_647;
+
+/** A streamed answer shows life early; one in a single piece comes only when it is complete. */
+export function patience(settings: ModelSettings, live: boolean): { firstByteMs: number; stallMs: number } {
+  return { firstByteMs:  (live ? 120_000 : 300_000), stallMs: settings.stallMs ?? 60_000 };
+}

@@ -1,0 +1,101 @@
+/** Every provider we know, as a row. A provider of a known wire is added by one row here; docs/adding-a-provider.md says how. */
+import type { Provider, Quirks } from "./model.ts";
+
+/** Servers people run themselves: small models, often no pictures, no key. */
+const LOCAL: Quirks = { maxTokensParam: "max_tokens" };
+/** The API version the SDK names by default (2026-10-21) is not known to older servers, nor to Claude before 4.7 on Bedrock. */
+const OLD_VERSION = { "anthropic-version": "2023-06-01" };
+/** Reasoning as `reasoning_content`, wanted back while tools are being called. */
+const THINKS: Quirks = { reasoningField: "reasoning_content", echoFields: ["reasoning_content"] };
+
+export const PROVIDERS: readonly Provider[] = [
+  { id: "practice", label: "Practice (no account, works offline)", wire: "practice", baseUrl: "", keyless: true },
+  { id: "openai", label: "OpenAI", wire: "openai", baseUrl: "https://api.openai.com/v1", env: "OPENAI_API_KEY", quirks: { maxTokensParam: "max_completion_tokens" } },
+  {
+    id: "anthropic", label: "Anthropic", wire: "anthropic", baseUrl: "https://api.anthropic.com", env: "ANTHROPIC_API_KEY",
+    // API version 2026-10-21 refuses a temperature, whatever the model.
+    quirks: { promptCache: true, dropParams: ["temperature"] },
+  },
+  {
+    id: "gemini", label: "Google Gemini", wire: "openai", baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai/", env: "GEMINI_API_KEY",
+    quirks: { dropSchemaKeywords: ["$schema", "$id", "additionalProperties", "patternProperties", "examples"] },
+  },
+  { id: "ollama", label: "Ollama on this network", wire: "openai", baseUrl: "http://localhost:11434/v1/", keyless: true, quirks: LOCAL },
+  { id: "ollama-cloud", label: "Ollama cloud", wire: "openai", baseUrl: "https://ollama.com/v1", env: "OLLAMA_API_KEY" },
+  {
+    id: "openrouter", label: "OpenRouter", wire: "openai", baseUrl: "https://openrouter.ai/api/v1", env: "OPENROUTER_API_KEY",
+    quirks: { reasoningField: "reasoning", echoFields: ["reasoning_details"] },
+  },
+  { id: "deepseek", label: "DeepSeek", wire: "openai", baseUrl: "https://api.deepseek.com", env: "DEEPSEEK_API_KEY", quirks: { ...THINKS, images: false } },
+  { id: "huggingface", label: "Hugging Face", wire: "openai", baseUrl: "https://router.huggingface.co/v1", env: "HF_TOKEN" },
+  // Claude on Bedrock answers on the Anthropic wire only; the open-weight models on chat completions only.
+  { id: "bedrock", label: "Amazon Bedrock (Claude)", wire: "anthropic", baseUrl: "https://bedrock-mantle.{region}.api.aws/anthropic", env: "AWS_BEARER_TOKEN_BEDROCK", headers: OLD_VERSION },
+  { id: "bedrock-open", label: "Amazon Bedrock (open models)", wire: "openai", baseUrl: "https://bedrock-runtime.{region}.amazonaws.com/openai/v1", env: "AWS_BEARER_TOKEN_BEDROCK" },
+  { id: "litellm", label: "LiteLLM proxy", wire: "openai", baseUrl: "http://localhost:4000/v1", keyless: true, env: "LITELLM_API_KEY" },
+  {
+    id: "mistral", label: "Mistral", wire: "openai", baseUrl: "https://api.mistral.ai/v1", env: "MISTRAL_API_KEY",
+    // Rejects fields it does not know; its streams carry usage without being asked.
+    quirks: { streamUsage: false, maxTokensParam: "max_tokens", toolIdRule: "nine-alphanumerics" },
+  },
+  { id: "groq", label: "Groq", wire: "openai", baseUrl: "https://api.groq.com/openai/v1", env: "GROQ_API_KEY", quirks: { reasoningField: "reasoning" } },
+  { id: "xai", label: "xAI", wire: "openai", baseUrl: "https://api.x.ai/v1", env: "XAI_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "together", label: "Together AI", wire: "openai", baseUrl: "https://api.together.ai/v1", env: "TOGETHER_API_KEY" },
+  { id: "fireworks", label: "Fireworks AI", wire: "openai", baseUrl: "https://api.fireworks.ai/inference/v1", env: "FIREWORKS_API_KEY", quirks: { streamUsage: false } },
+  { id: "cerebras", label: "Cerebras", wire: "openai", baseUrl: "https://api.cerebras.ai/v1", env: "CEREBRAS_API_KEY", quirks: { maxTokensParam: "max_completion_tokens", images: false } },
+  {
+    id: "azure", label: "Azure OpenAI (the model is the deployment's name)", wire: "openai", baseUrl: "https://{resource}.openai.azure.com/openai/v1/", env: "AZURE_OPENAI_API_KEY",
+    quirks: { maxTokensParam: "max_completion_tokens" },
+  },
+  { id: "lmstudio", label: "LM Studio", wire: "openai", baseUrl: "http://localhost:1234/v1", keyless: true, quirks: LOCAL },
+  { id: "vllm", label: "vLLM", wire: "openai", baseUrl: "http://localhost:8000/v1", keyless: true, quirks: LOCAL },
+  { id: "llamacpp", label: "llama.cpp server", wire: "openai", baseUrl: "http://localhost:8080/v1", keyless: true, quirks: LOCAL },
+  { id: "moonshot", label: "Moonshot (Kimi)", wire: "openai", baseUrl: "https://api.moonshot.ai/v1", env: "MOONSHOT_API_KEY", quirks: THINKS },
+  { id: "qwen", label: "Qwen (Alibaba Cloud)", wire: "openai", baseUrl: "https://dashscope.aliyuncs.com/compatible-mode/v1", env: "DASHSCOPE_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "glm", label: "GLM (Zhipu)", wire: "openai", baseUrl: "https://open.bigmodel.cn/api/paas/v4", env: "ZHIPUAI_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "siliconflow", label: "SiliconFlow", wire: "openai", baseUrl: "https://api.siliconflow.cn/v1", env: "SILICONFLOW_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "nvidia", label: "NVIDIA", wire: "openai", baseUrl: "https://integrate.api.nvidia.com/v1", env: "NVIDIA_API_KEY" },
+  { id: "venice", label: "Venice", wire: "openai", baseUrl: "https://api.venice.ai/api/v1", env: "VENICE_API_KEY" },
+  { id: "volcengine", label: "Volcengine Ark", wire: "openai", baseUrl: "https://ark.cn-beijing.volces.com/api/v3", env: "ARK_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "perplexity", label: "Perplexity", wire: "openai", baseUrl: "https://api.perplexity.ai", env: "PERPLEXITY_API_KEY", quirks: { streamUsage: false } },
+  { id: "openai-compatible", label: "Another server that speaks OpenAI's chat completions", wire: "openai", baseUrl: "", keyless: true },
+  { id: "anthropic-compatible", label: "Another server that speaks Anthropic's messages", wire: "anthropic", baseUrl: "", keyless: true, headers: OLD_VERSION },
+];
+
+const BY_ID: ReadonlyMap<string, Provider> = new Map(PROVIDERS.map((provider) => [provider.id, provider]));
+
+export function findProvider(id: string): Provider | undefined {
+  return BY_ID.get(id);
+}
+
+/** Names of the `{name}` parts of a provider's base URL: the form asks for them. */
+export function providerFields(provider: Provider): string[] {
+  return [...provider.baseUrl.matchAll(/\{(\w+)\}/g)].map((match) => match[1] as string);
+}
+
+/** The base URL with its parts filled in. A part without a value stays as `{name}`; `checkModel` names it. */
+export function fillBaseUrl(template: string, fields: Readonly<Record<string, string>> = {}): string {
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = Object.hasOwn(fields, name) ? (fields[name] ?? "").trim() : "";
+    return value === "" ? whole : value;
+  });
+}
+
+/** Context windows in tokens by the beginning of a model's name (without a path such as "openai/"); the longest match counts. */
+const CONTEXTS: readonly (readonly [string, number])[] = [
+  ["gpt-5", 400_000], ["gpt-4.1", 1_000_000], ["gpt-4o", 128_000], ["gpt-4-turbo", 128_000], ["gpt-4", 8_000], ["gpt-3.5", 16_000], ["gpt-oss", 128_000],
+  ["o1", 200_000], ["o3", 200_000], ["o4", 200_000], ["chatgpt", 128_000], ["claude", 200_000], ["anthropic.claude", 200_000],
+  ["gemini", 1_000_000], ["gemma", 128_000], ["deepseek", 128_000], ["mistral", 128_000], ["magistral", 40_000], ["ministral", 128_000], ["codestral", 128_000],
+  ["grok", 131_000], ["kimi", 256_000], ["moonshot", 128_000], ["qwen", 128_000], ["qwen3", 256_000], ["glm", 128_000], ["llama-3.3", 128_000], ["llama-4", 128_000], ["sonar", 128_000],
+];
+const UNKNOWN_CONTEXT = 32_000;
+/** Local servers cut the prompt silently at what they were started with, which is often little. */
+const LOCAL_CONTEXT = 8_000;
+
+/** A careful guess for where the user gives no number. */
+export function guessContext(provider: Provider, model: string): number {
+  if (provider.keyless) return LOCAL_CONTEXT;
+  const name = model.toLowerCase().slice(model.lastIndexOf("/") + 1);
+  let best: readonly [string, number] | undefined;
+  for (const row of CONTEXTS) if (name.startsWith(row[0]) && row[0].length > (best?.[0].length ?? 0)) best = row;
+  return best?.[1] ?? UNKNOWN_CONTEXT;
+}
