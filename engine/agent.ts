@@ -1,0 +1,186 @@
+/** The agent loop: model, tools, model … until there is an answer. Every reply and tool result is on disk before it is used. */
+import type { Clock } from "./clock.ts";
+import { asClawError, ModelError, ToolError } from "./errors.ts";
+import type { Message } from "./message.ts";
+import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
+import { decide } from "./policy.ts";
+import type { Change } from "./store/store.ts";
+import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
+import type { CallContext, Tool, Trust } from "./tool.ts";
+import { checkInput } from "./tool-input.ts";
+
+export interface AgentSettings {
+  /** Base tier of the prompt: who the agent is. */
+  readonly system: CompiledTemplate;
+  /** Context tier: what holds for this message. */
+  readonly context: CompiledTemplate;
+  readonly maxRounds: number;
+  readonly timeoutMs: number;
+  readonly temperature?: number;
+  readonly maxTokens?: number;
+}
+export { compileTemplate };
+
+export type AgentEvent =
+  | { readonly type: "delta"; readonly text: string }
+  | { readonly type: "call"; readonly call: string; readonly tool: string; readonly input: unknown }
+  | { readonly type: "result"; readonly call: string; readonly tool: string; readonly text: string; readonly failed: boolean }
+  | { readonly type: "usage"; readonly round: number; readonly usage: Usage }
+  | { readonly type: "end"; readonly text: string; readonly rounds: number; readonly usage: Usage };
+
+export interface AgentInput {
+  readonly run: string;
+  readonly message: Message;
+  /** What the user said, as the flow left it. */
+  readonly text: string;
+  readonly trust: Trust;
+  readonly tainted: boolean;
+  /** Values for the prompt templates. */
+  readonly data: Readonly<Record<string, unknown>>;
+}
+export interface AgentDeps {
+  readonly clock: Clock;
+  readonly model: Model;
+  readonly tools: readonly Tool[];
+  readonly history: readonly Turn[];
+  /** Does a step once in the life of a run: a replay gets the recorded result. `also` is committed with it. */
+  once<T>(step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T>;
+  /** Was this step recorded by an earlier pass? */
+  recorded(step: string): boolean;
+  /** The changes that keep these turns in the session. */
+  remember(turns: readonly Turn[], tainted: boolean): readonly Change[];
+  remembered(turns: readonly Turn[], tainted: boolean): void;
+  /** Somebody watches the answer grow, or wants events. */
+  readonly live: boolean;
+  on(event: AgentEvent): void;
+  readonly signal: AbortSignal;
+}
+export interface AgentResult { readonly text: string; readonly rounds: number; readonly usage: Usage }
+
+interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown }
+
+/** Answers one message. Throws ModelError or ClawError; then nothing is added to the session. */
+export async function runAgent(input: AgentInput, settings: AgentSettings, deps: AgentDeps): Promise<AgentResult> {
+  const started = deps.clock.monotonic();
+  const limit = withTimeout(deps.signal, settings.timeoutMs, deps.clock);
+  try {
+    const system = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim()).filter((text) => text !== "").join("\n\n");
+    const turns: Turn[] = [{ role: "user", text: input.text }];
+    const total = { input: 0, output: 0 };
+    let tainted = input.tainted;
+    for (let round = 1; ; round++) {
+      if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
+      const final: { turns?: readonly Turn[] } = {};
+      const reply = await deps.once(`model ${round}`, async () => {
+        const got = await ask(system, [...deps.history, ...turns], settings, deps, limit.signal);
+        if (got.calls.length > 0) return { data: got };
+        final.turns = [...turns, assistantTurn(got)];
+        return { data: got, also: deps.remember(final.turns, tainted) };
+      });
+      if (final.turns !== undefined) deps.remembered(final.turns, tainted);
+      total.input += reply.usage.input;
+      total.output += reply.usage.output;
+      deps.on({ type: "usage", round, usage: reply.usage });
+      turns.push(assistantTurn(reply));
+      if (reply.calls.length === 0) {
+        deps.on({ type: "end", text: reply.text, rounds: round, usage: total });
+        return { text: reply.text, rounds: round, usage: total };
+      }
+      const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs, message: input.message };
+      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, context, deps, limit.signal)));
+      for (const [index, call] of reply.calls.entries()) {
+        const result = results[index] as ToolOutcome;
+        turns.push({ role: "tool", call: call.id, name: call.name, text: result.text, failed: result.failed });
+        if (result.tainted) tainted = true;
+      }
+    }
+  } catch (thrown) {
+    if (limit.expired()) throw new ModelError("MODEL_010", { retry: "later", cause: thrown }, `Expected an answer within ${settings.timeoutMs / 1000} s, got none.`);
+    throw thrown;
+  } finally {
+    limit.end();
+  }
+}
+
+function assistantTurn(reply: Reply): Turn {
+  return { role: "assistant", text: reply.text, ...(reply.calls.length > 0 ? { calls: reply.calls } : {}), ...(reply.echo === undefined ? {} : { echo: reply.echo }) };
+}
+
+async function ask(system: string, turns: readonly Turn[], settings: AgentSettings, deps: AgentDeps, signal: AbortSignal): Promise<Reply> {
+  let text = "";
+  const calls: ToolCall[] = [];
+  const request = {
+    system, turns, tools: deps.tools, live: deps.live,
+    ...(settings.temperature === undefined ? {} : { temperature: settings.temperature }),
+    ...(settings.maxTokens === undefined ? {} : { maxTokens: settings.maxTokens }),
+  };
+  for await (const event of deps.model.stream(request, signal)) {
+    signal.throwIfAborted();
+    if (event.type === "text") {
+      text += event.delta;
+      if (deps.live) deps.on({ type: "delta", text });
+    } else if (event.type === "call") calls.push(event.call);
+    else if (event.type === "end") return { text, calls, reason: event.reason, usage: event.usage, ...(event.echo === undefined ? {} : { echo: event.echo }) };
+  }
+  throw new ModelError("MODEL_007", { retry: "later" }, "Expected the model's stream to end properly, got a cut.");
+}
+
+interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
+
+/** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
+async function callTool(step: string, call: ToolCall, context: Omit<CallContext, "call">, deps: AgentDeps, signal: AbortSignal): Promise<ToolOutcome> {
+  const tool = deps.tools.find((known) => known.name === call.name);
+  const id = `${context.run}/${step}`;
+  deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
+  const outcome = await deps.once<ToolOutcome>(step, async () => {
+    const refused = tool === undefined ? `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` : refusal(tool, call, context);
+    if (tool === undefined || refused !== undefined) return { data: { text: refused ?? "", failed: true, tainted: false } };
+    if (tool.risk !== "read") {
+      // On disk before it begins: after a crash in the middle it is not done again.
+      if (deps.recorded(`${step} begun`)) return { data: { text: `[TOOL_005] The outcome of this call is unknown: the system stopped while "${tool.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`, failed: true, tainted: false } };
+      await deps.once(`${step} begun`, async () => ({ data: { tool: tool.name } }));
+    }
+    return { data: await perform(tool, call, { ...context, call: id }, deps.clock, signal) };
+  });
+  deps.on({ type: "result", call: call.id, tool: call.name, text: outcome.text, failed: outcome.failed });
+  return outcome;
+}
+
+function refusal(tool: Tool, call: ToolCall, context: Omit<CallContext, "call">): string | undefined {
+  if (call.malformed !== undefined) return `[TOOL_001] Expected the arguments of "${tool.name}" to be JSON, got: ${call.malformed.slice(0, 200)}`;
+  const problem = checkInput(tool, call.input);
+  if (problem !== undefined) return `[TOOL_001] ${problem}`;
+  const verdict = decide({ trust: context.trust, tainted: context.tainted, tool });
+  if (verdict.decision === "deny") return `[TOOL_004] This person may not use "${tool.name}" here. Tell them so.`;
+  if (verdict.decision === "ask") return `[TOOL_004] "${tool.name}" needs the owner's approval, and nobody can approve it here. Tell the user that it was not done.`;
+  return undefined;
+}
+
+async function perform(tool: Tool, call: ToolCall, context: CallContext, clock: Clock, signal: AbortSignal): Promise<ToolOutcome> {
+  const limit = withTimeout(signal, tool.timeoutMs, clock);
+  try {
+    const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
+    return { text: result.text, failed: false, tainted: tool.talksOutside };
+  } catch (thrown) {
+    if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
+    signal.throwIfAborted();
+    const error = asClawError(thrown, "TOOL_003");
+    return { text: `[${error.code}] ${error.message}`, failed: true, tainted: tool.talksOutside };
+  } finally {
+    limit.end();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new ToolError("TOOL_002", {}, "stopped")), { once: true }));
+}
+
+function withTimeout(parent: AbortSignal, ms: number, clock: Clock): { signal: AbortSignal; expired(): boolean; end(): void } {
+  const own = new AbortController();
+  let late = false;
+  const follow = () => own.abort(parent.reason);
+  if (parent.aborted) follow();
+  parent.addEventListener("abort", follow, { once: true });
+  const cancel = clock.after(ms, () => { late = true; own.abort(); });
+  return { signal: own.signal, expired: () => late, end() { cancel(); parent.removeEventListener("abort", follow); } };
+}

@@ -1,0 +1,66 @@
+/** grammY's API client, loaded on first use, with ChannelErrors and limits of time. */
+import type { Api, RawApi } from "grammy/web";
+import type { InputFile, Opts } from "grammy/types";
+import { ChannelError } from "../../errors.ts";
+import { answerIn, toChannelError } from "./errors.ts";
+
+export interface BotOptions { readonly token: string; readonly apiRoot: string; readonly fetch: typeof fetch; /** Ends every call. */ readonly signal: AbortSignal }
+export interface CallOptions { /** Until the call counts as lost. */ readonly seconds?: number; /** Its files are streams, which cannot be sent twice. */ readonly once?: boolean }
+
+export interface Bot {
+  /** Calls one method of the Bot API. Throws ChannelError. A group that became a supergroup is followed to its new id. */
+  call<M extends keyof RawApi>(method: M, payload: Opts<M>, options?: CallOptions): Promise<Awaited<ReturnType<RawApi[M]>>>;
+  /** A file to upload; read only when the request is written. */
+  file(bytes: AsyncIterable<Uint8Array>, name: string): InputFile;
+  /** Bytes of a file by the path that getFile gave. */
+  download(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+}
+
+export async function createBot({ token, apiRoot, fetch, signal }: BotOptions): Promise<Bot> {
+  // The web entry is the same client without node-fetch: 4 MB of memory instead of 20.
+  const grammy = await import("grammy/web");
+  const apis = new Map<number, Api>();
+  const moved = new Map<string, number>();
+
+  function apiFor(seconds: number): Api {
+    let api = apis.get(seconds);
+    if (api === undefined) {
+      api = new grammy.Api(token, { apiRoot, timeoutSeconds: seconds, fetch: fetch as never });
+      apis.set(seconds, api);
+    }
+    return api;
+  }
+
+  async function call(method: keyof RawApi, payload: { chat_id?: number | string }, { seconds = 60, once = false }: CallOptions = {}): Promise<unknown> {
+    const raw = apiFor(seconds).raw[method] as (...given: unknown[]) => Promise<unknown>;
+    const chat = payload.chat_id === undefined ? undefined : moved.get(String(payload.chat_id));
+    try {
+      // grammY gives methods without parameters their empty payload itself.
+      return await (method === "getMe" ? raw(signal) : raw(chat === undefined ? payload : { ...payload, chat_id: chat }, signal));
+    } catch (thrown) {
+      const to = answerIn(thrown)?.parameters?.migrate_to_chat_id;
+      if (to !== undefined && payload.chat_id !== undefined && chat === undefined) {
+        moved.set(String(payload.chat_id), to);
+        if (!once) return call(method, payload, { seconds });
+        throw new ChannelError("MSG_002", { retry: "later", afterMs: 0 }, `The group of ${method} became a supergroup; its new id is used from now on.`);
+      }
+      throw toChannelError(thrown, method, token);
+    }
+  }
+
+  return {
+    call: call as Bot["call"],
+    // grammY writes the name as it is given; only in quotes may it hold spaces and semicolons.
+    file: (bytes, name) => new grammy.InputFile(bytes, `"${name.replace(/[\r\n"\\]/g, "_")}"`) as unknown as InputFile,
+    async download(path, abort) {
+      // A Bot API server in local mode gives a path on its own disk.
+      if (path.startsWith("/")) throw new ChannelError("MSG_005", {}, "The Bot API server runs in local mode and keeps files on its own disk; start it without --local.");
+      const address = `${apiRoot}/file/bot${token}/${path.split("/").map(encodeURIComponent).join("/")}`;
+      const response = await fetch(address, { signal: AbortSignal.any([signal, abort]) }).catch((thrown: unknown) => { throw toChannelError(thrown, "the download", token); });
+      if (response.ok && response.body !== null) return response.body;
+      await response.body?.cancel();
+      const later = response.status >= 500 || response.status === 429;
+      throw new ChannelError(later ? "CONN_001" : "MSG_002", { retry: later ? "later" : "no" }, `Expected a file from Telegram, got status ${response.status}.`);
+    },
+  };
+}

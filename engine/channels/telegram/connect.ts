@@ -1,0 +1,93 @@
+/** A live Telegram account on grammY's API client: polling with our own offset, or a webhook with a secret. */
+import type { Update } from "grammy/types";
+import type { Account, ChannelContext, Connection } from "../channel.ts";
+import { ChannelError } from "../../errors.ts";
+import { type Bot, createBot } from "./api.ts";
+import { DEFAULT_API_ROOT } from "./limits.ts";
+import { poll } from "./poll.ts";
+import { text } from "./setting-text.ts";
+import { talk } from "./talk.ts";
+import { ALLOWED_UPDATES, type Self, toMessage } from "./to-message.ts";
+import { createWebhook, derivedSecret } from "./webhook.ts";
+
+/** JSON characters of an update kept as `raw`. */
+const RAW_LIMIT = 65_536;
+const COMMANDS_KEY = "commands";
+
+/** Tries the credentials, then receives. The settings were checked. */
+export async function connect(account: Account, context: ChannelContext): Promise<Connection> {
+  const token = text(account, "token");
+  const own = new AbortController();
+  const signal = AbortSignal.any([context.signal, own.signal]);
+  const apiRoot = (text(account, "apiRoot") || DEFAULT_API_ROOT).replace(/\/+$/, "");
+  context.status("connecting");
+  const bot = await createBot({ token, apiRoot, fetch: context.fetch, signal });
+  const me = await bot.call("getMe", {});
+  const self = { id: String(me.id), username: me.username, account: account.id };
+  const take = createTake(self, bot, context, account.settings["raw"] === true);
+
+  let polling: Promise<void> | undefined;
+  let webhook: Connection["webhook"];
+  if (account.settings["mode"] === "webhook") {
+    if (context.webhookUrl === undefined) throw new ChannelError("CONF_001", {}, "Expected a public https address for the webhook, got none. Set it in the gateway, or choose polling.");
+    const secret = text(account, "secret") || derivedSecret(token, account.id);
+    await bot.call("setWebhook", { url: context.webhookUrl, secret_token: secret, allowed_updates: ALLOWED_UPDATES });
+    webhook = createWebhook({ secret, context, signal, take });
+  } else {
+    // Telegram refuses getUpdates while a webhook is set. What waits there stays and comes by polling.
+    await bot.call("deleteWebhook", {});
+    polling = poll({ bot, context, signal, take });
+  }
+  void setMenu(bot, context).catch((error: Error) => { if (!signal.aborted) context.log("warn", `The menu of commands could not be set: ${error.message}`); });
+  context.status("connected");
+  return {
+    self: { id: self.id, name: `@${self.username}` },
+    ...talk(bot, context),
+    ...(webhook === undefined ? {} : { webhook }),
+    async close() {
+      own.abort();
+      await polling;
+    },
+  };
+}
+
+/** Saves one update. Rejects when it could not be saved: then it must come again. */
+function createTake(self: Omit<Self, "now">, bot: Bot, context: ChannelContext, keepRaw: boolean): (update: Update) => Promise<void> {
+  const map = (update: Update) => {
+    try {
+      return toMessage(update, { ...self, now: context.clock.now() });
+    } catch (error) {
+      // Telegram would bring it again for a day, and hold back the chat behind it.
+      context.log("warn", `MSG_001: update ${update.update_id} could not be read and is left out: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  return async (update) => {
+    const message = map(update);
+    const query = update.callback_query?.id;
+    if (message !== undefined) await context.receive(keepRaw ? withRaw(message, update) : message);
+    // Ends the waiting sign on the button. It may be too late for that (a query lives seconds): no harm.
+    if (query !== undefined) void bot.call("answerCallbackQuery", { callback_query_id: query }).catch((error: Error) => context.log("debug", error.message));
+  };
+}
+
+function withRaw<T extends object>(message: T, update: Update): T & { raw?: unknown } {
+  const json = JSON.stringify(update);
+  if (json.length > RAW_LIMIT) return message;
+  // Without keys that would become a prototype when a flow copies the message.
+  return { ...message, raw: JSON.parse(json, (key, value) => (key === "__proto__" ? undefined : value)) };
+}
+
+/** Puts the flows' commands into Telegram's menu. A menu made by hand is only replaced when flows have commands. */
+async function setMenu(bot: Bot, context: ChannelContext): Promise<void> {
+  const commands = context.commands
+    .map(({ name, description }) => ({ command: name.toLowerCase(), description: (description || name).slice(0, 256) }))
+    .filter(({ command }) => /^[a-z0-9_]{1,32}$/.test(command))
+    .slice(0, 100);
+  const wanted = JSON.stringify(commands);
+  const before = await context.storage.get(COMMANDS_KEY);
+  if (wanted === (before ?? "[]")) return;
+  if (commands.length === 0) await bot.call("deleteMyCommands", {});
+  else await bot.call("setMyCommands", { commands });
+  await context.storage.set({ [COMMANDS_KEY]: wanted });
+}

@@ -1,0 +1,307 @@
+/** The gateway: store, inbox, lanes, outbox, sessions, people, tools and connections in one object. Knows nothing of Node-RED. */
+import { EventEmitter } from "node:events";
+import { Readable } from "node:stream";
+import type { Account, Channel, MediaSpool, Received } from "./channels/channel.ts";
+import { splitText } from "./channels/split.ts";
+import type { Clock } from "./clock.ts";
+import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
+import { ChannelError, ClawError, StoreError } from "./errors.ts";
+import { createInbox, type Inbox, type Run } from "./inbox.ts";
+import type { Address, FileAttachment, Message } from "./message.ts";
+import type { Spool } from "./media.ts";
+import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Live, type Outbox } from "./outbox.ts";
+import { createPeople, type AccountPolicy, type People } from "./people.ts";
+import { createSessions, type Sessions } from "./sessions.ts";
+import type { Change, OutboxRow, Receipt, RunEnd, Store } from "./store/store.ts";
+import type { Trust } from "./tool.ts";
+import { createTools, type Tools } from "./tools.ts";
+
+export interface GatewayOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random?: () => number;
+  readonly spool: Spool;
+  /** A fetch for this account; `proxy` is the account's setting of that name. */
+  fetchFor(proxy: string | undefined): Promise<typeof fetch>;
+  /** Asked each time: a deploy may change them while the gateway stays open. */
+  readonly limits?: () => Partial<GatewayLimits>;
+  /** Words the gateway itself says in a chat. */
+  readonly texts: { readonly claimed: string };
+  log(level: "debug" | "info" | "warn", text: string): void;
+}
+
+export interface GatewayLimits {
+  /** A run whose flow shows no sign of life ends after this. */
+  readonly idleMs: number;
+  /** A message that no flow takes becomes a dead letter after this. */
+  readonly pendingMaxMs: number;
+  /** A reply that could not be sent within this is dropped with a notice, not sent late. */
+  readonly staleMs: number;
+  /** Turns of sessions are kept this long. */
+  readonly keepMs: number;
+}
+
+/** An account with what the gateway has to know about it beside the adapter's settings. */
+export interface GatewayAccount extends Account { readonly policy: AccountPolicy; readonly webhookUrl?: string }
+
+/** What a gateway tells: `status` of an account, `refused` senders, `dead` letters, `end` of a run. */
+export interface GatewayEvents {
+  status: [AccountStatus];
+  refused: [Message];
+  dead: [{ readonly what: "message" | "delivery"; readonly reason: string; readonly message?: Message; readonly row?: OutboxRow }];
+  end: [Run, RunEnd];
+  people: [];
+}
+
+export interface Gateway {
+  readonly store: Store;
+  readonly inbox: Inbox;
+  readonly people: People;
+  readonly sessions: Sessions;
+  readonly tools: Tools;
+  readonly connections: Connections;
+  readonly events: EventEmitter<GatewayEvents>;
+  readonly clock: Clock;
+  readonly spool: Spool;
+  /** Opens these accounts and closes all others. */
+  setAccounts(accounts: readonly { readonly account: GatewayAccount; readonly channel: Channel }[]): Promise<void>;
+  account(id: string): GatewayAccount | undefined;
+  /** Lets replies to messages of a node (a webhook that waits for its answer) reach it. The returned function takes it away. */
+  attach(account: string, line: Line): () => void;
+  /** A message that did not come from a chat platform: a tick, a webhook, a foreign msg. Its trust is the node's word. */
+  accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
+  /** Names the next step of this node in this run. */
+  step(run: string, node: string, parent: string): string;
+  once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T>;
+  recorded(run: string, step: string): boolean;
+  deliver(delivery: Delivery): Promise<DeliveryReceipt>;
+  live(delivery: Omit<Delivery, "op" | "draft">): Live;
+  typing(to: Address): void;
+  /** Where "owner" as a chat is, and any other address unchanged. */
+  resolve(to: Address): Address;
+  /** The run's flow has settled; retried until the store takes it. */
+  settle(run: string, end?: RunEnd): void;
+  /** The flows run: lanes begin. */
+  start(): void;
+  stop(): void;
+  close(): Promise<void>;
+}
+
+const HOUR = 3_600_000;
+const DEDUPE_MS = 8 * 24 * HOUR;
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR };
+/** A file holds its message back no longer than this. */
+const MEDIA_WAIT_MS = 15_000;
+
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { store, clock, spool, random = Math.random } = options;
+  const limits = (): GatewayLimits => ({ ...LIMITS, ...options.limits?.() });
+  const events = new EventEmitter<GatewayEvents>();
+  events.setMaxListeners(0);
+  const people = await createPeople(store, clock);
+  const sessions = createSessions(store);
+  const tools = createTools();
+  const accounts = new Map<string, GatewayAccount>();
+  const flights = new Map<string, Promise<unknown>>();
+  const files = new Map<string, Promise<Message>>();
+  const attached = new Map<string, Line>();
+
+  const inbox = createInbox({
+    store, clock, limits,
+    prepare: (message) => prepared(message),
+    onDead: (receipt: Receipt, reason) => { events.emit("dead", { what: "message", reason, message: receipt.message }); },
+    onEnd: (run, end) => { events.emit("end", run, end); },
+  });
+  const outbox: Outbox = createOutbox({
+    store, clock, random,
+    line: (account) => attached.get(account) ?? connections.get(account),
+    split: (text, channel) => splitText(text, channel.limits),
+    onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
+  });
+  const connections = createConnections({
+    clock, random,
+    async context(account) {
+      const proxy = account.settings.proxy;
+      return {
+        receive: (message) => receive(account, message),
+        fetch: await options.fetchFor(typeof proxy === "string" && proxy !== "" ? proxy : undefined),
+        storage: accountStorage(store, account.id),
+        clock,
+        commands: [],
+        log: (level, text) => options.log(level, `${account.name}: ${text}`),
+        claim: (code, sender, at) => claim({ text: code, sender, at }),
+        spool: mediaSpool(spool),
+        ...(accounts.get(account.id)?.webhookUrl === undefined ? {} : { webhookUrl: accounts.get(account.id)?.webhookUrl as string }),
+      };
+    },
+    onStatus(status) {
+      events.emit("status", status);
+      if (status.state === "connected") outbox.wake(status.account);
+    },
+  });
+
+  async function claim(message: Pick<Message, "text" | "sender" | "at">): Promise<boolean> {
+    const claimed = await people.claim(message);
+    if (claimed) events.emit("people");
+    return claimed;
+  }
+
+  async function receive(account: Account, message: Message): Promise<Received> {
+    if (message.at.account !== account.id || message.at.channel !== account.channel) throw new ClawError("MSG_001", {}, `Expected a message of account "${account.id}", got one of "${message.at.account}".`);
+    if (message.sender.self) return "refused";
+    if (message.kind === "message" && people.ownerCode() !== undefined && (await claim(message))) {
+      void deliver({ run: "", step: `claim/${account.id}/${message.id}`, op: "send", to: message.at, draft: { text: options.texts.claimed } });
+      return "saved";
+    }
+    const trust = people.trustOf(message);
+    if (trust === "stranger") {
+      people.refuse(message);
+      events.emit("refused", message);
+      return "refused";
+    }
+    const received = await inbox.receive(message, { trust, tainted: false });
+    if (received === "saved") void prepared(message);
+    return received;
+  }
+
+  /** Fetches the files of a message once; a file that does not come in time is marked, the message goes on. */
+  function prepared(message: Message): Promise<Message> {
+    const key = `${message.at.account}\n${message.id}`;
+    let work = files.get(key);
+    if (work === undefined) {
+      if (!message.attachments.some(isRemote)) return Promise.resolve(message);
+      work = fetchFiles(message).finally(() => clock.after(60_000, () => files.delete(key)));
+      files.set(key, work);
+    }
+    return work;
+  }
+  async function fetchFiles(message: Message): Promise<Message> {
+    const connection = connections.get(message.at.account)?.connection;
+    const attachments = await Promise.all(message.attachments.map(async (file) => {
+      if (!isRemote(file)) return file;
+      if (connection?.media === undefined) return { ...file, state: "failed" as const, error: "the account cannot fetch files now" };
+      const limit = new AbortController();
+      const cancel = clock.after(MEDIA_WAIT_MS, () => limit.abort());
+      try {
+        const kept = await spool.save(await connection.media(file.media, limit.signal), { ...(file.name === undefined ? {} : { name: file.name }), ...(file.mime === undefined ? {} : { mime: file.mime }), signal: limit.signal });
+        return { ...file, state: "ready" as const, media: `spool:${kept.id}`, mime: kept.mime, bytes: kept.bytes };
+      } catch (error) {
+        return { ...file, state: "failed" as const, error: limit.signal.aborted ? "the platform took too long" : (error as Error).message };
+      } finally {
+        cancel();
+      }
+    }));
+    return { ...message, attachments };
+  }
+
+  async function once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T> {
+    const live = inbox.run(run);
+    if (live?.journal.has(step)) return live.journal.get(step) as T;
+    const key = `${run}\n${step}`;
+    const flight = flights.get(key);
+    if (flight !== undefined) return flight as Promise<T>;
+    const work = (async () => {
+      const { data, also = [] } = await act();
+      await store.commit([{ do: "journal", run, entry: { step, at: clock.now(), data } }, ...also]);
+      live?.journal.set(step, data);
+      if (live !== undefined) live.touchedAt = clock.monotonic();
+      return data;
+    })();
+    flights.set(key, work);
+    try {
+      return await work;
+    } finally {
+      flights.delete(key);
+    }
+  }
+
+  function resolve(to: Address): Address {
+    if (to.chat !== "owner") return to;
+    const owner = people.ownerOf(to.account);
+    if (owner?.at === undefined) throw new ChannelError("MSG_002", {}, `Expected an owner on account "${to.account}", but nobody has claimed it yet. Send the code shown in the gateway to the bot.`);
+    return owner.at;
+  }
+
+  async function deliver(delivery: Delivery): Promise<DeliveryReceipt> {
+    const live = inbox.run(delivery.run);
+    if (live !== undefined) { live.answered = true; live.touchedAt = clock.monotonic(); }
+    const to = resolve(delivery.to);
+    const expiresAt = delivery.expiresAt ?? (delivery.op === "send" ? (delivery.dueAt ?? clock.now()) + limits().staleMs : undefined);
+    return outbox.deliver({ ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) });
+  }
+
+  let cancelPrune = clock.after(60_000, prune);
+  function prune(): void {
+    const before = clock.now() - DEDUPE_MS;
+    store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs }]).catch((error: Error) => options.log("warn", error.message));
+    cancelPrune = clock.after(HOUR, prune);
+  }
+
+  await inbox.load();
+
+  const gateway: Gateway = {
+    store, inbox, people, sessions, tools, connections, events, clock, spool,
+    async setAccounts(list) {
+      const ids = new Set(list.map(({ account }) => account.id));
+      await connections.keepOnly(ids);
+      for (const id of accounts.keys()) if (!ids.has(id)) accounts.delete(id);
+      for (const { account, channel } of list) {
+        accounts.set(account.id, account);
+        people.policy(account.id, account.policy);
+        connections.open(account, channel);
+      }
+    },
+    account: (id) => accounts.get(id),
+    attach(account, line) {
+      attached.set(account, line);
+      outbox.wake(account);
+      return () => { if (attached.get(account) === line) attached.delete(account); };
+    },
+    async accept(message, facts) { return inbox.receive(message, facts); },
+    step(run, node, parent) {
+      const live = inbox.run(run);
+      const key = `${parent}\n${node}`;
+      const n = live?.counters.get(key) ?? 0;
+      live?.counters.set(key, n + 1);
+      return `${parent}/${node}${n === 0 ? "" : `#${n}`}`;
+    },
+    once,
+    recorded: (run, step) => inbox.run(run)?.journal.has(step) ?? false,
+    deliver,
+    live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),
+    typing(to) {
+      const connection = connections.get(to.account)?.connection;
+      connection?.typing?.(to).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
+    },
+    resolve,
+    settle(run, end) {
+      inbox.end(run, end).catch((error: unknown) => {
+        if (error instanceof StoreError) clock.after(1_000, () => gateway.settle(run, end));
+        else options.log("warn", (error as Error).message);
+      });
+    },
+    start() { inbox.start(); },
+    stop() { inbox.stop(); },
+    async close() {
+      cancelPrune();
+      inbox.close();
+      outbox.close();
+      await connections.keepOnly(new Set());
+      await store.close();
+    },
+  };
+  void outbox.load().catch((error: Error) => options.log("warn", error.message));
+  return gateway;
+}
+
+/** The spool as an adapter uses it: web streams in and out. */
+function mediaSpool(spool: Spool): MediaSpool {
+  return {
+    save: (source, about, signal) => spool.save(source, { ...about, ...(signal === undefined ? {} : { signal }) }),
+    async open(id) { const file = await spool.open(id); return file && (Readable.toWeb(file.stream()) as ReadableStream<Uint8Array>); },
+  };
+}
+
+function isRemote(file: Message["attachments"][number]): file is FileAttachment {
+  return "state" in file && file.state === "remote";
+}

@@ -1,0 +1,351 @@
+/** Inbox and lanes: what came in is saved, then handed to the flows in strict order within its lane. */
+import { randomBytes } from "node:crypto";
+import type { Received } from "./channels/channel.ts";
+import type { Clock } from "./clock.ts";
+import { StoreError } from "./errors.ts";
+import { laneOf, type Message } from "./message.ts";
+import { outcome, verdict } from "./run.ts";
+import { parseRunId, runId, type Change, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
+import type { Trust } from "./tool.ts";
+
+/** Where a flow begins: a channel in, cron, webhook or mapping node. */
+export interface Entry {
+  readonly id: string;
+  /** Listens to the account of this message at all. */
+  covers(message: Message): boolean;
+  /** Wants this message. */
+  matches(message: Message): boolean;
+  /** Milliseconds of quiet in the lane that end a burst; 0 = every message by itself. */
+  readonly gatherMs: number;
+  /** Sends it into the flow. */
+  emit(run: Run): void;
+}
+
+/** One message's way through one entry node's flow, while it is under way in this process. */
+export interface Run {
+  readonly id: string;
+  readonly entry: string;
+  readonly receipt: Receipt;
+  /** A gathered burst, oldest first; one message as a rule. */
+  readonly messages: readonly Message[];
+  /** Steps that happened already: replayed, never repeated. */
+  readonly journal: Map<string, unknown>;
+  /** How often a (node, parent step) was reached in this pass, for step keys. */
+  readonly counters: Map<string, number>;
+  /** Counts passes: a deploy that takes the flow away under a run starts another. */
+  pass: number;
+  /** Monotonic milliseconds of the last sign of life. */
+  touchedAt: number;
+  /** Aborted when the run is stopped or given up. */
+  readonly abort: AbortController;
+  /** A visible answer was planned. */
+  answered: boolean;
+}
+
+interface Lane { readonly queue: (Receipt | number)[]; active: Active | undefined; waiting: (() => void) | undefined }
+interface Active { readonly receipts: Receipt[]; readonly runs: Map<string, Run>; readonly ends: Record<string, RunEnd> }
+
+export interface InboxOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Receipts that may wait at once; more are refused with STORE_005 before they are confirmed. */
+  readonly maxPending?: number;
+  /** Receipts kept in memory while they wait; the others are read again when their turn comes. */
+  readonly maxInMemory?: number;
+  readonly maxActive?: number;
+  /** Asked each time: they may change while runs are under way. */
+  limits(): { readonly pendingMaxMs: number; readonly idleMs: number };
+  /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
+  prepare?(message: Message): Promise<Message>;
+  onDead(receipt: Receipt, reason: string): void;
+  onEnd?(run: Run, end: RunEnd): void;
+}
+
+export interface Inbox {
+  receive(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean; readonly priority?: Priority }): Promise<Received>;
+  add(entry: Entry): void;
+  /** Runs of a removed entry stay pending; they go on when the entry is back, or end when `start` finds it gone. */
+  remove(id: string): void;
+  /** Reads what an earlier process left. Call once before `start`. */
+  load(): Promise<void>;
+  /** The flows are there: begin, and begin again what `remove` or `interrupt` stopped. */
+  start(): void;
+  stop(): void;
+  run(id: string): Run | undefined;
+  /** Run by its id even when it ended already: late output still finds its message. */
+  find(id: string): Promise<Pick<Run, "id" | "receipt"> | undefined>;
+  /** The flow has settled. */
+  end(id: string, end?: RunEnd): Promise<void>;
+  /** The flow lost this run (a deploy): it starts again from its entry at the next `start`. */
+  interrupt(id: string): void;
+  runs(): Iterable<Run>;
+  readonly size: number;
+  close(): void;
+}
+
+export function createInbox(options: InboxOptions): Inbox {
+  const { store, clock, maxPending = 100_000, maxInMemory = 2_000, maxActive = 1_000 } = options;
+  const lanes = new Map<string, Lane>();
+  const entries = new Map<string, Entry>();
+  const runs = new Map<string, Run>();
+  const interrupted = new Set<string>();
+  let started = false;
+  let closed = false;
+  let waiting = 0;
+  let inMemory = 0;
+  let active = 0;
+  const starved = new Set<string>();
+
+  function enqueue(receipt: Receipt): void {
+    let lane = lanes.get(receipt.lane);
+    if (lane === undefined) {
+      lane = { queue: [], active: undefined, waiting: undefined };
+      lanes.set(receipt.lane, lane);
+    }
+    waiting++;
+    if (inMemory < maxInMemory) { inMemory++; lane.queue.push(receipt); } else lane.queue.push(receipt.seq);
+    if (started) void pump(receipt.lane, lane);
+  }
+
+  async function shift(lane: Lane): Promise<Receipt | undefined> {
+    const next = lane.queue[0];
+    if (next === undefined) return undefined;
+    // Read before it leaves the queue: a store that cannot be read loses nothing.
+    const receipt = typeof next === "number" ? await store.receipt(next) : next;
+    lane.queue.shift();
+    waiting--;
+    if (typeof next !== "number") inMemory--;
+    return receipt;
+  }
+
+  /** Takes up the head of a lane unless something is under way there. */
+  async function pump(key: string, lane: Lane): Promise<void> {
+    if (!started || closed || lane.active !== undefined || lane.waiting !== undefined) return;
+    if (lane.queue.length === 0) { lanes.delete(key); return; }
+    if (active >= maxActive) { starved.add(key); return; }
+    active++;
+    const current: Active = { receipts: [], runs: new Map(), ends: {} };
+    lane.active = current;
+    try {
+      const head = await shift(lane);
+      if (head === undefined || head.state !== "pending") return release(key, lane);
+      current.receipts.push(head);
+      await take(key, lane, current, head);
+    } catch (error) {
+      // The store cannot be read or written now: the receipt stays pending on disk and first in its lane.
+      const head = current.receipts[0];
+      if (head !== undefined) { lane.queue.unshift(head); waiting++; inMemory++; }
+      release(key, lane, true);
+      sleep(key, lane, error instanceof StoreError ? (error.afterMs ?? 1000) : 1000);
+    }
+  }
+
+  async function take(key: string, lane: Lane, current: Active, head: Receipt): Promise<void> {
+    const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
+    const what = verdict(head, views, clock.now(), options.limits().pendingMaxMs);
+    if (what.act === "end") {
+      await finish(current, what.state, what.reason);
+      return release(key, lane);
+    }
+    if (what.act === "wait") {
+      lane.queue.unshift(head); waiting++; inMemory++;
+      release(key, lane, true);
+      return sleep(key, lane, Math.min(what.untilMs - clock.now(), 60_000));
+    }
+    const journals = new Map<string, Map<string, unknown>>();
+    for (const entry of what.entries) journals.set(entry, await journalOf(head, entry));
+    await gather(lane, current, what.entries, journals);
+    if (options.prepare !== undefined) await prepareAll(current, options.prepare);
+    // A stop in between leaves it pending; the next start takes it up again.
+    for (const entry of what.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
+    if (current.runs.size === 0) release(key, lane);
+  }
+
+  async function journalOf(receipt: Receipt, entry: string): Promise<Map<string, unknown>> {
+    if (receipt.attempts === 0) return new Map();
+    return new Map((await store.journal(runId(receipt, entry))).map((row) => [row.step, row.data]));
+  }
+
+  /** Waits for the quiet that ends a burst, and takes the whole burst. What was gathered is journaled: a replay has the same messages. */
+  async function gather(lane: Lane, current: Active, ids: readonly string[], journals: Map<string, Map<string, unknown>>): Promise<void> {
+    const head = current.receipts[0] as Receipt;
+    const known = [...journals.values()].map((journal) => journal.get("gather")).find((seqs) => Array.isArray(seqs)) as number[] | undefined;
+    const ms = Math.max(0, ...ids.map((id) => entries.get(id)?.gatherMs ?? 0));
+    if (known === undefined && (ms === 0 || head.message.kind !== "message")) return;
+    if (known === undefined) {
+      for (let seen = -1; seen !== lane.queue.length; ) {
+        seen = lane.queue.length;
+        await new Promise<void>((resolve) => { clock.after(ms, resolve); });
+      }
+    }
+    while (lane.queue.length > 0) {
+      const next = lane.queue[0] as Receipt | number;
+      const receipt = typeof next === "number" ? await store.receipt(next) : next;
+      const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id);
+      if (!belongs) break;
+      await shift(lane);
+      current.receipts.push(receipt);
+    }
+    if (known === undefined && current.receipts.length > 1) {
+      const seqs = current.receipts.map((receipt) => receipt.seq);
+      await store.commit(ids.map((entry) => ({ do: "journal", run: runId(head, entry), entry: { step: "gather", at: clock.now(), data: seqs } })));
+    }
+  }
+
+  async function prepareAll(current: Active, prepare: (message: Message) => Promise<Message>): Promise<void> {
+    for (const [place, receipt] of current.receipts.entries()) {
+      if (!receipt.message.attachments.some((file) => "state" in file && file.state === "remote")) continue;
+      const message = await prepare(receipt.message);
+      current.receipts[place] = { ...receipt, message };
+      await store.commit([{ do: "receipt", seq: receipt.seq, message }]);
+    }
+  }
+
+  function begin(current: Active, head: Receipt, entryId: string, journal: Map<string, unknown>): void {
+    const entry = entries.get(entryId);
+    if (entry === undefined) return;
+    const id = runId(head, entryId);
+    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false };
+    runs.set(id, run);
+    current.runs.set(entryId, run);
+    entry.emit(run);
+  }
+
+  function finish(current: Active, state: "done" | "dead", reason?: string): Promise<unknown> {
+    const changes: Change[] = current.receipts.map((receipt) => ({ do: "receipt", seq: receipt.seq, state, runs: current.ends, ...(reason === undefined ? {} : { reason }) }));
+    const head = current.receipts[0];
+    if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
+    return store.commit(changes);
+  }
+
+  function release(key: string, lane: Lane, keep = false): void {
+    if (lane.active !== undefined) active--;
+    lane.active = undefined;
+    if (!keep) {
+      if (lane.queue.length === 0) lanes.delete(key);
+      else void pump(key, lane);
+    }
+    for (const other of starved) {
+      if (active >= maxActive) break;
+      starved.delete(other);
+      const next = lanes.get(other);
+      if (next !== undefined) void pump(other, next);
+    }
+  }
+
+  function sleep(key: string, lane: Lane, ms: number): void {
+    lane.waiting?.();
+    const cancel = clock.after(Math.max(50, ms), wake);
+    function wake(): void { cancel(); lane.waiting = undefined; void pump(key, lane); }
+    lane.waiting = () => { cancel(); lane.waiting = undefined; };
+  }
+
+  function wakeAll(): void {
+    for (const [key, lane] of lanes) { lane.waiting?.(); void pump(key, lane); }
+  }
+
+  function laneOfRun(run: Run): Lane | undefined { return lanes.get(run.receipt.lane); }
+
+  const idleTimer = { cancel: () => {} };
+  function watchIdle(): void {
+    idleTimer.cancel = clock.after(Math.min(5_000, Math.max(50, options.limits().idleMs / 4)), () => {
+      const limit = clock.monotonic() - options.limits().idleMs;
+      for (const run of runs.values()) {
+        if (run.touchedAt < limit && !interrupted.has(run.id)) {
+          run.abort.abort();
+          void inbox.end(run.id, { state: "done", reason: run.answered ? "the flow did not end by itself" : "unanswered: the flow did not end in time" }).catch(() => wakeAll());
+        }
+      }
+      if (!closed) watchIdle();
+    });
+  }
+
+  const inbox: Inbox = {
+    async receive(message, facts) {
+      if (waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
+      // What answers or steers a run must not wait behind that run.
+      const beside = message.kind === "action" && message.action?.type !== "command";
+      const fresh: NewReceipt = {
+        secret: randomBytes(9).toString("base64url"), lane: beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at),
+        priority: facts.priority ?? (beside ? "high" : "normal"), message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
+      };
+      const [seq] = await store.commit([{ do: "receive", receipt: fresh }]);
+      if (seq === undefined) return "duplicate";
+      enqueue({ ...fresh, seq, state: "pending", attempts: 0, runs: {} });
+      return "saved";
+    },
+    add(entry) { entries.set(entry.id, entry); },
+    remove(id) {
+      entries.delete(id);
+      for (const run of runs.values()) if (run.entry === id) interrupted.add(run.id);
+    },
+    async load() {
+      const heads = new Set<string>();
+      for (let after = 0; ; ) {
+        const page = await store.pending(after, 1_000);
+        for (const receipt of page) {
+          // Only the head of a lane can have been under way when the last process ended.
+          const head = !heads.has(receipt.lane);
+          heads.add(receipt.lane);
+          if (head) await store.commit([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }]);
+          enqueue(head ? { ...receipt, attempts: receipt.attempts + 1 } : receipt);
+        }
+        after = page.at(-1)?.seq ?? after;
+        if (page.length < 1_000) return;
+      }
+    },
+    start() {
+      started = true;
+      for (const id of [...interrupted]) {
+        interrupted.delete(id);
+        const run = runs.get(id);
+        const entry = run && entries.get(run.entry);
+        if (run === undefined) continue;
+        if (entry === undefined) { void inbox.end(id, { state: "dead", reason: "its channel in was removed while it was under way" }); continue; }
+        run.pass++;
+        run.counters.clear();
+        run.touchedAt = clock.monotonic();
+        entry.emit(run);
+      }
+      wakeAll();
+    },
+    stop() { started = false; },
+    run(id) { return runs.get(id); },
+    async find(id) {
+      const live = runs.get(id);
+      if (live !== undefined) return live;
+      const parts = parseRunId(id);
+      const receipt = parts && (await store.receipt(parts.seq));
+      return receipt !== undefined && parts !== undefined && receipt.secret === parts.secret ? { id, receipt } : undefined;
+    },
+    async end(id, end = { state: "done" }) {
+      const run = runs.get(id);
+      if (run === undefined) return;
+      const lane = laneOfRun(run);
+      const current = lane?.active;
+      if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;
+      current.ends[run.entry] = end;
+      const rest = [...current.runs.keys()].some((entry) => current.ends[entry] === undefined);
+      if (rest) {
+        const head = current.receipts[0] as Receipt;
+        await store.commit([{ do: "receipt", seq: head.seq, runs: { ...head.runs, ...current.ends } }]);
+      } else {
+        const all = { ...(current.receipts[0] as Receipt).runs, ...current.ends };
+        Object.assign(current.ends, all);
+        const result = outcome(Object.values(all));
+        await finish(current, result.state, result.reason);
+      }
+      if (runs.get(id) !== run) return;
+      runs.delete(id);
+      interrupted.delete(id);
+      options.onEnd?.(run, end);
+      if (!rest) release(run.receipt.lane, lane);
+    },
+    interrupt(id) { if (runs.has(id)) interrupted.add(id); },
+    runs: () => runs.values(),
+    get size() { return waiting + active; },
+    close() { closed = true; started = false; idleTimer.cancel(); for (const lane of lanes.values()) lane.waiting?.(); for (const run of runs.values()) run.abort.abort(); },
+  };
+  watchIdle();
+  return inbox;
+}

@@ -1,0 +1,27 @@
+/** Checks what a model wrote against a tool's JSON Schema, and a schema against the standard. */
+import { Ajv, type ValidateFunction } from "ajv";
+import type { JsonSchema } from "./models/model.ts";
+
+const ajv = new Ajv({ strict: false, allErrors: true, logger: false, validateFormats: false });
+const compiled = new WeakMap<JsonSchema, ValidateFunction>();
+
+/** A sentence the model can act on, or undefined when the arguments fit. */
+export function checkInput(tool: { readonly name: string; readonly parameters: JsonSchema }, input: unknown): string | undefined {
+  let validate = compiled.get(tool.parameters);
+  if (validate === undefined) compiled.set(tool.parameters, (validate = ajv.compile(tool.parameters as object)));
+  if (validate(input)) return undefined;
+  const faults = (validate.errors ?? []).slice(0, 5).map((error) => `${error.instancePath || "arguments"} ${error.message}${error.params.allowedValues ? ` (${(error.params.allowedValues as unknown[]).join(", ")})` : ""}`);
+  return `The arguments do not fit the parameters of "${tool.name}": ${faults.join("; ")}.`;
+}
+
+/** What is wrong with a tool's schema, or undefined. */
+export function checkSchema(schema: unknown): string | undefined {
+  if (schema === null || typeof schema !== "object" || Array.isArray(schema)) return `Expected the parameters to be a JSON Schema object, got ${JSON.stringify(schema)}.`;
+  if ((schema as { type?: unknown }).type !== "object") return `Expected the parameters to have "type": "object", got ${JSON.stringify((schema as { type?: unknown }).type)}.`;
+  try {
+    new Ajv({ strict: false, logger: false, validateFormats: false }).compile(schema);
+    return undefined;
+  } catch (error) {
+    return `Expected a valid JSON Schema: ${(error as Error).message}`;
+  }
+}

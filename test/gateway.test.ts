@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { createGateway, type Gateway, type GatewayAccount } from "../engine/gateway.ts";
+import type { Run } from "../engine/inbox.ts";
+import type { Message } from "../engine/message.ts";
+import { createMemoryStore } from "../engine/store/memory.ts";
+import type { Store } from "../engine/store/store.ts";
+import { manualClock, message, scriptedChannel, settle, until } from "./kit/scripted.ts";
+
+const account: GatewayAccount = { id: "acc", channel: "scripted", name: "Bot", settings: {}, policy: { policy: "owner", allow: [] } };
+
+async function setup(options: { store?: Store; channel?: ReturnType<typeof scriptedChannel>; policy?: GatewayAccount["policy"] } = {}) {
+  const { store = createMemoryStore(), channel = scriptedChannel({ preview: true }) } = options;
+  const clock = manualClock();
+  const logs: string[] = [];
+  const gateway = await createGateway({
+    store, clock, random: () => 0.5, spool: { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined } as never,
+    fetchFor: async () => fetch, texts: { claimed: "You are the owner now." }, log: (_level, text) => { logs.push(text); },
+  });
+  await gateway.setAccounts([{ account: { ...account, ...(options.policy ? { policy: options.policy } : {}) }, channel }]);
+  await settle();
+  const runs: Run[] = [];
+  gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => true, emit: (run) => { runs.push(run); } });
+  gateway.start();
+  const receive = (received: Message) => { assert.ok(channel.context); return channel.context.receive(received); };
+  return { gateway, channel, clock, runs, receive, logs, store };
+}
+async function claimed(gateway: Gateway, receive: (received: Message) => Promise<string>) {
+  assert.equal(await receive(message({ text: gateway.people.ownerCode() ?? "", from: "me" })), "saved");
+  await settle();
+}
+
+describe("gateway", () => {
+  it("refuses everybody until the owner has claimed it with the code, which works once and only in a direct chat", async () => {
+    const { gateway, channel, receive, runs } = await setup();
+    const code = gateway.people.ownerCode() ?? "";
+    assert.match(code, /^[2-9A-Z]{8}$/);
+    const refused: string[] = [];
+    gateway.events.on("refused", (one) => refused.push(one.sender.id));
+    assert.equal(await receive(message({ from: "eve" })), "refused");
+    assert.equal(await receive(message({ from: "eve", text: code, at: { channel: "scripted", account: "acc", chat: "g", kind: "group" } })), "refused");
+    assert.deepEqual(refused, ["eve", "eve"]);
+    assert.deepEqual(gateway.people.refused().map((one) => [one.id, one.count]), [["eve", 2]]);
+    assert.equal(await receive(message({ from: "me", text: `/start ${code.toLowerCase()}` })), "saved");
+    await settle();
+    assert.equal(channel.sent[0]?.text, "You are the owner now.");
+    assert.equal(gateway.people.ownerCode(), undefined);
+    assert.equal(await receive(message({ from: "eve", text: code })), "refused");
+    assert.equal(await receive(message({ from: "me" })), "saved");
+    await settle();
+    assert.equal(runs[0]?.receipt.trust, "owner");
+  });
+
+  it("changes the code after ten wrong tries", async () => {
+    const { gateway, receive } = await setup();
+    const code = gateway.people.ownerCode();
+    for (let n = 0; n < 10; n++) await receive(message({ from: "eve", text: `AAAAAAA${n}` }));
+    assert.notEqual(gateway.people.ownerCode(), code);
+  });
+
+  it("lets in who is on the list, who the owner lets in at run time, or everybody where the account is open", async () => {
+    const listed = await setup({ policy: { policy: "list", allow: ["bob"] } });
+    assert.equal(await listed.receive(message({ from: "bob" })), "saved");
+    assert.equal(await listed.receive(message({ from: "eve" })), "refused");
+    await listed.gateway.people.set({ channel: "scripted", account: "acc", id: "eve", name: "Eve", trust: "paired" });
+    assert.equal(await listed.receive(message({ from: "eve" })), "saved");
+    await listed.gateway.people.set({ channel: "scripted", account: "acc", id: "eve", name: "Eve", trust: "stranger" });
+    assert.equal(await listed.receive(message({ from: "eve" })), "refused");
+    const open = await setup({ policy: { policy: "open", allow: [] } });
+    assert.equal(await open.receive(message({ from: "anyone" })), "saved");
+    await settle();
+    assert.equal(open.runs[0]?.receipt.trust, "allowed");
+  });
+
+  it("drops its own echo and refuses a message of another account", async () => {
+    const { receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
+    assert.equal(await receive(message({ sender: { id: "bot", name: "Bot", bot: true, self: true } })), "refused");
+    await assert.rejects(receive(message({ at: { channel: "scripted", account: "other", chat: "c", kind: "direct" } })), { code: "MSG_001" });
+    assert.equal(runs.length, 0);
+  });
+
+  it("keeps people over a restart and reaches the owner by the chat name owner", async () => {
+    const store = createMemoryStore();
+    const first = await setup({ store });
+    await assert.rejects(first.gateway.deliver({ run: "", step: "s", op: "send", to: { channel: "scripted", account: "acc", chat: "owner", kind: "direct" }, draft: { text: "x" } }), { code: "MSG_002" });
+    await claimed(first.gateway, first.receive);
+    const second = await setup({ store });
+    assert.equal(second.gateway.people.all()[0]?.trust, "owner");
+    await second.gateway.deliver({ run: "", step: "bell", op: "send", to: { channel: "scripted", account: "acc", chat: "owner", kind: "direct" }, draft: { text: "Ding" } });
+    assert.deepEqual(second.channel.sent.map((one) => [one.to.chat, one.text]), [["c1", "Ding"]]);
+  });
+
+  it("does a step once: a second pass joins the first or reads what it left", async () => {
+    const { gateway, receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
+    await receive(message());
+    await settle();
+    const run = (runs[0] as Run).id;
+    let times = 0;
+    const act = async () => { times++; await settle(); return { data: `result ${times}` }; };
+    const both = await Promise.all([gateway.once(run, "s", act), gateway.once(run, "s", act)]);
+    assert.deepEqual(both, ["result 1", "result 1"]);
+    assert.equal(await gateway.once(run, "s", act), "result 1");
+    assert.equal(gateway.recorded(run, "s"), true);
+    await assert.rejects(gateway.once(run, "fails", async () => { throw new Error("no"); }), /no/);
+    assert.equal(gateway.recorded(run, "fails"), false);
+  });
+
+  it("names steps by node, parent and occurrence", async () => {
+    const { gateway, receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
+    await receive(message());
+    await settle();
+    const run = (runs[0] as Run).id;
+    assert.deepEqual([gateway.step(run, "a", ""), gateway.step(run, "a", ""), gateway.step(run, "b", "/a"), gateway.step(run, "b", "/a#1")], ["/a", "/a#1", "/a/b", "/a#1/b"]);
+  });
+
+  it("keeps an unchanged account open, reopens a changed one, closes one that is gone", async () => {
+    const { gateway, channel } = await setup();
+    await gateway.setAccounts([{ account, channel }]);
+    await settle();
+    assert.deepEqual([channel.opened, channel.closed], [1, 0]);
+    await gateway.setAccounts([{ account: { ...account, settings: { token: "new" } }, channel }]);
+    await settle();
+    assert.deepEqual([channel.opened, channel.closed], [2, 1]);
+    await gateway.setAccounts([]);
+    await settle();
+    assert.deepEqual([channel.opened, channel.closed], [2, 2]);
+  });
+
+  it("tries a connection again with patience, and a refused token only when it is changed", async () => {
+    let fault: Error | undefined = new Error("no network");
+    const channel = scriptedChannel({ failOpen: () => fault });
+    const { gateway, clock } = await setup({ channel });
+    assert.equal(gateway.connections.status("acc")?.state, "error");
+    fault = undefined;
+    await clock.advance(2_000);
+    assert.equal(gateway.connections.status("acc")?.state, "connected");
+    const { ChannelError } = await import("../engine/errors.ts");
+    let tries = 0;
+    const refusing = scriptedChannel({ failOpen: () => { tries++; return new ChannelError("CONN_002", { retry: "no" }, "wrong token"); } });
+    const other = await setup({ channel: refusing });
+    await other.clock.advance(600_000);
+    assert.equal(other.gateway.connections.status("acc")?.state, "failed");
+    assert.equal(tries, 1);
+    await other.gateway.setAccounts([{ account: { ...account, settings: { token: "b" } }, channel: refusing }]);
+    await settle();
+    assert.equal(tries, 2);
+  });
+
+  it("fetches files before the flow sees them, and goes on without one that cannot be had", async () => {
+    const channel = scriptedChannel();
+    const { gateway, receive, runs } = await setup({ channel, policy: { policy: "open", allow: [] } });
+    const connection = gateway.connections.get("acc")?.connection as { media?: unknown };
+    connection.media = async (reference: string) => { if (reference === "bad") throw new Error("gone"); return new Blob(["abc"]).stream(); };
+    await receive(message({ attachments: [{ kind: "image", media: "good", state: "remote" }, { kind: "image", media: "bad", state: "remote" }, { kind: "location", latitude: 1, longitude: 2 }] }));
+    await until(() => runs.length === 1);
+    assert.deepEqual(runs[0]?.messages[0]?.attachments.map((file) => "state" in file && [file.state, file.media, file.error]), [["ready", "spool:f1", undefined], ["failed", "bad", "gone"], false]);
+  });
+
+  it("settles a run even when the store is away for a moment", async () => {
+    const { gateway, receive, runs, store, clock } = await setup({ policy: { policy: "open", allow: [] } });
+    await receive(message());
+    await settle();
+    const { StoreError } = await import("../engine/errors.ts");
+    const commit = store.commit;
+    let broken = true;
+    store.commit = async (changes) => { if (broken) throw new StoreError("STORE_001", { retry: "later" }); return commit.call(store, changes); };
+    gateway.settle((runs[0] as Run).id);
+    await settle();
+    broken = false;
+    await clock.advance(2_000);
+    assert.equal((await store.counts()).done, 1);
+  });
+
+  it("closes everything", async () => {
+    const { gateway, channel } = await setup();
+    await gateway.close();
+    assert.equal(channel.closed, 1);
+  });
+});

@@ -1,0 +1,257 @@
+import assert from "node:assert/strict";
+import { createInbox, type Entry, type Inbox, type InboxOptions, type Run } from "../engine/inbox.ts";
+import type { Message } from "../engine/message.ts";
+import { createMemoryStore } from "../engine/store/memory.ts";
+import type { Store } from "../engine/store/store.ts";
+import { manualClock, message, settle } from "./kit/scripted.ts";
+
+const owner = { trust: "owner", tainted: false } as const;
+
+function setup(store: Store = createMemoryStore(), more: Partial<InboxOptions> = {}) {
+  const clock = manualClock();
+  const dead: string[] = [];
+  const inbox = createInbox({ store, clock, limits: () => ({ pendingMaxMs: 60_000, idleMs: 10_000 }), onDead: (_receipt, reason) => dead.push(reason), ...more });
+  return { store, clock, inbox, dead };
+}
+function entry(id: string, options: { gatherMs?: number; matches?: (message: Message) => boolean; covers?: (message: Message) => boolean } = {}): Entry & { runs: Run[] } {
+  const runs: Run[] = [];
+  return { id, runs, gatherMs: options.gatherMs ?? 0, covers: options.covers ?? (() => true), matches: options.matches ?? (() => true), emit: (run) => { runs.push(run); } };
+}
+async function endAll(inbox: Inbox): Promise<void> { for (const run of [...inbox.runs()]) await inbox.end(run.id); await settle(); }
+
+describe("inbox", () => {
+  it("hands messages of one lane over strictly in order, one at a time, and other lanes beside it", async () => {
+    const { inbox, store } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    for (const [id, chat] of [["a1", "A"], ["a2", "A"], ["b1", "B"], ["a3", "A"]] as const) await inbox.receive(message({ id, chat }), owner);
+    await settle();
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["a1", "b1"]);
+    await inbox.end((one.runs[0] as Run).id);
+    await settle();
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["a1", "b1", "a2"]);
+    await endAll(inbox);
+    await endAll(inbox);
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["a1", "b1", "a2", "a3"]);
+    const counts = await store.counts();
+    assert.deepEqual([counts.received, counts.done, counts.dead, counts.pending], [4, 4, 0, 0]);
+  });
+
+  it("takes the same event once, also while it is under way and after it is done", async () => {
+    const { inbox } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    const twice = message({ id: "same" });
+    assert.equal(await inbox.receive(twice, owner), "saved");
+    assert.equal(await inbox.receive(twice, owner), "duplicate");
+    await settle();
+    await endAll(inbox);
+    assert.equal(await inbox.receive(twice, owner), "duplicate");
+    assert.equal(one.runs.length, 1);
+  });
+
+  it("makes one run for each matching entry and is done when all have ended", async () => {
+    const { inbox, store } = setup();
+    const [first, second, other] = [entry("n1"), entry("n2"), entry("n3", { matches: () => false })];
+    for (const one of [first, second, other]) inbox.add(one);
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    assert.equal(first.runs.length + second.runs.length, 2);
+    assert.equal(other.runs.length, 0);
+    await inbox.end((first.runs[0] as Run).id);
+    assert.equal((await store.counts()).pending, 1);
+    await inbox.end((second.runs[0] as Run).id);
+    assert.equal((await store.counts()).done, 1);
+  });
+
+  it("goes on after a restart with what had not ended, in order, and knows the runs that had", async () => {
+    const store = createMemoryStore();
+    const before = setup(store);
+    const [first, second] = [entry("n1"), entry("n2")];
+    before.inbox.add(first);
+    before.inbox.add(second);
+    before.inbox.start();
+    await before.inbox.receive(message({ id: "x1" }), owner);
+    await before.inbox.receive(message({ id: "x2" }), owner);
+    await settle();
+    await before.inbox.end((first.runs[0] as Run).id);
+    await store.commit([{ do: "journal", run: (second.runs[0] as Run).id, entry: { step: "model", at: 1, data: "said" } }]);
+    before.inbox.close();
+
+    const after = setup(store);
+    const [again1, again2] = [entry("n1"), entry("n2")];
+    after.inbox.add(again1);
+    after.inbox.add(again2);
+    await after.inbox.load();
+    after.inbox.start();
+    await settle();
+    assert.equal(again1.runs.length, 0, "the run that had ended is not repeated");
+    assert.equal(again2.runs.length, 1);
+    const run = again2.runs[0] as Run;
+    assert.equal(run.id, (second.runs[0] as Run).id);
+    assert.equal(run.journal.get("model"), "said");
+    await after.inbox.end(run.id);
+    await settle();
+    assert.deepEqual(again1.runs.map((one) => one.receipt.message.id), ["x2"]);
+  });
+
+  it("gives up a message that stopped the process three times, and the lane moves on", async () => {
+    const store = createMemoryStore();
+    await setup(store).inbox.receive(message({ id: "poison" }), owner);
+    for (let start = 0; start < 3; start++) {
+      const { inbox, dead } = setup(store);
+      const one = entry("n1");
+      inbox.add(one);
+      await inbox.load();
+      inbox.start();
+      await settle();
+      assert.equal(one.runs.length, 1, `try ${start + 1}`);
+      assert.equal(dead.length, 0);
+    }
+    const last = setup(store);
+    const one = entry("n1");
+    last.inbox.add(one);
+    await last.inbox.load();
+    last.inbox.start();
+    await last.inbox.receive(message({ id: "healthy" }), owner);
+    await settle();
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["healthy"]);
+    assert.match(last.dead[0] ?? "", /interrupted/);
+    assert.equal((await store.counts()).dead, 1);
+  });
+
+  it("keeps a message no flow takes until its age limit, then it is a dead letter; one whose kind nobody wants is done at once", async () => {
+    const { inbox, store, clock, dead } = setup();
+    inbox.start();
+    await inbox.receive(message({ chat: "A" }), owner);
+    await settle();
+    assert.equal((await store.counts()).pending, 1);
+    await clock.advance(120_000);
+    assert.match(dead[0] ?? "", /no flow/);
+    inbox.add(entry("n1", { matches: () => false }));
+    await inbox.receive(message({ chat: "B" }), owner);
+    await settle();
+    assert.equal((await store.counts()).done, 1);
+  });
+
+  it("hands a waiting message over as soon as a flow for it is deployed", async () => {
+    const { inbox } = setup();
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    const one = entry("n1");
+    inbox.stop();
+    inbox.add(one);
+    inbox.start();
+    await settle();
+    assert.equal(one.runs.length, 1);
+  });
+
+  it("begins a run again that a deploy took the flow from, with its journal, and ends one whose entry is gone", async () => {
+    const { inbox, dead } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message({ chat: "A" }), owner);
+    await settle();
+    const run = one.runs[0] as Run;
+    run.journal.set("model", "said");
+    inbox.stop();
+    inbox.remove("n1");
+    const anew = entry("n1");
+    inbox.add(anew);
+    inbox.start();
+    assert.equal(anew.runs[0], run);
+    assert.equal(anew.runs[0]?.journal.get("model"), "said");
+    inbox.stop();
+    inbox.remove("n1");
+    inbox.start();
+    await settle();
+    assert.match(dead[0] ?? "", /removed/);
+  });
+
+  it("gathers a burst of one sender and repeats the same burst after a restart", async () => {
+    const store = createMemoryStore();
+    const { inbox, clock } = setup(store);
+    const one = entry("n1", { gatherMs: 500 });
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message({ id: "b1", text: "one" }), owner);
+    await clock.advance(300);
+    await inbox.receive(message({ id: "b2", text: "two" }), owner);
+    await clock.advance(400);
+    assert.equal(one.runs.length, 0, "still quiet for less than 500 ms");
+    await clock.advance(700);
+    await settle();
+    assert.deepEqual(one.runs[0]?.messages.map((part) => part.text), ["one", "two"]);
+    inbox.close();
+    const after = setup(store);
+    const again = entry("n1", { gatherMs: 500 });
+    after.inbox.add(again);
+    await after.inbox.load();
+    await after.inbox.receive(message({ id: "b3", text: "three" }), owner);
+    after.inbox.start();
+    await settle();
+    assert.deepEqual(again.runs[0]?.messages.map((part) => part.text), ["one", "two"]);
+  });
+
+  it("lets a button press pass the run that waits in its chat", async () => {
+    const { inbox } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message({ id: "slow" }), owner);
+    await inbox.receive(message({ id: "press", kind: "action", action: { type: "button", value: "yes" } }), owner);
+    await settle();
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["slow", "press"]);
+  });
+
+  it("refuses more than it can keep before it is confirmed", async () => {
+    const { inbox } = setup(createMemoryStore(), { maxPending: 2 });
+    for (const chat of ["A", "B"]) await inbox.receive(message({ chat }), owner);
+    await assert.rejects(inbox.receive(message({ chat: "C" }), owner), { code: "STORE_005", retry: "later" });
+  });
+
+  it("reads waiting messages again from the store when memory is full, in order", async () => {
+    const { inbox } = setup(createMemoryStore(), { maxInMemory: 1 });
+    const one = entry("n1");
+    inbox.add(one);
+    for (const id of ["q1", "q2", "q3", "q4"]) await inbox.receive(message({ id }), owner);
+    inbox.start();
+    for (let n = 0; n < 4; n++) { await settle(); await endAll(inbox); }
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["q1", "q2", "q3", "q4"]);
+  });
+
+  it("ends a run that shows no sign of life, says that nothing was answered, and aborts what it held", async () => {
+    const ends: string[] = [];
+    const { inbox, clock } = setup(createMemoryStore(), { onEnd: (_run, end) => ends.push(end.reason ?? "") });
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    await clock.advance(15_000);
+    assert.match(ends[0] ?? "", /unanswered/);
+    assert.equal(one.runs[0]?.abort.signal.aborted, true);
+  });
+
+  it("goes on by itself when the store could not be read for a while", async () => {
+    const store = createMemoryStore();
+    const { inbox, clock } = setup(store, { maxInMemory: 0 });
+    const one = entry("n1");
+    inbox.add(one);
+    await inbox.receive(message({ id: "s1" }), owner);
+    const read = store.receipt;
+    let broken = true;
+    store.receipt = async (seq) => { if (broken) throw new Error("disk"); return read.call(store, seq); };
+    inbox.start();
+    await settle();
+    assert.equal(one.runs.length, 0);
+    broken = false;
+    await clock.advance(5_000);
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["s1"]);
+  });
+});

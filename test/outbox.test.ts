@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { splitText } from "../engine/channels/split.ts";
+import type { Connection } from "../engine/channels/channel.ts";
+import { ChannelError } from "../engine/errors.ts";
+import { createOutbox, outboxKey, type Delivery, type Outbox } from "../engine/outbox.ts";
+import { createMemoryStore } from "../engine/store/memory.ts";
+import type { OutboxRow, Store } from "../engine/store/store.ts";
+import { manualClock, scriptedChannel, settle, type ScriptedChannel } from "./kit/scripted.ts";
+
+const to = { channel: "scripted", account: "acc", chat: "c1", kind: "direct" } as const;
+
+interface Rig { readonly outbox: Outbox; readonly channel: ScriptedChannel; readonly store: Store; readonly clock: ReturnType<typeof manualClock>; readonly dead: OutboxRow[]; connect(): Promise<void>; disconnect(): void }
+async function setup(options: Parameters<typeof scriptedChannel>[0] & { store?: Store; connected?: boolean } = {}): Promise<Rig> {
+  const { store = createMemoryStore(), connected = true } = options;
+  const channel = scriptedChannel(options);
+  const clock = manualClock();
+  const dead: OutboxRow[] = [];
+  let connection: Connection | undefined;
+  const open = async () => { connection = await channel.open({ id: "acc", channel: "scripted", name: "acc", settings: {} }, {} as never); };
+  if (connected) await open();
+  const outbox = createOutbox({ store, clock, random: () => 0.5, line: () => ({ channel, connection }), split: (text, own) => splitText(text, own.limits), onDead: (row) => dead.push(row) });
+  return { outbox, channel, store, clock, dead, async connect() { await open(); outbox.wake("acc"); }, disconnect() { connection = undefined; } };
+}
+const say = (text: string, step = "s1", more: Partial<Delivery> = {}): Delivery => ({ run: "1.x.n", step, op: "send", to, draft: { text }, ...more });
+const later = () => new ChannelError("CONN_001", { retry: "later" }, "reset");
+
+describe("outbox", () => {
+  it("sends, records the platform's id, and never sends the same step again", async () => {
+    const { outbox, channel, store } = await setup();
+    assert.deepEqual(await outbox.deliver(say("hi")), { state: "sent", ref: "m1", refs: ["m1"] });
+    assert.deepEqual(await outbox.deliver(say("hi")), { state: "sent", ref: "m1", refs: ["m1"] });
+    assert.equal(channel.sent.length, 1);
+    assert.equal((await store.outboxRow(outboxKey({ run: "1.x.n", step: "s1" }, 0)))?.state, "sent");
+  });
+
+  it("keeps the same step of two runs apart", async () => {
+    const { outbox, channel } = await setup();
+    await outbox.deliver(say("one", "s1"));
+    await outbox.deliver(say("two", "s1", { run: "2.x.n" }));
+    assert.deepEqual(channel.sent.map((part) => part.text), ["one", "two"]);
+  });
+
+  it("splits a long text into parts, in order, with the buttons under the last and the quote over the first", async () => {
+    const { outbox, channel } = await setup();
+    const text = Array.from({ length: 30 }, (_, n) => `word${n}`).join(" ");
+    const receipt = await outbox.deliver(say(text, "s1", { draft: { text, replyTo: "r0", buttons: [[{ label: "ok", value: "ok" }]] } }));
+    assert.equal(receipt.state, "sent");
+    assert.equal(channel.sent.length, 3);
+    assert.equal(channel.sent.map((part) => part.text).join(" "), text);
+    assert.deepEqual(channel.sent.map((part) => [part.draft?.replyTo, part.draft?.buttons?.length]), [["r0", undefined], [undefined, undefined], [undefined, 1]]);
+  });
+
+  it("tries again what failed for a while, keeps the order of the chat, and tells the flow that it is queued", async () => {
+    const { outbox, channel, clock } = await setup();
+    let faults = 2;
+    channel.fail = () => (faults-- > 0 ? later() : undefined);
+    const first = outbox.deliver(say("one", "s1"));
+    const second = outbox.deliver(say("two", "s2"));
+    assert.equal((await first).state, "queued");
+    assert.equal((await second).state, "queued");
+    await clock.advance(10_000);
+    assert.deepEqual(channel.sent.map((part) => part.text), ["one", "two"]);
+  });
+
+  it("waits as long as the platform asks and lets other chats go on", async () => {
+    const { outbox, channel, clock } = await setup();
+    let first = true;
+    channel.fail = (_op, draft) => (draft.text === "slow" && first ? ((first = false), new ChannelError("CONN_003", { retry: "later", afterMs: 30_000 })) : undefined);
+    const slow = await outbox.deliver(say("slow", "s1"));
+    assert.deepEqual(slow.state, "queued");
+    assert.equal((await outbox.deliver(say("fast", "s2", { to: { ...to, chat: "c2" } }))).state, "sent");
+    await clock.advance(29_000);
+    assert.equal(channel.sent.length, 1);
+    await clock.advance(2_000);
+    assert.deepEqual(channel.sent.map((part) => part.text), ["fast", "slow"]);
+  });
+
+  it("does not repeat what can never work, and says so once", async () => {
+    const { outbox, channel, dead } = await setup();
+    channel.fail = () => new ChannelError("MSG_002", { retry: "no" }, "the bot was kicked");
+    assert.deepEqual(await outbox.deliver(say("hi")), { state: "failed", code: "MSG_002", text: "the bot was kicked" });
+    assert.equal(dead.length, 1);
+  });
+
+  it("sends plain text once where the markup was refused", async () => {
+    const { outbox, channel } = await setup();
+    channel.fail = (_op, draft) => (draft.plain === true ? undefined : new ChannelError("MSG_002", { retry: "no", markup: true }));
+    await outbox.deliver(say("*hi*"));
+    await settle();
+    assert.deepEqual(channel.sent.map((part) => [part.text, part.draft?.plain]), [["*hi*", true]]);
+  });
+
+  it("gives up after twelve tries", async () => {
+    const { outbox, channel, clock, dead } = await setup();
+    channel.fail = later;
+    void outbox.deliver(say("hi"));
+    await settle();
+    await clock.advance(3_600_000);
+    assert.equal(dead.length, 1);
+    assert.equal(dead[0]?.attempts, 12);
+  });
+
+  it("keeps what is said while the account is away, and drops what has expired meanwhile", async () => {
+    const { outbox, channel, clock, dead, connect } = await setup({ connected: false });
+    assert.equal((await outbox.deliver(say("stale", "s1", { expiresAt: 1_005_000 }))).state, "queued");
+    assert.equal((await outbox.deliver(say("good", "s2"))).state, "queued");
+    await clock.advance(60_000);
+    await connect();
+    await settle();
+    assert.deepEqual(channel.sent.map((part) => part.text), ["good"]);
+    assert.match(dead[0]?.error?.text ?? "", /expired/);
+  });
+
+  it("sends later what is scheduled", async () => {
+    const { outbox, channel, clock } = await setup();
+    void outbox.deliver(say("later", "s1", { dueAt: clock.now() + 90_000 }));
+    await clock.advance(80_000);
+    assert.equal(channel.sent.length, 0);
+    await clock.advance(20_000);
+    assert.equal(channel.sent.length, 1);
+  });
+
+  it("after a crash in the send window asks the platform first, and else sends again with the same key", async () => {
+    for (const find of [true, false]) {
+      const store = createMemoryStore();
+      const key = outboxKey({ run: "1.x.n", step: "s1" }, 0);
+      await store.commit([{ do: "outbox", row: { key, run: "1.x.n", op: "send", to, draft: { text: "hi" }, priority: "normal", state: "planned", plannedAt: 1, dueAt: 1 } }]);
+      await store.commit([{ do: "outbox-update", key, set: { state: "sending", startedAt: 2 } }]);
+      const { outbox, channel } = await setup({ store, find });
+      channel.sent.push({ op: "send", to, text: "hi", key, ref: "m1" });
+      await outbox.load();
+      await settle();
+      assert.equal((await store.outboxRow(key))?.state, "sent");
+      assert.deepEqual(channel.sent.map((part) => part.key), find ? [key] : [key, key]);
+    }
+  });
+
+  it("edits, reacts and removes, and names what a platform cannot do", async () => {
+    const { outbox, channel } = await setup({ edit: true });
+    await outbox.deliver(say("new", "s1", { op: "edit", target: "m9" }));
+    await outbox.deliver(say("", "s2", { op: "remove", target: "m9" }));
+    assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), [["edit", "m9"], ["remove", "m9"]]);
+    const reaction = await outbox.deliver(say("👍", "s3", { op: "react", target: "m9" }));
+    assert.deepEqual([reaction.state, reaction.state === "failed" && reaction.code], ["failed", "MSG_005"]);
+  });
+
+  describe("a live answer", () => {
+    it("grows as a preview, and the final text comes once under the same key", async () => {
+      const { outbox, channel, clock } = await setup({ preview: true, edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Hel");
+      await clock.advance(10);
+      live.show("Hello wor");
+      await clock.advance(10);
+      await live.stop();
+      await outbox.deliver(say("Hello world"));
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), [["preview", "Hel"], ["preview", "Hello wor"], ["send", "Hello world"]]);
+      assert.equal(new Set(channel.sent.map((part) => part.key)).size, 1);
+    });
+
+    it("is a placeholder that is edited where there are only edits", async () => {
+      const { outbox, channel, clock, store } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Hel");
+      await clock.advance(10);
+      live.show("Hello wor");
+      await clock.advance(10);
+      await live.stop();
+      assert.deepEqual(await outbox.deliver(say("Hello world")), { state: "sent", ref: "m1", refs: ["m1"] });
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.text, part.ref]), [["send", "Hel", "m1"], ["edit", "Hello wor", "m1"], ["edit", "Hello world", "m1"]]);
+      assert.equal((await store.counts()).outbox.sent, 1);
+    });
+
+    it("that a crash cut is finished in its placeholder, not beside it", async () => {
+      const store = createMemoryStore();
+      const before = await setup({ store, edit: true });
+      const live = before.outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Hel");
+      await before.clock.advance(10);
+      before.outbox.close();
+      const after = await setup({ store, edit: true });
+      await after.outbox.load();
+      await settle();
+      assert.equal(after.channel.sent.length, 0, "the placeholder waits for its run");
+      await after.outbox.deliver(say("Hello world"));
+      assert.deepEqual(after.channel.sent.map((part) => [part.op, part.text, part.ref]), [["edit", "Hello world", "m1"]]);
+    });
+
+    it("that is given up is taken away", async () => {
+      const { outbox, channel, clock } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Half an ans");
+      await clock.advance(10);
+      await live.abandon();
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), [["send", "m1"], ["remove", "m1"]]);
+    });
+  });
+
+  it("lets a more urgent run pass those that wait, and keeps the order within a run", async () => {
+    const { outbox, channel, connect } = await setup({ connected: false });
+    void outbox.deliver(say("a1", "s1"));
+    void outbox.deliver(say("a2", "s2"));
+    void outbox.deliver(say("urgent", "s3", { run: "2.y.n", priority: "urgent" }));
+    await settle();
+    await connect();
+    await settle();
+    assert.deepEqual(channel.sent.map((part) => part.text), ["urgent", "a1", "a2"]);
+  });
+});
