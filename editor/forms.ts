@@ -1,0 +1,119 @@
+/** What the forms of single nodes do beyond their inputs. Each is called from the node's oneditprepare. */
+import { tables } from "./api.ts";
+import { byId, fieldOf, fill, h, problems } from "./dom.ts";
+import { GATEWAY, configs, makeSlug } from "./gateways.ts";
+import { SECRETS, settings, type Settings } from "./settings.ts";
+import { tryButton } from "./try-credentials.ts";
+import { query, red, t, type EditorNode } from "./red.ts";
+
+/** The id in a select of config nodes; "" while none is chosen. */
+export function chosenConfig(prefix: string, name: string): string {
+  const value = (byId(`${prefix}-${name}`) as HTMLSelectElement).value;
+  return value === "_ADD_" ? "" : value;
+}
+/** A config node that is being made gets the gateway when there is one only. */
+export function preselectGateway(node: EditorNode): void {
+  const [only, ...others] = configs(GATEWAY);
+  if (!node.gateway && only && others.length === 0) query("#node-config-input-gateway").val(only.id).trigger("change");
+}
+export const isAdding = (node: EditorNode): boolean => red.nodes.node(node.id) === null;
+
+/** Shows the slug, read-only: it is in addresses and in the store, so it stays when the name changes. */
+export function showSlug(node: EditorNode): void {
+  byId("clawflow-slug").textContent = String(node.slug || t("slug.later"));
+}
+/** `oneditsave`: made once; again only where a copy has the slug of its original. */
+export function keepSlug(node: EditorNode, name: string, gateway?: string): void {
+  const taken = configs(node.type, gateway).some((other) => other.id !== node.id && other.slug === node.slug);
+  if (!node.slug || taken) node.slug = makeSlug(name, node.type, node.id, gateway);
+}
+
+let account: { settings: Settings; store: HTMLElement } | undefined;
+export function accountForm(node: EditorNode): void {
+  preselectGateway(node);
+  showSlug(node);
+  account = undefined;
+  const place = byId("clawflow-settings");
+  const store = byId("clawflow-secrets");
+  const channel = byId("node-config-input-channel") as HTMLSelectElement;
+  const saved = (node.settings ?? {}) as Record<string, unknown>;
+  const secrets = (): Record<string, string> => Object.fromEntries(SECRETS.map((name) => [name, fieldOf(`node-config-input-${name}`).value]).filter(([, value]) => value !== ""));
+  tables().then(({ channels }) => {
+    const own = typeof node.channel === "string" && node.channel !== "" ? node.channel : channels[0]?.id ?? "";
+    fill(channel, channels.map(({ id, label }) => ({ value: id, label })), own);
+    const draw = (): void => {
+      const info = channels.find(({ id }) => id === channel.value);
+      const values = channel.value === node.channel ? saved : {};
+      const empty = info ? [] : [t("account.unknownChannel", { channel: channel.value })];
+      account = { settings: settings(place, store, info, values, () => undefined), store };
+      if (empty.length > 0) place.append(problems(empty));
+    };
+    channel.onchange = draw;
+    draw();
+  }, (error: Error) => {
+    fill(channel, [], String(node.channel ?? ""));
+    place.replaceChildren(problems([error.message]));
+  });
+  tryButton(byId("clawflow-test"), "try/account", () => ({ node: node.id, channel: channel.value, settings: account?.settings.values() ?? saved, credentials: secrets() }));
+}
+export function saveAccount(node: EditorNode): void {
+  const gateway = chosenConfig("node-config-input", "gateway");
+  keepSlug(node, fieldOf("node-config-input-name").value || (byId("node-config-input-channel") as HTMLSelectElement).value, gateway);
+  if (!account) return; // the channels could not be loaded: what was saved stays
+  node.settings = account.settings.values();
+  // A token of another channel is not kept where nobody sees it.
+  for (const input of account.store.querySelectorAll("input")) input.value = "";
+}
+
+export function modelForm(node: EditorNode): void {
+  preselectGateway(node);
+  const provider = byId("node-config-input-provider") as HTMLSelectElement;
+  const baseUrl = fieldOf("node-config-input-baseUrl");
+  const key = fieldOf("node-config-input-key");
+  const hint = byId("clawflow-key-hint");
+  const own = String(node.provider ?? "practice");
+  fill(provider, [{ value: own, label: own }], own);
+  tables().then(({ providers }) => {
+    fill(provider, providers.map(({ id, label }) => ({ value: id, label })), own);
+    const show = (): void => {
+      const info = providers.find(({ id }) => id === provider.value);
+      baseUrl.placeholder = info?.baseUrl ?? "";
+      const practice = info?.wire === "practice";
+      for (const name of ["key", "baseUrl", "headers", "prices"]) byId(`clawflow-row-${name}`).hidden = practice;
+      byId("clawflow-practice").hidden = !practice;
+      hint.textContent = info?.keyless ? t("model.keyless") : info?.env ? t("model.envHint", { env: `\${${info.env}}` }) : t("model.keyHint");
+    };
+    provider.addEventListener("change", show);
+    show();
+  }, (error: Error) => byId("clawflow-test").prepend(problems([error.message])));
+  secretLines("node-config-input-headers");
+  tryButton(byId("clawflow-test"), "try/model", () => ({
+    node: node.id, provider: provider.value, model: fieldOf("node-config-input-model").value.trim(), baseUrl: baseUrl.value.trim(),
+    credentials: { key: key.value, headers: fieldOf("node-config-input-headers").value },
+  }));
+}
+
+/** A credential of several lines: while it is saved and unseen, a button replaces the field. */
+function secretLines(id: string): void {
+  const area = fieldOf(id);
+  if (area.value !== "__PWRD__") return;
+  const line = h("div", { class: "cf-field" }, h("span", { class: "cf-muted" }, t("model.headersSaved")), h("button", {
+    type: "button", class: "red-ui-button red-ui-button-small",
+    onclick: () => { area.value = ""; area.hidden = false; line.remove(); area.focus(); },
+  }, t("change")));
+  area.hidden = true;
+  area.after(line);
+}
+
+/** Rows that are only there for some values of a select: `data-for="reply send"`. */
+export function showFor(id: string): void {
+  const chooser = byId(id) as HTMLSelectElement;
+  const form = chooser.closest(".cf-form") ?? document.body;
+  const show = (): void => {
+    for (const part of form.querySelectorAll<HTMLElement>(`[data-for-${chooser.dataset.name ?? "value"}]`)) {
+      part.hidden = !(part.getAttribute(`data-for-${chooser.dataset.name ?? "value"}`) ?? "").split(" ").includes(chooser.value);
+    }
+  };
+  query(chooser).on("change", show);
+  show();
+}

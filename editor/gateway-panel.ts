@@ -1,0 +1,106 @@
+/** What a gateway's dialog shows beside its settings: accounts, models, the owner's code, people, refused senders, problems. */
+import { ask, post } from "./api.ts";
+import { addConfig, editConfig, whileShown } from "./address.ts";
+import { button, copy, h, problems, select, state } from "./dom.ts";
+import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
+import { t, type EditorNode } from "./red.ts";
+
+interface Person { channel: string; account: string; id: string; name: string; trust: string }
+interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
+interface Answer {
+  deployed: boolean; ownerCode?: string;
+  accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string }[];
+  models: { id: string; name: string; provider: string; model: string; state?: string; text?: string }[];
+  people: Person[]; refused: Refused[]; counts?: Record<string, number>; problems: { code?: string; text: string }[];
+}
+const TRUST = ["owner", "paired", "allowed"] as const;
+const SIGNS: Readonly<Record<string, "ok" | "wait" | "bad" | "off">> = { connected: "ok", ok: "ok", ready: "ok", connecting: "wait", reconnecting: "wait", waiting: "wait", error: "bad", closed: "off" };
+
+export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: boolean): void {
+  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), counts: h("div", { class: "cf-muted" }) };
+  const heading = (key: string): HTMLElement => h("h4", {}, t(key));
+  container.append(parts.problems, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
+    heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused, parts.counts);
+  let answer: Answer | undefined;
+  const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then((got) => { answer = got.deployed ? got : undefined; show(); }, fail);
+  const fail = (error: Error): void => parts.problems.replaceChildren(problems([error.message]));
+  /** Does, then shows anew. */
+  const act = (path: string, body: object): void => { post(`gateway/${node.id}/${path}`, body).then(load, fail); };
+
+  function show(): void {
+    parts.problems.replaceChildren(problems((answer?.problems ?? []).map(({ text, code }) => (code ? `${text} (${code})` : text))));
+    parts.accounts.replaceChildren(...members(ACCOUNT, adding, node, (id) => answer?.accounts.find((account) => account.id === id)));
+    parts.models.replaceChildren(...members(MODEL, adding, node, (id) => answer?.models.find((model) => model.id === id)));
+    parts.owner.replaceChildren(...ownerCode());
+    parts.people.replaceChildren(...people());
+    parts.refused.replaceChildren(...refused());
+    parts.counts.textContent = Object.entries(answer?.counts ?? {}).map(([name, count]) => `${t(`gateway.counts.${name}`, {}, name)}: ${count}`).join(" · ");
+  }
+
+  function ownerCode(): HTMLElement[] {
+    const code = answer?.ownerCode;
+    const fresh = button(t("gateway.newCode"), () => act("owner-code", {}), { icon: "refresh" });
+    if (!answer) return [h("p", { class: "cf-muted" }, t("gateway.afterDeploy"))];
+    if (!code) return [h("p", { class: "cf-muted" }, t("gateway.claimed")), fresh];
+    const copied = h("span", { class: "cf-muted", role: "status" });
+    return [
+      h("p", { class: "cf-muted" }, t("gateway.codeHint")),
+      h("div", { class: "cf-line" }, h("output", { class: "cf-code-big", "aria-label": t("gateway.code") }, code)),
+      h("div", { class: "cf-line" }, button(t("copy"), () => { void copy(code).then(() => { copied.textContent = t("copied"); }); }, { icon: "clipboard" }), fresh, copied),
+    ];
+  }
+
+  function people(): HTMLElement[] {
+    if (!answer || answer.people.length === 0) return [h("p", { class: "cf-muted" }, t(answer ? "gateway.nobody" : "gateway.afterDeploy"))];
+    const rows = answer.people.map((person) => {
+      const who = { channel: person.channel, account: person.account, id: person.id, name: person.name };
+      const trust = select(TRUST.map((one) => ({ value: one, label: t(`trust.${one}`) })), person.trust, { "aria-label": t("gateway.trustOf", { name: person.name }) });
+      trust.onchange = () => act("people", { ...who, trust: trust.value });
+      return h("tr", {}, h("td", {}, personName(person)), h("td", {}, person.account), h("td", {}, trust),
+        h("td", {}, button("", () => act("people", { ...who, trust: "stranger" }), { icon: "times", bare: true, title: t("gateway.removePerson", { name: person.name }) })));
+    });
+    return [table([t("gateway.name"), t("gateway.account"), t("gateway.trust"), ""], "cf-people", rows)];
+  }
+
+  function refused(): HTMLElement[] {
+    if (!answer || answer.refused.length === 0) return [h("p", { class: "cf-muted" }, t(answer ? "gateway.nobodyRefused" : "gateway.afterDeploy"))];
+    return [table([t("gateway.name"), t("gateway.account"), t("gateway.tries"), ""], "cf-refused", answer.refused.map((person) => h("tr", {},
+      h("td", {}, personName(person)), h("td", {}, person.account), h("td", {}, `${person.count} · ${new Date(person.at).toLocaleString()}`),
+      h("td", {}, button(t("gateway.letIn"), () => act("people", { channel: person.channel, account: person.account, id: person.id, name: person.name, trust: "allowed" }), { title: t("gateway.letInOf", { name: person.name }) })))))];
+  }
+
+  show();
+  if (!adding) void load();
+  whileShown(container, show);
+}
+
+const personName = (person: { id: string; name: string }): HTMLElement =>
+  h("span", {}, person.name || person.id, person.name && person.name !== person.id ? h("div", { class: "cf-muted" }, person.id) : undefined);
+function table(heads: readonly string[], kind: string, rows: readonly HTMLElement[]): HTMLElement {
+  return h("table", { class: `cf-table ${kind}` }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...rows));
+}
+
+interface Live { state?: string; text?: string; self?: { name?: string } | string }
+/** Accounts or models of the gateway as they stand in the editor, with the state of those that are deployed. */
+function members(type: string, adding: boolean, gateway: EditorNode, live: (id: string) => Live | undefined): HTMLElement[] {
+  const kind = type === ACCOUNT ? "Account" : "Model";
+  const nodes = configs(type, gateway.id);
+  const rows = nodes.map((node) => h("tr", {}, h("td", {}, nameOf(node), h("div", { class: "cf-muted" }, whatOf(node))), h("td", {}, stateOf(node, live(node.id))),
+    h("td", {}, button("", () => editConfig(node, gateway), { icon: "pencil", bare: true, title: t("edit", { name: nameOf(node) }) }))));
+  const add = button(t(`gateway.add${kind}`), () => addConfig(type, gateway), { icon: "plus" });
+  const table = h("table", { class: "cf-table cf-members", "aria-label": t(`gateway.${kind.toLowerCase()}s`) }, h("tbody", {}, ...rows));
+  if (adding) return [h("p", { class: "cf-muted" }, t("gateway.afterAdd"))];
+  return nodes.length > 0 ? [table, add] : [h("p", { class: "cf-muted" }, t(`gateway.no${kind}s`)), add];
+}
+function whatOf(node: EditorNode): string {
+  return (node.type === ACCOUNT ? [node.channel, node.slug] : [node.provider, node.model]).filter((part) => part).join(" · ");
+}
+function stateOf(node: EditorNode, live: Live | undefined): HTMLElement {
+  if (node.d) return state("off", t("gateway.states.disabled"));
+  if (!live) return state("off", t("gateway.states.undeployed"));
+  const word = live.state ?? "ready";
+  const self = typeof live.self === "string" ? live.self : live.self?.name;
+  const text = [t(`gateway.states.${word}`, {}, word), self ?? (SIGNS[word] === "ok" ? undefined : live.text)].filter(Boolean).join(" · ");
+  const shown = state(SIGNS[word] ?? "wait", text);
+  return node.changed ? h("span", {}, shown, h("div", { class: "cf-muted" }, t("gateway.states.changed"))) : shown;
+}

@@ -1,0 +1,76 @@
+/** Config nodes of ClawFlow in the editor: the default gateway, slugs, lists of accounts, models and tools. */
+import { red, t, type EditorNode, type HistoryEvent } from "./red.ts";
+
+export const GATEWAY = "clawflow-gateway";
+export const ACCOUNT = "clawflow-account";
+export const MODEL = "clawflow-model";
+
+export function configs(type: string, gateway?: string): EditorNode[] {
+  const found: EditorNode[] = [];
+  red.nodes.eachConfig((node) => {
+    if (node.type === type && (!gateway || node.gateway === gateway)) found.push(node);
+    return undefined;
+  });
+  return found.sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+}
+export function nodesOf(type: string): EditorNode[] {
+  const found: EditorNode[] = [];
+  red.nodes.eachNode((node) => {
+    if (node.type === type) found.push(node);
+    return undefined;
+  });
+  return found;
+}
+export const nameOf = (node: EditorNode): string => node.name || String(node.slug || "") || red.utils.getNodeLabel(node, node.id);
+export const configOf = (id: unknown): EditorNode | undefined => (typeof id === "string" && id !== "" ? red.nodes.node(id) ?? undefined : undefined);
+
+/** "Böcklers Küche" → "boecklers-kueche"; unique among the nodes that share its type (and gateway). */
+export function makeSlug(name: string, type: string, own: string, gateway?: string): string {
+  const plain = name.toLowerCase().replace(/ä/g, "ae").replace(/ö/g, "oe").replace(/ü/g, "ue").replace(/ß/g, "ss")
+    .normalize("NFKD").replace(/[\u0300-\u036f]/g, "").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40)
+    || type.replace("clawflow-", "");
+  const taken = new Set(configs(type, gateway).filter((node) => node.id !== own).map((node) => node.slug));
+  let slug = plain;
+  for (let n = 2; taken.has(slug); n++) slug = `${plain}-${n}`;
+  return slug;
+}
+
+function addGateway(): EditorNode {
+  const definition = red.nodes.getType(GATEWAY);
+  const node: Record<string, unknown> = { id: red.nodes.id(), type: GATEWAY, _def: definition, users: [], changed: true };
+  for (const [key, { value }] of Object.entries(definition.defaults)) node[key] = structuredClone(value);
+  node.name = t("defaultGateway");
+  node.slug = makeSlug(String(node.name), GATEWAY, String(node.id));
+  node._ = definition._;
+  const added = red.nodes.add(node, { source: "clawflow" });
+  red.editor.validateNode(added);
+  return added;
+}
+
+/** The step of the history that added `id`, perhaps inside a step of several. */
+function addingOf(event: HistoryEvent | undefined, id: string): HistoryEvent | undefined {
+  if (event?.t === "add" && event.nodes?.includes(id)) return event;
+  for (const part of event?.events ?? []) {
+    const found = addingOf(part, id);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * `onadd` of every node: a node the user drops on the canvas gets the gateway, and the first one brings it. Node-RED calls onadd for imported
+ * nodes too, but those are in the editor already; a dropped one is not yet, so that it is counted as the gateway's user afterwards.
+ */
+export function chooseGateway(node: EditorNode): void {
+  if (node.gateway || red.nodes.node(node.id)) return;
+  const [first, ...others] = configs(GATEWAY).filter((gateway) => !gateway.d);
+  if (others.length > 0) return;
+  if (first) {
+    node.gateway = first.id;
+    return;
+  }
+  const gateway = addGateway();
+  node.gateway = gateway.id;
+  // The editor writes its undo step after the drop; the gateway belongs to the same step.
+  setTimeout(() => addingOf(red.history.peek(), node.id)?.nodes?.push(gateway.id), 0);
+}

@@ -1,0 +1,40 @@
+/** The editor plugin: loaded before the nodes, whose forms find their widgets at `window.ClawFlow`. */
+import { accountsPicker, chatSuggestions, nameConfigButtons } from "./address.ts";
+import { forgetTables, tables } from "./api.ts";
+import { allowList } from "./allow-list.ts";
+import { byId } from "./dom.ts";
+import { accountForm, chosenConfig, isAdding, keepSlug, modelForm, preselectGateway, saveAccount, showFor, showSlug } from "./forms.ts";
+import { gatewayPanel } from "./gateway-panel.ts";
+import { chooseGateway, configOf, nameOf } from "./gateways.ts";
+import { mappingForm } from "./mapping.ts";
+import { params } from "./params.ts";
+import { red, t, type EditorNode } from "./red.ts";
+import { routeForm } from "./route-form.ts";
+import { schedule } from "./schedule.ts";
+import { stepsForm } from "./steps.ts";
+import { templateField } from "./template-field.ts";
+import { toolsPicker } from "./tools-picker.ts";
+import { webhookAddress } from "./webhook-address.ts";
+import * as validate from "./validate.ts";
+
+/** Every form calls it first: names and keys for Node-RED's own buttons. */
+function prepare(form: string): void {
+  nameConfigButtons(byId(form).closest("form") ?? document.body);
+}
+/** The name of a config node, for labels on the canvas. */
+const labelOf = (id: unknown): string => {
+  const node = configOf(id);
+  return node ? nameOf(node) : "";
+};
+
+const ClawFlow = {
+  t, validate, prepare, labelOf, isAdding, chooseGateway: (node: EditorNode) => chooseGateway(node), chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
+  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, params, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
+};
+export type ClawFlowWidgets = typeof ClawFlow;
+(window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;
+
+red.plugins.registerPlugin("clawflow-editor", { type: "clawflow-editor" });
+red.events.on("registry:plugin-added", forgetTables);
+// Validation needs the channels' settings; a runtime that does not answer yet is asked again by the first form.
+red.events.on("flows:loaded", () => { tables().catch(() => undefined); });

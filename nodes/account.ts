@@ -1,0 +1,65 @@
+/** The account config node: one bot on one channel. */
+import type { Channel } from "../engine/channels/channel.ts";
+import { slugOf } from "./gateway.ts";
+import { gatewayNode, type GatewayNode } from "./shared/config.ts";
+import { hostOf } from "./shared/gateways.ts";
+import { shown } from "./shared/input.ts";
+import type { Red, RedNode, Saved } from "./shared/red.ts";
+
+type Config = Saved<{ gateway: string; slug?: string; channel: string; settings?: Record<string, unknown>; policy?: "owner" | "list" | "open"; allow?: { id: string; name?: string }[]; keepRaw?: boolean }>;
+
+/** Names a channel's secret settings may have: Node-RED wants credentials declared. */
+export const SECRETS = ["token", "secret", "password", "key", "proxy", "extra"] as const;
+
+export function settingsOf(channel: Channel, settings: Record<string, unknown>, credentials: Record<string, string | undefined>): Record<string, unknown> {
+  const all: Record<string, unknown> = {};
+  for (const setting of channel.settings) {
+    const value = setting.type === "secret" ? credentials[setting.key] : (settings[setting.key] ?? setting.initial);
+    if (value !== undefined && value !== "") all[setting.key] = value;
+  }
+  return all;
+}
+
+export default function register(red: Red): void {
+  const host = hostOf(red);
+  function AccountNode(this: RedNode & { slug: string; channel: string; gatewayNode: GatewayNode | undefined }, config: Config): void {
+    red.nodes.createNode(this, config);
+    this.slug = config.slug || slugOf(config.name || config.channel);
+    this.channel = config.channel;
+    try {
+      const gateway = gatewayNode(host, config.gateway);
+      this.gatewayNode = gateway;
+      const { handle } = gateway;
+      const channel = host.channels().find((known) => known.id === config.channel);
+      if (channel === undefined) throw new Error(`[CONF_001] Expected a known channel, got "${config.channel}". Is its package installed?`);
+      if (handle.accounts.has(this.slug)) throw new Error(`[CONF_001] Expected account names to be unique in a gateway, got "${this.slug}" twice.`);
+      const settings = { ...settingsOf(channel, config.settings ?? {}, this.credentials ?? {}), ...(config.keepRaw ? { keepRaw: true } : {}) };
+      const path = `${handle.slug}/${this.slug}`;
+      const base = handle.settings.webhookBase;
+      const account = {
+        id: this.slug, channel: channel.id, name: config.name || this.slug, settings,
+        policy: { policy: config.policy ?? "owner", allow: (config.allow ?? []).map((person) => String(person.id)) },
+        ...(base === "" ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
+      } as const;
+      const problems = channel.check(account);
+      if (problems.length > 0) throw new Error(`[CONF_001] ${problems.join(" ")}`);
+      handle.accounts.set(this.slug, { account, channel, node: this });
+      const door = async (request: Parameters<NonNullable<import("../engine/channels/channel.ts").Connection["webhook"]>>[0]) => {
+        const connection = handle.gateway?.connections.get(this.slug)?.connection;
+        if (connection === undefined) return { status: 503, headers: { "retry-after": "5" }, body: "not connected" };
+        return connection.webhook === undefined ? { status: 404, body: "this account takes no webhook" } : connection.webhook(request);
+      };
+      const taken = host.http.open(path, door);
+      if (taken !== undefined) this.warn(taken);
+      this.on("close", () => {
+        host.http.close(path, door);
+        if (handle.accounts.get(this.slug)?.node === this) handle.accounts.delete(this.slug);
+      });
+      if (config.policy === "open") this.warn(host.say("openWarning", { name: account.name }));
+    } catch (error) {
+      // The other nodes go on without this account; it shows in the gateway and on the channel in nodes.
+      this.error(shown(this, error).message);
+    }
+  }
+  red.nodes.registerType("clawflow-account", AccountNode, { credentials: Object.fromEntries(SECRETS.map((key) => [key, { type: "password" as const }])) });
+}

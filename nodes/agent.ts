@@ -1,0 +1,129 @@
+/** Agent: answers a message with a model and tools that are flows. */
+import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
+import type { Gateway } from "../engine/gateway.ts";
+import { sessionKey, type SessionScope } from "../engine/message.ts";
+import type { Live } from "../engine/outbox.ts";
+import type { ToolChoice } from "../engine/tools.ts";
+import { numberOf, slugOf } from "./gateway.ts";
+import { gatewayNode, modelNode, withGateway } from "./shared/config.ts";
+import { hostOf } from "./shared/gateways.ts";
+import { onInput } from "./shared/input.ts";
+import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
+import { needRun, type Known } from "./shared/run.ts";
+import { repliesOnly } from "./shared/wiring.ts";
+
+type Config = Saved<{
+  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string;
+  maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
+}>;
+
+/** What prompts can use: plain copies, no rights. */
+function promptData(msg: FlowMsg, known: Known, now: Date): Record<string, unknown> {
+  const { message, trust } = known.receipt;
+  const current = msg.message ?? message;
+  return { message: current, sender: current.sender, text: current.text, payload: msg.payload, channel: message.at.channel, account: message.at.account, chat: message.at.chat, trust, language: current.language, now: now.getTime(), date: now.toISOString().slice(0, 10) };
+}
+
+export default function register(red: Red): void {
+  const host = hostOf(red);
+  function AgentNode(this: RedNode, config: Config): void {
+    red.nodes.createNode(this, config);
+    const name = config.agentId || slugOf(config.name || "agent");
+    let settings: AgentSettings | undefined;
+    const gatewayOf = withGateway(host, this, config.gateway, () => undefined);
+    const outs = repliesOnly(red, this.id, 0);
+    const wantsEvents = (config.wires?.[1] ?? []).length > 0;
+    let working = 0;
+
+    const settingsNow = (): AgentSettings => {
+      settings ??= {
+        system: compileTemplate(config.system ?? ""), context: compileTemplate(config.context ?? ""),
+        maxRounds: Math.max(1, numberOf(config.maxRounds, 8)), timeoutMs: numberOf(config.timeoutSeconds, 120) * 1000,
+        ...(config.temperature === undefined || config.temperature === "" ? {} : { temperature: Number(config.temperature) }),
+        ...(config.maxTokens === undefined || config.maxTokens === "" ? {} : { maxTokens: Number(config.maxTokens) }),
+      };
+      return settings;
+    };
+
+    /** The answer as it grows, at the place and under the key where channel out will put it. */
+    const openLive = (gateway: Gateway, known: Known, step: string): Live[] => {
+      const live = config.live ?? true;
+      const to = known.receipt.message.to ?? known.receipt.message.at;
+      if (!live || outs.length === 0 || gateway.connections.get(to.account) === undefined) return [];
+      return outs.map((out) => gateway.live({ run: known.id, step: `${step}/${out}`, to }));
+    };
+
+    onInput(this, async (msg, send) => {
+      const gateway = gatewayOf();
+      const known = await needRun(host, gateway, msg);
+      const step = gateway.step(known.id, this.id, known.step);
+      working++;
+      this.status({ fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) });
+      const lives = openLive(gateway, known, step);
+      const to = known.receipt.message.to ?? known.receipt.message.at;
+      if (outs.length > 0) gateway.typing(to);
+      try {
+        const result = await gateway.once(known.id, step, () => answer(gateway, known, step, msg, lives, send));
+        for (const live of lives) await live.stop();
+        const reply = { ...msg, payload: result.text, run: { id: known.id, step }, usage: result.usage };
+        delete reply.draft;
+        working--;
+        this.status(working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : {});
+        if (result.text.trim() !== "") send([reply, null]);
+      } catch (error) {
+        working--;
+        for (const live of lives) await live.abandon();
+        throw error;
+      }
+    });
+
+    const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {
+      const { receipt } = known;
+      const model = await modelNode(host, config.model).model();
+      const session = sessionKey(receipt.message, config.scope ?? "account-channel-peer", name);
+      const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
+      const release = await gateway.sessions.lock(session, known.id, known.signal);
+      try {
+        const [history, tainted] = await Promise.all([
+          gateway.sessions.history(session, numberOf(config.history, 40), numberOf(config.historyTokens, 0)),
+          gateway.sessions.tainted(session),
+        ]);
+        const data = await runAgent(
+          { run: known.id, message: receipt.message, text, trust: receipt.trust, tainted: receipt.tainted || tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
+          settingsNow(),
+          {
+            clock: gateway.clock, model, history, signal: known.signal,
+            tools: gateway.tools.choose(config.tools ?? [{ by: "all" }]),
+            live: lives.length > 0 || wantsEvents,
+            once: (name, act) => gateway.once(known.id, `${step} ${name}`, act),
+            recorded: (name) => gateway.recorded(known.id, `${step} ${name}`),
+            remember: (turns, taint) => gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint),
+            remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
+            on: (event) => tell(event, known, step, lives, msg, send),
+          },
+        );
+        return { data };
+      } finally {
+        release();
+      }
+    };
+
+    const tell = (event: AgentEvent, known: Known, step: string, lives: Live[], msg: FlowMsg, send: Send) => {
+      if (event.type === "delta") for (const live of lives) live.show(event.text);
+      if (wantsEvents) send([null, { payload: event, message: msg.message ?? known.receipt.message, run: { id: known.id, step: `${step}/events` } }]);
+    };
+
+    // A mistake in a prompt or a missing config node shows at deploy, not at the first message.
+    host.onceStarted(() => {
+      try {
+        settingsNow();
+        modelNode(host, config.model);
+        gatewayNode(host, config.gateway);
+      } catch (error) {
+        this.error(error);
+        this.status({ fill: "red", shape: "ring", text: (error as Error).message.slice(0, 40) });
+      }
+    });
+  }
+  red.nodes.registerType("clawflow-agent", AgentNode);
+}

@@ -1,0 +1,68 @@
+/** Channel in: where messages of one account, several, or all of a gateway enter a flow. */
+import type { Entry, Run } from "../engine/inbox.ts";
+import type { Message, MessageKind } from "../engine/message.ts";
+import { numberOf } from "./gateway.ts";
+import { accountsStatus, withGateway, type AccountNode } from "./shared/config.ts";
+import { firstMsg, hostOf } from "./shared/gateways.ts";
+import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { burstBelow } from "./shared/wiring.ts";
+
+type Config = Saved<{ gateway: string; accounts?: string[]; account?: string; kinds?: MessageKind[]; where?: "any" | "direct" | "group"; addressed?: boolean; command?: string; gatherMs?: number | string }>;
+
+/** Does this message pass the node's filters? Pure. */
+export function wants(config: Pick<Config, "kinds" | "where" | "addressed" | "command">, message: Message): boolean {
+  const kinds = config.kinds ?? ["message", "action"];
+  if (!kinds.includes(message.kind)) return false;
+  if ((config.where ?? "any") !== "any" && message.at.kind !== config.where) return false;
+  if ((config.addressed ?? true) && message.at.kind === "group" && !message.addressed) return false;
+  const commands = (config.command ?? "").split(",").map((name) => name.trim().replace(/^\//, "").toLowerCase()).filter((name) => name !== "");
+  return commands.length === 0 || (message.action?.type === "command" && commands.includes(message.action.name.toLowerCase()));
+}
+
+/** The msg a message becomes; a command's payload is its arguments, a button's its value. */
+export function msgOf(run: Run, filtered: boolean): FlowMsg {
+  const message = run.messages[0] as Message;
+  const msg = firstMsg(run, message);
+  const { action } = message;
+  if (action?.type === "command" && filtered) { msg.payload = action.args; msg.command = action; }
+  else if (action?.type === "button") msg.payload = action.value;
+  else if (action?.type === "reaction") msg.payload = action.emoji;
+  else if (run.messages.length > 1) msg.payload = run.messages.map((one) => one.text).filter((text) => text !== "").join("\n");
+  return msg;
+}
+
+export default function register(red: Red): void {
+  const host = hostOf(red);
+  function ChannelInNode(this: RedNode, config: Config): void {
+    red.nodes.createNode(this, config);
+    const chosen = [...(config.accounts ?? []), ...(config.account ? [config.account] : [])].filter((id) => id !== "");
+    withGateway(host, this, config.gateway, (gateway, handle) => {
+      const named = new Set(chosen.flatMap((id) => (red.nodes.getNode(id) as AccountNode | null)?.slug ?? []));
+      const slugs = () => (chosen.length === 0 ? [...handle.accounts.keys()] : [...named]);
+      const covers = ({ at }: Message) => handle.accounts.get(at.account)?.account.channel === at.channel && (chosen.length === 0 || named.has(at.account));
+      const gatherMs = Math.max(numberOf(config.gatherMs, 0), burstBelow(red, config.id));
+      const entry: Entry = {
+        id: this.id,
+        covers,
+        matches: (message) => covers(message) && wants(config, message),
+        gatherMs,
+        emit: (run) => {
+          const msg = msgOf(run, (config.command ?? "") !== "");
+          host.emit(gateway, run, [msg], () => this.send([msg, null]));
+        },
+      };
+      const refused = (message: Message) => { if (covers(message)) this.send([null, { payload: message.text, message }]); };
+      const show = () => this.status(accountsStatus(host, slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])));
+      gateway.inbox.add(entry);
+      gateway.events.on("refused", refused);
+      gateway.events.on("status", show);
+      show();
+      return () => {
+        gateway.inbox.remove(this.id);
+        gateway.events.off("refused", refused);
+        gateway.events.off("status", show);
+      };
+    });
+  }
+  red.nodes.registerType("clawflow-channel-in", ChannelInNode);
+}

@@ -1,0 +1,44 @@
+/** The model config node: a provider, a model name, a key. The SDK behind it is loaded when the first agent asks. */
+import type { Model, ModelSettings } from "../engine/models/model.ts";
+import { hostOf } from "./shared/gateways.ts";
+import type { Red, RedNode, Saved } from "./shared/red.ts";
+
+type Config = Saved<{ gateway: string; provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }>;
+
+/** `Name: value` lines. */
+export function headersOf(lines: string | undefined): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const line of (lines ?? "").split(/\r?\n/)) {
+    const at = line.indexOf(":");
+    if (at > 0) headers[line.slice(0, at).trim()] = line.slice(at + 1).trim();
+  }
+  return headers;
+}
+
+/** What the wire needs, from the form's fields; a provider left empty is the practice model. */
+export function modelSettings(config: { provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }, credentials: Record<string, string | undefined>): ModelSettings {
+  const headers = headersOf(credentials.headers);
+  const contextTokens = Number(config.contextTokens);
+  return {
+    provider: config.provider || "practice", model: config.model ?? "",
+    ...(credentials.key ? { key: credentials.key } : {}),
+    ...(config.baseUrl ? { baseUrl: config.baseUrl } : {}),
+    ...(Object.keys(headers).length > 0 ? { headers } : {}),
+    ...(contextTokens > 0 ? { contextTokens } : {}),
+  };
+}
+
+export default function register(red: Red): void {
+  const host = hostOf(red);
+  function ModelNode(this: RedNode & { model(): Promise<Model>; label: string }, config: Config): void {
+    red.nodes.createNode(this, config);
+    let opened: Promise<Model> | undefined;
+    this.label = config.name || config.model || config.provider || "practice";
+    this.model = () => {
+      opened ??= Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]).then(([models, fetch]) => models.openModel(modelSettings(config, this.credentials ?? {}), fetch));
+      opened.catch(() => { opened = undefined; });
+      return opened;
+    };
+  }
+  red.nodes.registerType("clawflow-model", ModelNode, { credentials: { key: { type: "password" }, headers: { type: "password" } } });
+}

@@ -1,0 +1,190 @@
+/** What the forms ask of the runtime, below `<httpAdminRoot>/clawflow/`. Every route needs a permission; no answer holds a secret. */
+import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
+import { systemClock } from "../../engine/clock.ts";
+import { asClawError, ERRORS } from "../../engine/errors.ts";
+import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
+import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
+import { parseMessage } from "../../engine/message-schema.ts";
+import { MESSAGE_VERSION } from "../../engine/message.ts";
+import { normalize, STEPS, type Step } from "../../engine/normalize.ts";
+import { checkRules, compileRules, FIELDS, route, TESTS, type Facts, type RouteMode, type Rule } from "../../engine/route.ts";
+import { checkSpec, nextRuns } from "../../engine/schedule.ts";
+import { compileTemplate, renderTemplate } from "../../engine/template.ts";
+import { checkSchema } from "../../engine/tool-input.ts";
+import type { Trust } from "../../engine/tool.ts";
+import { settingsOf } from "../account.ts";
+import { modelSettings } from "../model.ts";
+import type { AccountNode, ModelNode } from "./config.ts";
+import type { Handle, Host } from "./gateways.ts";
+import { mappingResolver } from "./mapping.ts";
+import { specOf, type ScheduleFields } from "./schedule.ts";
+
+type Body = Record<string, unknown>;
+interface Request { readonly body?: Body; readonly params: Record<string, string>; readonly headers: Record<string, string | undefined> }
+interface Response { status(code: number): Response; json(body: unknown): void }
+
+const hosts = new WeakSet<Host>();
+const TRY_MS = 20_000;
+/** What the editor sends for a password that was not changed. */
+const UNCHANGED = "__PWRD__";
+
+export function registerAdmin(host: Host): void {
+  if (hosts.has(host)) return;
+  hosts.add(host);
+  const { red } = host;
+  const read = red.auth.needsPermission("clawflow.read");
+  const write = red.auth.needsPermission("clawflow.write");
+  const answer = (act: (request: Request) => unknown) => async (request: Request, response: Response) => {
+    try {
+      response.json((await act(request)) ?? {});
+    } catch (thrown) {
+      const error = asClawError(thrown, "CONF_001");
+      response.status(400).json({ error: { code: error.code, text: error.message, remedy: error.remedy } });
+    }
+  };
+  const get = (path: string, act: (request: Request) => unknown) => red.httpAdmin.get(`/clawflow/${path}`, read, answer(act));
+  const post = (path: string, permission: unknown, act: (request: Request) => unknown) => red.httpAdmin.post(`/clawflow/${path}`, permission, answer(act));
+
+  get("tables", () => ({
+    channels: host.channels().map(({ id, label, settings, limits }) => ({ id, label, settings, limits })),
+    providers: PROVIDERS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
+  }));
+  get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
+  post("gateway/:id/people", write, async ({ params, body = {} }) => {
+    const gateway = await opened(host, params.id ?? "");
+    const trust = String(body.trust) as Trust;
+    if (!["owner", "paired", "allowed", "stranger"].includes(trust)) throw new Error(`Expected trust to be owner, paired, allowed or stranger, got "${body.trust}".`);
+    for (const field of ["channel", "account", "id"]) if (typeof body[field] !== "string" || body[field] === "") throw new Error(`Expected "${field}" to be a text, got ${JSON.stringify(body[field])}.`);
+    const known = gateway.people.all().find((person) => person.account === body.account && person.id === body.id);
+    await gateway.people.set({ channel: String(body.channel), account: String(body.account), id: String(body.id), name: String(body.name ?? body.id), trust, ...(known?.at === undefined ? {} : { at: known.at }) });
+    return overview(host, params.id ?? "");
+  });
+  post("gateway/:id/owner-code", write, async ({ params }) => ({ ownerCode: await (await opened(host, params.id ?? "")).people.newOwnerCode() }));
+
+  post("try/account", write, ({ body = {} }) => tryAccount(host, body));
+  post("try/model", write, async ({ body = {} }) => {
+    const node = typeof body.node === "string" ? (red.nodes.getNode(body.node) as ModelNode | null) : undefined;
+    const settings = modelSettings(body as Parameters<typeof modelSettings>[0], secretsOf(body, node?.credentials));
+    return tryModel(settings, await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
+  });
+  post("try/route", read, ({ body = {} }) => {
+    const rules = ((body.rules ?? []) as Rule[]).map((rule, output) => ({ ...rule, output }));
+    const problems = checkRules(rules);
+    if (problems.length > 0) return { problems };
+    const facts: Facts = { now: Number(body.now) || Date.now(), trust: (body.trust as Trust | undefined) ?? "owner", timeZone: String(body.timeZone ?? "") };
+    return { problems, result: route(sample(body.message), compileRules(rules, body.mode as RouteMode), facts, { explain: true }) };
+  });
+  post("try/normalize", read, async ({ body = {} }) => {
+    try {
+      if (body.mapping !== undefined) {
+        const msg = (body.msg ?? {}) as Record<string, unknown>;
+        return { problems: [], message: mapMessage(body.mapping as Mapping, mappingResolver(host, undefined, msg), Date.now()) };
+      }
+      return { problems: [], message: await normalize([sample(body.message)], (body.steps ?? []) as Step[], {}) };
+    } catch (thrown) {
+      const error = asClawError(thrown, "MSG_001");
+      return { problems: [error.message], error: { code: error.code, text: error.message } };
+    }
+  });
+  post("try/cron", read, async ({ body = {} }) => {
+    const spec = specOf(body as ScheduleFields);
+    const problems = await checkSpec(spec);
+    if (problems.length > 0) return { problems };
+    const { describe } = await import("../../engine/schedule/describe.ts");
+    const next = await nextRuns(spec, Date.now(), 5);
+    return { problems, words: spec.kind === "cron" ? describe(spec.expression, String(body.locale ?? "en")) : "", next: next.map((at) => new Date(at).toISOString()) };
+  });
+  post("try/template", read, ({ body = {} }) => {
+    try {
+      const message = sample(body.message);
+      return { problems: [], text: renderTemplate(compileTemplate(String(body.text ?? "")), { message, sender: message.sender, text: message.text, payload: message.text, channel: message.at.channel, account: message.at.account, chat: message.at.chat, trust: "owner", now: Date.now(), date: new Date().toISOString().slice(0, 10) }) };
+    } catch (error) {
+      return { problems: [(error as Error).message] };
+    }
+  });
+  post("try/schema", read, ({ body = {} }) => {
+    try {
+      const problem = checkSchema(JSON.parse(String(body.schema ?? "")));
+      return { problems: problem === undefined ? [] : [problem] };
+    } catch (error) {
+      return { problems: [`Expected JSON: ${(error as Error).message}`] };
+    }
+  });
+}
+
+function handleOf(host: Host, id: string): Handle | undefined {
+  return [...host.handles()].find((handle) => handle.node?.id === id);
+}
+async function opened(host: Host, id: string) {
+  const handle = handleOf(host, id);
+  if (handle?.gateway === undefined) throw new Error("Expected a deployed gateway whose store is open. Deploy first.");
+  return handle.gateway;
+}
+
+async function overview(host: Host, id: string): Promise<unknown> {
+  const handle = handleOf(host, id);
+  if (handle === undefined) return { deployed: false, accounts: [], models: [], people: [], refused: [], problems: [] };
+  const { gateway } = handle;
+  const accounts: unknown[] = [];
+  const models: unknown[] = [];
+  host.red.nodes.eachNode((config) => {
+    if (config.gateway !== id) return;
+    if (config.type === "clawflow-account") {
+      const node = host.red.nodes.getNode(String(config.id)) as AccountNode | null;
+      const status = node === null ? undefined : gateway?.connections.status(node.slug);
+      const path = `${handle.slug}/${node?.slug ?? ""}`;
+      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: status?.state ?? (config.d === true ? "disabled" : "disconnected"), ...(status?.self === undefined ? {} : { self: status.self }), ...(status?.error === undefined ? {} : { code: status.error.code, text: status.error.text }), path: host.http.url(path) });
+    } else if (config.type === "clawflow-model") models.push({ id: config.id, name: config.name, provider: config.provider || "practice", model: config.model });
+  });
+  return {
+    deployed: true, slug: handle.slug, accounts, models,
+    ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
+    people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [],
+    counts: await gateway?.store.counts(), problems: handle.problems,
+  };
+}
+
+/** Credentials of a form; those that were not changed come from the deployed node. */
+function secretsOf(body: Body, deployed: Record<string, string | undefined> | undefined): Record<string, string | undefined> {
+  const secrets: Record<string, string | undefined> = {};
+  for (const [key, value] of Object.entries((body.credentials ?? {}) as Record<string, string | undefined>)) {
+    const plain = value === UNCHANGED ? deployed?.[key] : value;
+    const env = /^\$\{([^}]+)\}$/.exec(plain ?? "");
+    secrets[key] = env ? process.env[env[1] ?? ""] : plain;
+  }
+  return secrets;
+}
+
+/** Opens the account for a moment, beside the gateway: nothing it receives is taken. */
+async function tryAccount(host: Host, body: Body): Promise<unknown> {
+  const channel = host.channels().find((known) => known.id === body.channel);
+  if (channel === undefined) throw new Error(`Expected a known channel, got "${body.channel}".`);
+  const node = typeof body.node === "string" ? (host.red.nodes.getNode(body.node) as AccountNode | null) : undefined;
+  const account: Account = { id: "test", channel: channel.id, name: "test", settings: settingsOf(channel, (body.settings ?? {}) as Body, secretsOf(body, node?.credentials)) };
+  const problems = channel.check(account);
+  if (problems.length > 0) return { ok: false, fault: "settings", text: problems.join(" "), code: "CONF_001" };
+  const proxy = account.settings.proxy;
+  const context: Omit<ChannelContext, "signal"> = {
+    receive: async () => { throw new Error("a test takes no messages"); }, fetch: await host.fetchFor(typeof proxy === "string" ? proxy : undefined),
+    storage: { get: async () => undefined, set: async () => undefined, list: async () => [] }, clock: systemClock, status: () => undefined, log: () => undefined, commands: [],
+  };
+  try {
+    const self = await channel.try?.(account, { ...context, signal: AbortSignal.timeout(TRY_MS) });
+    return { ok: true, name: self?.name ?? channel.label };
+  } catch (thrown) {
+    const error = asClawError(thrown, "CONN_001");
+    return { ok: false, fault: FAULTS[error.code] ?? "failed", text: error.message, code: error.code };
+  }
+}
+const FAULTS: Record<string, string> = { CONN_001: "no network", CONN_002: "token refused", CONN_003: "rate limited", CONN_004: "wrong secret", CONN_005: "used elsewhere", CONF_001: "settings" };
+
+/** A Message from the few fields a form gives. */
+function sample(given: unknown) {
+  const fields = (given ?? {}) as Body;
+  const at = (fields.at ?? {}) as Body;
+  const sender = (fields.sender ?? {}) as Body;
+  return parseMessage({
+    id: "try", ref: "try", kind: "message", sentAt: Date.now(), text: "", attachments: [], addressed: true, ...fields, version: MESSAGE_VERSION,
+    at: { channel: "webchat", account: "chat", chat: "someone", kind: "direct", ...at }, sender: { id: "someone", name: "Someone", bot: false, self: false, ...sender },
+  });
+}

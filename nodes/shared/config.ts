@@ -1,0 +1,68 @@
+/** Finding a node's gateway, account and model, with an error that names what is missing. */
+import { SettingError } from "../../engine/errors.ts";
+import type { Gateway } from "../../engine/gateway.ts";
+import type { Model } from "../../engine/models/model.ts";
+import type { AccountStatus } from "../../engine/connections.ts";
+import type { Handle, Host } from "./gateways.ts";
+import { short, shown } from "./input.ts";
+import type { RedNode, Status } from "./red.ts";
+
+export interface GatewayNode extends RedNode { readonly handle: Handle }
+export interface AccountNode extends RedNode { readonly slug: string; readonly channel: string; readonly gatewayNode: GatewayNode | undefined }
+export interface ModelNode extends RedNode { model(): Promise<Model>; readonly label: string }
+
+/** The deployed config node of this type, or CONF_002. */
+function configNode<T extends RedNode>(host: Host, id: string | undefined, type: string, what: string): T {
+  const node = id === undefined || id === "" ? undefined : host.red.nodes.getNode(id);
+  if (node?.type !== type) throw new SettingError("CONF_002", {}, `Expected ${what} to be chosen and enabled, got ${id ? "one that is missing or disabled" : "none"}.`);
+  return node as T;
+}
+export const gatewayNode = (host: Host, id: string | undefined) => configNode<GatewayNode>(host, id, "clawflow-gateway", "a gateway");
+export const accountNode = (host: Host, id: string | undefined) => configNode<AccountNode>(host, id, "clawflow-account", "an account");
+export const modelNode = (host: Host, id: string | undefined) => configNode<ModelNode>(host, id, "clawflow-model", "a model");
+
+/**
+ * Ties a node to its gateway: `use` runs when the gateway is open and may return what undoes it; that runs when the node closes.
+ * A missing gateway shows on the node; the returned function gives the gateway or throws why there is none.
+ */
+export function withGateway(host: Host, node: RedNode, id: string | undefined, use: (gateway: Gateway, handle: Handle) => (() => void) | void): () => Gateway {
+  let closed = false;
+  let undo: (() => void) | void;
+  let handle: Handle | undefined;
+  try {
+    handle = gatewayNode(host, id).handle;
+    const known = handle;
+    const begin = (gateway: Gateway) => { if (!closed) undo = use(gateway, known); };
+    if (known.gateway !== undefined) begin(known.gateway);
+    else {
+      node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
+      known.ready.then((gateway) => { node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
+    }
+  } catch (error) {
+    shown(node, error);
+  }
+  node.on("close", () => { closed = true; undo?.(); });
+  return () => {
+    if (handle?.gateway !== undefined) return handle.gateway;
+    gatewayNode(host, id);
+    const problem = handle?.problems[0];
+    throw new SettingError((problem?.code ?? "STORE_001") as "STORE_001", { retry: "later", afterMs: 5_000 }, problem?.text ?? "The gateway's store is not open yet.");
+  };
+}
+
+const LOOK: Record<AccountStatus["state"], Omit<Status, "text">> = {
+  connected: { fill: "green", shape: "dot" },
+  connecting: { fill: "yellow", shape: "ring" },
+  reconnecting: { fill: "yellow", shape: "ring" },
+  disconnected: { fill: "grey", shape: "ring" },
+  error: { fill: "red", shape: "ring" },
+  failed: { fill: "red", shape: "dot" },
+};
+/** The state of one account, or of several together, as a node shows it. */
+export function accountsStatus(host: Host, statuses: readonly AccountStatus[]): Status {
+  if (statuses.length === 0) return { fill: "grey", shape: "ring", text: host.say("noAccount") };
+  const worst = ["failed", "error", "reconnecting", "connecting", "disconnected"].map((state) => statuses.find((status) => status.state === state)).find((status) => status !== undefined);
+  if (worst === undefined) return { ...LOOK.connected, text: statuses.length === 1 ? host.say("connected") : host.say("connectedCount", { count: statuses.length }) };
+  const name = statuses.length === 1 ? "" : `${worst.account}: `;
+  return { ...LOOK[worst.state], text: `${name}${worst.error === undefined ? host.say(worst.state) : `${worst.error.code} ${short(worst.error.text)}`}` };
+}

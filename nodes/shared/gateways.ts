@@ -1,0 +1,177 @@
+/**
+ * The gateways of this process. They belong to the process, not to a node: a deploy that does not change an account leaves its connection open,
+ * and a run in flight finishes.
+ */
+import { join } from "node:path";
+import { tmpdir } from "node:os";
+import type { Channel } from "../../engine/channels/channel.ts";
+import { channels as builtIn } from "../../engine/channels/index.ts";
+import { systemClock } from "../../engine/clock.ts";
+import { asClawError, SettingError, type ClawError } from "../../engine/errors.ts";
+import { createGateway, type Gateway, type GatewayAccount } from "../../engine/gateway.ts";
+import type { Run } from "../../engine/inbox.ts";
+import { createSpool } from "../../engine/media.ts";
+import type { Message } from "../../engine/message.ts";
+import { openSqliteStore } from "../../engine/store/sqlite.ts";
+import { createHttp, type HttpDoor } from "./http.ts";
+import type { FlowMsg, Red, RedNode } from "./red.ts";
+import { createSettle, type Settle } from "./settle.ts";
+import { speaker, type Say } from "./strings.ts";
+
+export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly webhookBase: string }
+
+/** A gateway as the nodes see it, from before its store is open until after the last deploy that names it. */
+export interface Handle {
+  readonly slug: string;
+  readonly ready: Promise<Gateway>;
+  gateway: Gateway | undefined;
+  /** Why it is not open, or what its store had to do to open. */
+  problems: { code: string; text: string }[];
+  settings: GatewaySettings;
+  /** Account nodes of this deployment, by slug. */
+  readonly accounts: Map<string, { readonly account: GatewayAccount; readonly channel: Channel; readonly node: RedNode }>;
+  /** Set while a gateway config node stands for it. */
+  node: RedNode | undefined;
+  /** Nodes that want to hear when something changes: statuses. */
+  readonly listeners: Set<() => void>;
+  closed: boolean;
+}
+
+/** What all our nodes share in one Node-RED. */
+export interface Host {
+  readonly red: Red;
+  readonly http: HttpDoor;
+  readonly settle: Settle;
+  readonly say: Say;
+  readonly fetchFor: (proxy: string | undefined) => Promise<typeof fetch>;
+  handle(slug: string): Handle | undefined;
+  handles(): Iterable<Handle>;
+  open(node: RedNode, settings: GatewaySettings): Handle;
+  channels(): Channel[];
+  folder(slug: string): string;
+  /** Runs once when the flows of this deployment have started; soon, when they have already. */
+  onceStarted(act: () => void): void;
+  /** Sends a run into the flow of an entry node. */
+  emit(gateway: Gateway, run: Run, msgs: FlowMsg[], send: () => void): void;
+}
+
+let host: Host | undefined;
+const RETRY_MS = 5_000;
+
+export function hostOf(red: Red): Host {
+  if (host?.red.nodes !== red.nodes && host?.red.events !== red.events) host = createHost(red);
+  return host as Host;
+}
+
+function createHost(red: Red): Host {
+  const handles = new Map<string, Handle>();
+  const fetches = new Map<string, Promise<typeof fetch>>();
+  const http = createHttp(red);
+  const settle = createSettle(red);
+  const say = speaker(red);
+
+  const folder = (slug: string) => join(red.settings.userDir ?? join(tmpdir(), `clawflow-${process.pid}`), "clawflow", slug);
+  function fetchFor(proxy: string | undefined): Promise<typeof fetch> {
+    const key = proxy ?? "";
+    let made = fetches.get(key);
+    if (made === undefined) fetches.set(key, (made = import("../../engine/http.ts").then((module) => module.createFetch(proxy === undefined ? {} : { proxy }) as unknown as typeof fetch)));
+    return made;
+  }
+
+  async function build(handle: Handle): Promise<Gateway> {
+    for (;;) {
+      if (handle.closed) throw new SettingError("CONF_002", {}, "The gateway was removed.");
+      try {
+        const path = folder(handle.slug);
+        const store = await openSqliteStore(path);
+        handle.problems = [...store.problems];
+        const spool = createSpool(join(path, "media"), { clock: systemClock });
+        return await createGateway({
+          store, spool, clock: systemClock, fetchFor,
+          limits: () => {
+            const { idleMinutes, pendingMaxHours, staleMinutes, keepDays } = handle.settings;
+            return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000 };
+          },
+          texts: { claimed: say("claimed") },
+          log: (level, text) => red.log[level === "warn" ? "warn" : level === "info" ? "info" : "debug"](`[clawflow] ${text}`),
+        });
+      } catch (thrown) {
+        const error: ClawError = asClawError(thrown, "STORE_001", "later");
+        handle.problems = [{ code: error.code, text: error.message }];
+        red.log.error(`[clawflow] [${error.code}] ${error.message} ${error.remedy}`);
+        notify(handle);
+        // Another process may give the store free, a disk may get space: it is tried again for as long as the node stands.
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
+      }
+    }
+  }
+
+  function open(node: RedNode, settings: GatewaySettings): Handle {
+    let handle = handles.get(settings.slug);
+    if (handle === undefined) {
+      const made: Handle = { slug: settings.slug, ready: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), node, listeners: new Set(), closed: false };
+      handles.set(settings.slug, made);
+      const ready = build(made).then((gateway) => {
+        made.gateway = gateway;
+        for (const event of ["status", "dead", "people", "refused"] as const) gateway.events.on(event, () => notify(made));
+        gateway.events.on("end", (run: Run) => settle.forget(run.id));
+        notify(made);
+        return gateway;
+      });
+      ready.catch(() => undefined);
+      Object.assign(made, { ready });
+      handle = made;
+    }
+    handle.settings = settings;
+    handle.node = node;
+    return handle;
+  }
+
+  function notify(handle: Handle): void { for (const listener of handle.listeners) listener(); }
+
+  red.events.on("flows:stopping", () => { running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
+  red.events.on("flows:started", () => { void started(); });
+  let running = false;
+  const waiting = new Set<() => void>();
+  async function started(): Promise<void> {
+    running = true;
+    for (const act of waiting) act();
+    waiting.clear();
+    for (const handle of [...handles.values()]) {
+      if (handle.node === undefined) {
+        handle.closed = true;
+        handles.delete(handle.slug);
+        await handle.gateway?.close();
+        continue;
+      }
+      void handle.ready.then(async (gateway) => {
+        await gateway.setAccounts([...handle.accounts.values()]);
+        for (const scope of settle.lost()) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
+        gateway.start();
+      }).catch((error: Error) => red.log.error(`[clawflow] ${error.message}`));
+    }
+  }
+
+  return {
+    red, http, settle, say, fetchFor, open, folder,
+    handle: (slug) => handles.get(slug),
+    handles: () => handles.values(),
+    onceStarted(act) { if (running) setImmediate(act); else waiting.add(act); },
+    channels: () => [...builtIn, ...pluginChannels(red)],
+    emit(gateway, run, msgs, send) {
+      settle.forget(run.id);
+      settle.track(run.id, () => gateway.settle(run.id), msgs, send);
+    },
+  };
+}
+
+/** Channels of other packages: Node-RED plugins of type `clawflow-channel` whose `channel` is a Channel. */
+function pluginChannels(red: Red): Channel[] {
+  const plugins = (red.plugins?.getByType("clawflow-channel") ?? []) as { id?: string; channel?: Channel }[];
+  return plugins.flatMap((plugin) => (plugin.channel !== undefined && typeof plugin.channel.open === "function" && typeof plugin.channel.id === "string" ? [plugin.channel] : []));
+}
+
+/** The msg a run begins with. */
+export function firstMsg(run: Run, message: Message): FlowMsg {
+  return { payload: message.text, message, run: { id: run.id, step: "" } };
+}

@@ -1,0 +1,115 @@
+/**
+ * HTTP for accounts and webhook nodes, below `<httpNodeRoot>/clawflow/`. Signatures are made over raw bytes, and with the default settings
+ * Node-RED's admin app parses bodies before our route sees them: so a middleware at the very top of the root app takes the raw body, for our prefix only.
+ */
+import { Readable } from "node:stream";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { WebhookAnswer, WebhookRequest } from "../../engine/channels/channel.ts";
+import type { Red } from "./red.ts";
+
+export type Handler = (request: WebhookRequest) => Promise<WebhookAnswer>;
+interface Incoming extends IncomingMessage { body?: unknown; _body?: boolean; originalUrl?: string; baseUrl?: string; ip?: string }
+
+export interface HttpDoor {
+  /** Answers everything at and below `path` ("home/chat"). Returns a problem when the path is taken. */
+  open(path: string, handler: Handler): string | undefined;
+  close(path: string, handler: Handler): void;
+  /** Path of a door as a browser sees it, without the host. */
+  url(path: string): string;
+  readonly available: boolean;
+}
+
+/** Larger bodies end with 413 before they are kept; what is smaller is each channel's own affair. */
+const MAX_BODY = 32 * 1024 * 1024;
+const BODY_MS = 30_000;
+
+export function createHttp(red: Red): HttpDoor {
+  const doors = new Map<string, Handler>();
+  const nodeRoot = typeof red.settings.httpNodeRoot === "string" ? red.settings.httpNodeRoot.replace(/\/+$/, "") : "";
+  const prefix = `${nodeRoot}/clawflow/`;
+  const app = red.httpNode;
+  const available = typeof app?.use === "function" && red.settings.httpNodeRoot !== false;
+  if (available && app !== undefined) {
+    captureRawBody(app, (url) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined);
+    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, req, res); });
+  }
+  return {
+    available,
+    open(path, handler) {
+      const taken = doors.get(path);
+      if (taken !== undefined && taken !== handler) return `Expected the path "${path}" to be free, but another node answers there. Choose another path.`;
+      doors.set(path, handler);
+      return undefined;
+    },
+    close(path, handler) { if (doors.get(path) === handler) doors.delete(path); },
+    url: (path) => `${prefix}${path}`,
+  };
+}
+
+function captureRawBody(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean): void {
+  let root = app;
+  while (root.parent !== undefined && root.parent !== null) root = root.parent;
+  root.use((req: Incoming, res: ServerResponse, next: () => void) => {
+    if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body) || !ours(req.url ?? "")) return next();
+    readBody(req).then((body) => { req.body = body; req._body = true; next(); }, (error: Error & { status?: number }) => {
+      res.writeHead(error.status ?? 400, { "content-type": "application/json", connection: "close" });
+      res.end(JSON.stringify({ error: { code: error.status === 413 ? "MSG_003" : "MSG_001", text: error.message } }));
+    });
+  });
+  const stack = (root._router ?? root.router)?.stack;
+  if (stack !== undefined) stack.unshift(stack.pop());
+}
+
+function readBody(req: Incoming): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const fail = (status: number, text: string) => { clearTimeout(timer); req.removeAllListeners("data"); req.resume(); reject(Object.assign(new Error(text), { status })); };
+    const timer = setTimeout(() => fail(408, `Expected the body within ${BODY_MS / 1000} s.`), BODY_MS);
+    req.on("data", (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > MAX_BODY) return fail(413, `Expected at most ${MAX_BODY} bytes.`);
+      chunks.push(chunk);
+    });
+    req.on("end", () => { clearTimeout(timer); resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)); });
+    req.on("error", (error) => { clearTimeout(timer); reject(error); });
+  });
+}
+
+async function answer(doors: ReadonlyMap<string, Handler>, req: Incoming, res: ServerResponse): Promise<void> {
+  const url = req.url ?? "/";
+  const mark = url.indexOf("?");
+  const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
+  const door = findDoor(doors, path);
+  if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
+  const gone = new AbortController();
+  res.on("close", () => gone.abort());
+  const rest = path.slice(door.path.length);
+  // A page's relative addresses need the slash at the end of its own.
+  if (rest === "" && req.method === "GET") { res.writeHead(308, { location: `${(req.originalUrl ?? url).split("?")[0]}/${mark < 0 ? "" : url.slice(mark)}` }); res.end(); return; }
+  const headers: Record<string, string> = {};
+  for (const name in req.headers) { const value = req.headers[name]; headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? ""); }
+  try {
+    const got = await door.handler({ method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", signal: gone.signal });
+    res.writeHead(got.status, got.headers ?? {});
+    if (got.body === undefined || typeof got.body === "string" || got.body instanceof Uint8Array) { res.end(got.body); return; }
+    res.flushHeaders();
+    const stream = Readable.from(got.body, { objectMode: true });
+    stream.on("error", () => res.destroy());
+    stream.pipe(res);
+    gone.signal.addEventListener("abort", () => stream.destroy());
+  } catch {
+    if (!res.headersSent) res.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
+    res.end("Internal error");
+  }
+}
+const EMPTY = new Uint8Array(0);
+
+/** The longest door that is the path or a parent of it. */
+function findDoor(doors: ReadonlyMap<string, Handler>, path: string): { path: string; handler: Handler } | undefined {
+  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+    const handler = doors.get(path.slice(0, end));
+    if (handler !== undefined) return { path: path.slice(0, end), handler };
+  }
+  return undefined;
+}

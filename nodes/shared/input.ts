@@ -1,0 +1,31 @@
+/** What every node with an input does alike: one act, one `done`, a fault with its code and remedy on the Catch wire and the status. */
+import { asClawError, type ClawError } from "../../engine/errors.ts";
+import type { FlowMsg, RedNode, Send } from "./red.ts";
+
+export function onInput(node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<void> | void): void {
+  // Node-RED decides by the declared arity: three parameters mean "I call done".
+  node.on("input", (msg: FlowMsg, send: Send, done: (error?: unknown) => void) => {
+    run(node, act, msg, send).then(() => done(), (thrown: unknown) => done(shown(node, thrown)));
+  });
+}
+
+async function run(_node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<void> | void, msg: FlowMsg, send: Send): Promise<void> {
+  await act(msg, send);
+}
+
+/** Shows a fault on the node and gives it the form in which Catch nodes get it. */
+export function shown(node: RedNode, thrown: unknown): Error {
+  const error = asClawError(thrown, "CONF_001");
+  node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(error.message)}` });
+  return told(error);
+}
+
+/** `[CODE] what was expected and got. Remedy.` */
+export function told(error: ClawError): Error {
+  const text = error.message.startsWith(`[${error.code}]`) ? error.message : `[${error.code}] ${error.message}`;
+  return Object.assign(new Error(`${text} ${error.remedy}`), { code: error.code, remedy: error.remedy });
+}
+
+export function short(text: string, length = 40): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+}
