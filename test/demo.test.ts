@@ -1,0 +1,99 @@
+/** `npm run demo`, as a person would run it; the browser tests talk to it. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { buildIfStale, type FlowNode, projectRoot } from "./rigs/node-red.ts";
+
+interface Demo { child: ChildProcess; editor: string; chat: string; output(): string; stop(): Promise<number | null> }
+
+describe("npm run demo", function () {
+  this.timeout(120_000);
+  const key = "sk-canary-4711";
+  let userDir: string;
+  const running: ChildProcess[] = [];
+  const flows = (): FlowNode[] => JSON.parse(readFileSync(path.join(userDir, "flows.json"), "utf8")) as FlowNode[];
+  const modelNode = () => flows().find(({ type }) => type === "clawflow-model");
+
+  async function start(env: Record<string, string> = {}, port = 0): Promise<Demo> {
+    const { PATH = "", HOME = "" } = process.env;
+    // Nothing of this machine's environment: a key in it would choose another model.
+    const child = spawn(process.execPath, ["scripts/demo.mjs", `--port=${port}`, `--user-dir=${userDir}`], { cwd: projectRoot, env: { PATH, HOME, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    running.push(child);
+    let output = "";
+    const ready = new Promise<void>((resolve, reject) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding("utf8").on("data", (text: string) => { output += text; if (/Ctrl-C stops/.test(output)) resolve(); });
+      }
+      child.once("close", (code) => reject(new Error(`The demo ended with ${code}:\n${output}`)));
+    });
+    await ready;
+    const address = (name: string) => new RegExp(`^ +${name} +(\\S+)$`, "m").exec(output)?.[1] ?? "";
+    return {
+      child, editor: address("Editor"), chat: address("Chat"), output: () => output,
+      async stop() {
+        const closed = once(child, "close");
+        child.kill("SIGINT");
+        return (await closed)[0] as number | null;
+      },
+    };
+  }
+
+  before(() => {
+    buildIfStale();
+    userDir = mkdtempSync(path.join(tmpdir(), "clawflow-demo-"));
+  });
+  after(async () => {
+    for (const child of running) if (child.exitCode === null && child.signalCode === null) { child.kill("SIGKILL"); await once(child, "close"); }
+    rmSync(userDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  });
+
+  it("names a key that it found, never shows or stores it, and uses it with a cap", async () => {
+    const demo = await start({ OPENAI_API_KEY: key });
+    assert.match(demo.output(), /OpenAI, \S+, with the key in OPENAI_API_KEY; it stops after [\d,]+ tokens/);
+    assert.ok(demo.output().indexOf("OPENAI_API_KEY") < demo.output().indexOf("Editor"), "named before it can be used");
+    assert.deepEqual([modelNode()?.provider, typeof modelNode()?.model], ["openai", "string"]);
+    assert.equal(await demo.stop(), 0);
+    assert.ok(!demo.output().includes(key));
+    for (const file of readdirSync(userDir, { recursive: true }) as string[]) {
+      if (file.startsWith("node_modules")) continue;
+      const place = path.join(userDir, file);
+      if (statSync(place).isFile()) assert.ok(!readFileSync(place).includes(key), `${file} holds the key`);
+    }
+  });
+
+  it("prints two addresses on loopback, takes the next port where one is taken, keeps the user's changes, and ends cleanly", async () => {
+    const changed = flows();
+    const own = { id: "comment", type: "comment", z: changed.find(({ type }) => type === "tab")?.id, name: "mine", info: "", x: 100, y: 20, wires: [] };
+    writeFileSync(path.join(userDir, "flows.json"), JSON.stringify([...changed, own]));
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    try {
+      const demo = await start({}, port);
+      assert.match(demo.output(), /Answers come from the practice model/);
+      const got = Number(new URL(demo.editor).port);
+      assert.ok(got > port && got < port + 100, `${got} follows ${port}`);
+      assert.deepEqual([new URL(demo.editor).hostname, new URL(demo.chat).hostname], ["127.0.0.1", "127.0.0.1"]);
+      assert.match(new URL(demo.chat).hash, /^#owner=[0-9A-Z]{16}$/);
+      const page = await fetch(demo.chat);
+      assert.equal(page.status, 200);
+      assert.match(page.headers.get("content-type") ?? "", /html/);
+      const running = await (await fetch(new URL("flows", demo.editor))).json() as FlowNode[];
+      assert.ok(running.some(({ id }) => id === "comment"), "the user's node is still there");
+      assert.equal(modelNode()?.provider, "practice", "without the key it is the practice model again");
+      assert.equal(await demo.stop(), 0);
+      await assert.rejects(fetch(demo.editor), "nothing listens any more");
+      assert.doesNotMatch(demo.output(), /\[error\]/);
+    } finally {
+      taken.close();
+    }
+  });
+
+  it("says what it expects when a provider is not known", async () => {
+    await assert.rejects(start({ CLAWFLOW_DEMO_PROVIDER: "nobody" }), /ended with 1:\s+Expected CLAWFLOW_DEMO_PROVIDER to be one of practice, openai/);
+  });
+});

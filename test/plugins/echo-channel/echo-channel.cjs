@@ -1,0 +1,39 @@
+/** Messages come in by POST to the account's webhook; what is said goes out by POST to `sink`, which may answer with a fault to report. */
+const asMessage = (account, body) => ({
+  version: 1, id: String(body.id), ref: String(body.ref ?? body.id), kind: body.kind ?? "message",
+  at: { channel: "echo", account, chat: String(body.chat ?? "c1"), kind: body.where ?? "direct" },
+  sender: { id: String(body.from ?? "u1"), name: String(body.name ?? body.from ?? "u1"), bot: false, self: false },
+  sentAt: Number(body.sentAt ?? 1), text: String(body.text ?? ""), attachments: [], addressed: body.addressed ?? true, ...(body.action ? { action: body.action } : {}),
+});
+
+function fault(answer) {
+  return Object.assign(new Error(answer.text ?? "refused"), { name: "ChannelError", code: answer.code ?? "CONN_001", retry: answer.retry ?? "later", afterMs: answer.afterMs, markup: answer.markup ?? false, unsent: false });
+}
+
+const echo = {
+  id: "echo", label: "Echo", delivery: {}, limits: { text: 4000, unit: "utf16", editEveryMs: 20 },
+  settings: [{ key: "sink", type: "url", label: "Sink", required: true }, { key: "token", type: "secret", label: "Token" }],
+  check: (account) => (account.settings.sink ? [] : ['Expected "sink" to be an address, got nothing.']),
+  async open(account, context) {
+    const post = async (body) => {
+      const response = await context.fetch(account.settings.sink, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal: context.signal });
+      const answer = await response.json();
+      if (answer.code) throw fault(answer);
+      return answer.ref;
+    };
+    return {
+      self: { id: "echo-bot", name: "Echo bot" },
+      send: (to, draft, key) => post({ op: "send", to, draft, key }),
+      async edit(to, ref, draft) { await post({ op: "edit", to, ref, draft }); },
+      async react(to, ref, emoji) { await post({ op: "react", to, ref, emoji }); },
+      async remove(to, ref) { await post({ op: "remove", to, ref }); },
+      async webhook(request) {
+        const received = await context.receive(asMessage(account.id, JSON.parse(Buffer.from(request.body).toString())));
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ received }) };
+      },
+      async close() {},
+    };
+  },
+};
+
+module.exports = (RED) => { RED.plugins.registerPlugin("echo-channel", { type: "clawflow-channel", channel: echo }); };
