@@ -105,13 +105,13 @@ function secretLines(id: string): void {
   area.after(line);
 }
 
-/** Rows that are only there for some values of a select: `data-for="reply send"`. */
+/** Parts that are only there for some values of a select named by `data-name`: `data-for-action="reply send"`; an empty value is called `own`. */
 export function showFor(id: string): void {
   const chooser = byId(id) as HTMLSelectElement;
   const form = chooser.closest(".cf-form") ?? document.body;
   const show = (): void => {
     for (const part of form.querySelectorAll<HTMLElement>(`[data-for-${chooser.dataset.name ?? "value"}]`)) {
-      part.hidden = !(part.getAttribute(`data-for-${chooser.dataset.name ?? "value"}`) ?? "").split(" ").includes(chooser.value);
+      part.hidden = !(part.getAttribute(`data-for-${chooser.dataset.name ?? "value"}`) ?? "").split(" ").includes(chooser.value || "own");
     }
   };
   query(chooser).on("change", show);

@@ -79,14 +79,16 @@ export function mappingForm(container: HTMLElement, value: Mapping, preset: stri
     presetPlace.hidden = false;
   }
   const preview = latest(async (): Promise<Answer> => {
-    if (source === "webhook" && Object.keys(values()).length === 0) return { problems: [] };
     let msg: unknown;
     try {
       msg = JSON.parse(sample.value || "{}");
     } catch (error) {
       return { problems: [`${t("params.notJson")} ${error instanceof Error ? error.message : ""}`] };
     }
-    return post<Answer>("try/normalize", { mapping: values(), msg });
+    const mapping = values();
+    // A webhook finds the text by itself where no field names it.
+    const text = source === "webhook" && !mapping.text ? { text: { type: "template", value: "{{ payload.text }}{{ payload.message }}{{ payload.content }}" } } : {};
+    return post<Answer>("try/normalize", { mapping: { ...text, ...mapping }, msg });
   }, (answer) => {
     const faults = answer.error ? [`${answer.error.text} (${answer.error.code})`] : answer.problems;
     result.replaceChildren(problems(faults), ...answer.message ? [h("pre", { class: "cf-preview" }, JSON.stringify(answer.message, null, 2))] : []);

@@ -3,7 +3,7 @@ import { post } from "./api.ts";
 import { button, h, icon, state } from "./dom.ts";
 import { t } from "./red.ts";
 
-interface Answer { ok: boolean; name?: string; fault?: string; text?: string; code?: string }
+interface Answer { ok: boolean; name?: string; note?: string; fault?: string; text?: string; code?: string }
 
 export function tryButton(container: HTMLElement, path: "try/account" | "try/model", body: () => object): void {
   const result = h("div", { role: "status", "aria-live": "polite" });
@@ -18,7 +18,7 @@ export function tryButton(container: HTMLElement, path: "try/account" | "try/mod
 
   function show(answer: Answer): void {
     if (answer.ok) {
-      result.replaceChildren(state("ok", answer.name ? t("test.okAs", { name: answer.name }) : t("test.ok")));
+      result.replaceChildren(state("ok", answer.name ? t("test.okAs", { name: answer.name }) : t("test.ok")), ...answer.note ? [h("div", { class: "cf-muted" }, answer.note)] : []);
       return;
     }
     const fault = answer.fault ?? "failed";

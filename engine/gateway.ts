@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
 import type { Account, Channel, MediaSpool, Received } from "./channels/channel.ts";
-import { splitText } from "./channels/split.ts";
+import { splitDraft } from "./channels/split.ts";
 import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
@@ -73,6 +73,8 @@ export interface Gateway {
   /** Names the next step of this node in this run. */
   step(run: string, node: string, parent: string): string;
   once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T>;
+  /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
+  join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
   recorded(run: string, step: string): boolean;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
@@ -115,7 +117,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const outbox: Outbox = createOutbox({
     store, clock, random,
     line: (account) => attached.get(account) ?? connections.get(account),
-    split: (text, channel) => splitText(text, channel.limits),
+    split: (draft, channel) => splitDraft(draft, channel.limits),
     onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
   });
   const connections = createConnections({
@@ -197,16 +199,19 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   async function once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T> {
     const live = inbox.run(run);
     if (live?.journal.has(step)) return live.journal.get(step) as T;
-    const key = `${run}\n${step}`;
-    const flight = flights.get(key);
-    if (flight !== undefined) return flight as Promise<T>;
-    const work = (async () => {
+    return join(run, step, async () => {
       const { data, also = [] } = await act();
       await store.commit([{ do: "journal", run, entry: { step, at: clock.now(), data } }, ...also]);
       live?.journal.set(step, data);
       if (live !== undefined) live.touchedAt = clock.monotonic();
       return data;
-    })();
+    });
+  }
+  async function join<T>(run: string, step: string, act: () => Promise<T>): Promise<T> {
+    const key = `${run}\n${step}`;
+    const flight = flights.get(key);
+    if (flight !== undefined) return flight as Promise<T>;
+    const work = act();
     flights.set(key, work);
     try {
       return await work;
@@ -266,6 +271,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return `${parent}/${node}${n === 0 ? "" : `#${n}`}`;
     },
     once,
+    join,
     recorded: (run, step) => inbox.run(run)?.journal.has(step) ?? false,
     deliver,
     live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),

@@ -43,7 +43,7 @@ export class HttpError extends TypeError {
 
 /** An abort passes as the signal's reason; everything else becomes an HttpError. `redirected`: another server saw the request already. */
 export function httpError(thrown: unknown, url: URL, signal: AbortSignal | undefined, redirected: boolean): unknown {
-  if (signal?.aborted) return signal.reason;
+  if (signal?.aborted) return signal.reason ?? new DOMException("This operation was aborted", "AbortError");
   if (thrown instanceof HttpError) return thrown;
   const code = codeOf(thrown);
   const text = (thrown as Error)?.message ?? "";

@@ -102,7 +102,8 @@ async function go(dispatcher: Dispatcher, input: string | URL | Request, init: R
   for (let hop = 0; ; hop++) {
     let got: Dispatcher.ResponseData;
     try {
-      signal?.throwIfAborted();
+      // grammY brings an AbortSignal of its own, without throwIfAborted and reason.
+      if (signal?.aborted) throw signal.reason;
       got = await dispatcher.request({
         origin: url.origin,
         path: url.pathname + url.search,

@@ -144,7 +144,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
     const what = verdict(head, views, clock.now(), options.limits().pendingMaxMs);
     if (what.act === "end") {
-      await finish(current, what.state, what.reason);
+      await finish(current, head.runs, what.state, what.reason);
       return release(key, lane);
     }
     if (what.act === "wait") {
@@ -211,11 +211,20 @@ export function createInbox(options: InboxOptions): Inbox {
     entry.emit(run);
   }
 
-  function finish(current: Active, state: "done" | "dead", reason?: string): Promise<unknown> {
-    const changes: Change[] = current.receipts.map((receipt) => ({ do: "receipt", seq: receipt.seq, state, runs: current.ends, ...(reason === undefined ? {} : { reason }) }));
+  async function finish(current: Active, ends: Readonly<Record<string, RunEnd>>, state: "done" | "dead", reason?: string): Promise<void> {
+    const changes: Change[] = current.receipts.map((receipt) => ({ do: "receipt", seq: receipt.seq, state, runs: ends, ...(reason === undefined ? {} : { reason }) }));
     const head = current.receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
-    return store.commit(changes);
+    for (;;) {
+      try {
+        await store.commit(changes);
+        return;
+      } catch (error) {
+        // The end must be on disk some time: else the next start does it all again.
+        if (closed) throw error;
+        await new Promise<void>((resolve) => { clock.after(error instanceof StoreError ? (error.afterMs ?? 1_000) : 1_000, resolve); });
+      }
+    }
   }
 
   function release(key: string, lane: Lane, keep = false): void {
@@ -325,21 +334,17 @@ export function createInbox(options: InboxOptions): Inbox {
       const current = lane?.active;
       if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;
       current.ends[run.entry] = end;
+      const head = current.receipts[0] as Receipt;
+      const ends = { ...head.runs, ...current.ends };
       const rest = [...current.runs.keys()].some((entry) => current.ends[entry] === undefined);
-      if (rest) {
-        const head = current.receipts[0] as Receipt;
-        await store.commit([{ do: "receipt", seq: head.seq, runs: { ...head.runs, ...current.ends } }]);
-      } else {
-        const all = { ...(current.receipts[0] as Receipt).runs, ...current.ends };
-        Object.assign(current.ends, all);
-        const result = outcome(Object.values(all));
-        await finish(current, result.state, result.reason);
-      }
-      if (runs.get(id) !== run) return;
       runs.delete(id);
       interrupted.delete(id);
+      // The lane need not wait for the disk: after a crash the run is begun again, finds every step done, and the lane is in the same order.
+      const result = outcome(Object.values(ends));
+      const saved = rest ? store.commit([{ do: "receipt", seq: head.seq, runs: ends }]) : finish(current, ends, result.state, result.reason);
       options.onEnd?.(run, end);
       if (!rest) release(run.receipt.lane, lane);
+      await saved;
     },
     interrupt(id) { if (runs.has(id)) interrupted.add(id); },
     runs: () => runs.values(),

@@ -35,8 +35,8 @@ export interface OutboxOptions {
   readonly clock: Clock;
   readonly random: () => number;
   line(account: string): Line | undefined;
-  /** Splits a text into parts the channel takes. */
-  split(text: string, channel: Channel): string[];
+  /** Splits a draft into parts the channel takes. */
+  split(draft: Draft, channel: Channel): Draft[];
   /** A delivery that failed for good. */
   onDead(row: OutboxRow): void;
   /** Rows sent at once over all chats. */
@@ -230,15 +230,13 @@ export function createOutbox(options: OutboxOptions): Outbox {
   function plan(delivery: Delivery, line: Line | undefined): NewOutboxRow[] {
     const now = clock.now();
     const { draft } = delivery;
-    const texts = delivery.op === "react" || delivery.op === "remove" || line === undefined ? [draft.text] : options.split(draft.text, line.channel);
-    const base = { run: delivery.run, op: delivery.op, to: delivery.to, priority: delivery.priority ?? "normal", state: "planned" as const, plannedAt: now, dueAt: delivery.dueAt ?? now, ...(delivery.expiresAt === undefined ? {} : { expiresAt: delivery.expiresAt }) };
-    return texts.map((text, part) => {
-      const last = part === texts.length - 1;
-      // Buttons, files and a poll stand under the whole text: with its last part. The quote stands over it: with the first.
-      const { replyTo, text: _, ...rest } = draft;
-      const own: Draft = { ...(last ? rest : draft.plain === true ? { plain: true } : {}), text, ...(part === 0 && replyTo !== undefined ? { replyTo } : {}) };
-      const op = part > 0 && delivery.op === "edit" ? "send" : delivery.op;
-      return { ...base, op, key: outboxKey(delivery, part), draft: own, ...(delivery.target === undefined || op !== delivery.op ? {} : { target: delivery.target }) };
+    const whole = delivery.op === "react" || delivery.op === "remove" || line === undefined;
+    const parts = whole ? [draft] : options.split(draft, line.channel);
+    const base = { run: delivery.run, to: delivery.to, priority: delivery.priority ?? "normal", state: "planned" as const, plannedAt: now, dueAt: delivery.dueAt ?? now, ...(delivery.expiresAt === undefined ? {} : { expiresAt: delivery.expiresAt }) };
+    return parts.map((part, index) => {
+      // What an edit has no room for follows as messages of its own.
+      const op = index > 0 && delivery.op === "edit" ? "send" : delivery.op;
+      return { ...base, op, key: outboxKey(delivery, index), draft: part, ...(delivery.target === undefined || op !== delivery.op ? {} : { target: delivery.target }) };
     });
   }
 
@@ -300,7 +298,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const line = options.line(to.account);
       const connection = line?.connection;
       if (done || connection === undefined || line === undefined || text === shown || text.trim() === "") return;
-      const part = options.split(text, line.channel)[0] ?? text;
+      const part = options.split({ text }, line.channel)[0]?.text ?? text;
       shown = text;
       try {
         if (usePreview && connection.preview !== undefined) return await connection.preview(to, { text: part }, key);

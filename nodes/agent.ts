@@ -1,13 +1,14 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
 import type { Gateway } from "../engine/gateway.ts";
-import { sessionKey, type SessionScope } from "../engine/message.ts";
+import { sessionKey, type Address, type SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/outbox.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { gatewayNode, modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput } from "./shared/input.ts";
+import { createStatus } from "./shared/status.ts";
 import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
 import { repliesOnly } from "./shared/wiring.ts";
@@ -24,6 +25,18 @@ function promptData(msg: FlowMsg, known: Known, now: Date): Record<string, unkno
   return { message: current, sender: current.sender, text: current.text, payload: msg.payload, channel: message.at.channel, account: message.at.account, chat: message.at.chat, trust, language: current.language, now: now.getTime(), date: now.toISOString().slice(0, 10) };
 }
 
+/** Platforms show "is typing" for about five seconds; a quick answer needs none. */
+const TYPING_AFTER_MS = 500;
+const TYPING_EVERY_MS = 4_500;
+function keepTyping(gateway: Gateway, to: Address): () => void {
+  let cancel = gateway.clock.after(TYPING_AFTER_MS, show);
+  function show(): void {
+    gateway.typing(to);
+    cancel = gateway.clock.after(TYPING_EVERY_MS, show);
+  }
+  return () => cancel();
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function AgentNode(this: RedNode, config: Config): void {
@@ -34,6 +47,8 @@ export default function register(red: Red): void {
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
     let working = 0;
+    const status = createStatus(this);
+    const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : {}));
 
     const settingsNow = (): AgentSettings => {
       settings ??= {
@@ -58,20 +73,22 @@ export default function register(red: Red): void {
       const known = await needRun(host, gateway, msg);
       const step = gateway.step(known.id, this.id, known.step);
       working++;
-      this.status({ fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) });
+      showWork();
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
-      if (outs.length > 0) gateway.typing(to);
+      const stopTyping = outs.length > 0 ? keepTyping(gateway, to) : () => undefined;
       try {
-        const result = await gateway.once(known.id, step, () => answer(gateway, known, step, msg, lives, send));
+        const result = await gateway.join(known.id, step, () => answer(gateway, known, step, msg, lives, send));
+        stopTyping();
         for (const live of lives) await live.stop();
         const reply = { ...msg, payload: result.text, run: { id: known.id, step }, usage: result.usage };
         delete reply.draft;
         working--;
-        this.status(working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : {});
+        showWork();
         if (result.text.trim() !== "") send([reply, null]);
       } catch (error) {
         working--;
+        stopTyping();
         for (const live of lives) await live.abandon();
         throw error;
       }
@@ -88,7 +105,7 @@ export default function register(red: Red): void {
           gateway.sessions.history(session, numberOf(config.history, 40), numberOf(config.historyTokens, 0)),
           gateway.sessions.tainted(session),
         ]);
-        const data = await runAgent(
+        return await runAgent(
           { run: known.id, message: receipt.message, text, trust: receipt.trust, tainted: receipt.tainted || tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
           settingsNow(),
           {
@@ -102,7 +119,6 @@ export default function register(red: Red): void {
             on: (event) => tell(event, known, step, lives, msg, send),
           },
         );
-        return { data };
       } finally {
         release();
       }

@@ -8,6 +8,7 @@ import { gatewayNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput, short } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { createStatus } from "./shared/status.ts";
 import { runOf, type Known } from "./shared/run.ts";
 
 type Typed<K extends string> = { readonly [key in K | `${K}Type`]?: string };
@@ -22,6 +23,7 @@ export default function register(red: Red): void {
     red.nodes.createNode(this, config);
     const action = config.action ?? "reply";
     const gatewayOf = withGateway(host, this, config.gateway, () => undefined);
+    const status = createStatus(this);
     const value = (field: "chat" | "thread" | "ref" | "emoji", msg: FlowMsg): string => {
       const raw = config[field] ?? "";
       const type = config[`${field}Type`] ?? "str";
@@ -64,7 +66,7 @@ export default function register(red: Red): void {
         ...(ref ? { target: ref } : {}), ...(delayMs > 0 ? { dueAt: now + delayMs } : {}), ...(expireMs > 0 ? { expiresAt: now + delayMs + expireMs } : {}),
         ...(known === undefined ? {} : { priority: known.receipt.priority }),
       });
-      this.status(
+      status(() =>
         receipt.state === "sent" ? { fill: "green", shape: "dot", text: host.say("sent") }
         : receipt.state === "queued" ? { fill: "yellow", shape: "ring", text: `${host.say("queued")}${receipt.text === undefined ? "" : `: ${short(receipt.text, 30)}`}` }
         : { fill: "red", shape: "dot", text: `${receipt.code}: ${short(receipt.text, 30)}` },

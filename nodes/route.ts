@@ -4,6 +4,7 @@ import { ClawError } from "../engine/errors.ts";
 import { parseMessage } from "../engine/message-schema.ts";
 import { gatewayOfRun } from "./shared/run.ts";
 import { hostOf } from "./shared/gateways.ts";
+import { createStatus } from "./shared/status.ts";
 import { onInput, short, shown } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 
@@ -19,6 +20,7 @@ export default function register(red: Red): void {
   function RouteNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
     let rules: CompiledRules | undefined;
+    const status = createStatus(this);
     const count = (config.rules ?? []).length;
     const hasElse = config.hasElse ?? true;
     try {
@@ -39,7 +41,7 @@ export default function register(red: Red): void {
       const single = matches.length === 1;
       for (const match of matches) outputs[match.output] = { ...(single ? msg : red.util.cloneMessage(msg)), route: { rule: match.name, why: match.why } };
       if (matches.length === 0 && hasElse) outputs[count] = Object.assign(msg, { route: { rule: "else", why: "no rule matched" } });
-      this.status({ fill: matches.length > 0 ? "green" : "grey", shape: "dot", text: short(matches.map((match) => match.name).join(", ") || host.say("else"), 30) });
+      status(() => ({ fill: matches.length > 0 ? "green" : "grey", shape: "dot", text: short(matches.map((match) => match.name).join(", ") || host.say("else"), 30) }));
       send(outputs);
     });
   }

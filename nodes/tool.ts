@@ -8,6 +8,7 @@ import { numberOf } from "./gateway.ts";
 import { withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
+import { createStatus } from "./shared/status.ts";
 import { openCall, answerCall, type ToolNode } from "./shared/calls.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 
@@ -44,6 +45,9 @@ export default function register(red: Red): void {
   function ToolNodeOf(this: RedNode & ToolNode, config: Config): void {
     red.nodes.createNode(this, config);
     let tool: Tool | undefined;
+    let running = 0;
+    const status = createStatus(this);
+    const showRunning = () => status(() => (running > 0 ? { fill: "blue", shape: "dot", text: host.say("running") } : {}));
     try {
       if (!/^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$/.test(config.tool ?? "")) throw new ToolError("TOOL_006", {}, `Expected the tool's name to be letters, digits, _ or -, at most 64, got "${config.tool ?? ""}".`);
       const parameters = parametersOf(config);
@@ -74,8 +78,9 @@ export default function register(red: Red): void {
         // A stock "link out" in return mode finds its way back by this.
         _linkSource: [{ id, node: this.id }],
       };
-      this.status({ fill: "blue", shape: "dot", text: host.say("running") });
-      const answer = openCall(id, this, signal).finally(() => { host.settle.forget(id); this.status({}); });
+      running++;
+      showRunning();
+      const answer = openCall(id, this, signal).finally(() => { host.settle.forget(id); running--; showRunning(); });
       host.settle.track(id, (scope) => { if (scope.fault !== undefined) answerCall(id, new ToolError("TOOL_003", {}, scope.fault)); }, [msg], () => this.send(msg));
       return answer;
     };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { splitText } from "../engine/channels/split.ts";
+import { splitDraft } from "../engine/channels/split.ts";
 import type { Connection } from "../engine/channels/channel.ts";
 import { ChannelError } from "../engine/errors.ts";
 import { createOutbox, outboxKey, type Delivery, type Outbox } from "../engine/outbox.ts";
@@ -18,7 +18,7 @@ async function setup(options: Parameters<typeof scriptedChannel>[0] & { store?: 
   let connection: Connection | undefined;
   const open = async () => { connection = await channel.open({ id: "acc", channel: "scripted", name: "acc", settings: {} }, {} as never); };
   if (connected) await open();
-  const outbox = createOutbox({ store, clock, random: () => 0.5, line: () => ({ channel, connection }), split: (text, own) => splitText(text, own.limits), onDead: (row) => dead.push(row) });
+  const outbox = createOutbox({ store, clock, random: () => 0.5, line: () => ({ channel, connection }), split: (draft, own) => splitDraft(draft, own.limits), onDead: (row) => dead.push(row) });
   return { outbox, channel, store, clock, dead, async connect() { await open(); outbox.wake("acc"); }, disconnect() { connection = undefined; } };
 }
 const say = (text: string, step = "s1", more: Partial<Delivery> = {}): Delivery => ({ run: "1.x.n", step, op: "send", to, draft: { text }, ...more });

@@ -52,5 +52,5 @@ export const NO_TIMEOUT_MS = 2_147_483_647;
 
 /** A streamed answer shows life early; one in a single piece comes only when it is complete. */
 export function patience(settings: ModelSettings, live: boolean): { firstByteMs: number; stallMs: number } {
-  return { firstByteMs:  (live ? 120_000 : 300_000), stallMs: settings.stallMs ?? 60_000 };
+  return { firstByteMs: settings.firstByteMs ?? (live ? 120_000 : 300_000), stallMs: settings.stallMs ?? 60_000 };
 }

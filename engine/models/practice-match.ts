@@ -125,7 +125,7 @@ function score(clause: Clause, known: Known, values: ReadonlySet<string>): numbe
 function fill(clause: Clause, known: Known, before: Record<string, unknown> | undefined): { inputs: Record<string, unknown>[]; missing: Missing | undefined } {
   const { tool, fields } = known;
   let inputs: Record<string, unknown>[] = [{}];
-  const numbers = [...clause.raw.matchAll(/(?<![\p{L}\d])-?\d+(?:[.,]\d+)?/gu)].map((match) => Number(match[0].replace(",", ".")));
+  const numbers = numbersIn(clause);
   for (const field of fields) {
     let found = find(field, clause, numbers, known);
     if (found.length === 0 && field.required && before !== undefined && field.name in before && field.type !== "boolean") found = [before[field.name]];
@@ -139,6 +139,12 @@ function fill(clause: Clause, known: Known, before: Record<string, unknown> | un
     else inputs = inputs.flatMap((input) => found.map((value) => ({ ...input, [field.name]: value })));
   }
   return { inputs: inputs.slice(0, 12), missing: undefined };
+}
+
+const NUMBERS = "one eins two zwei three drei four vier five funf six sechs seven sieben eight acht nine neun ten zehn eleven elf twelve zwolf".split(" ");
+function numbersIn(clause: Clause): number[] {
+  const digits = [...clause.raw.matchAll(/(?<![\p{L}\d])-?\d+(?:[.,]\d+)?/gu)].map((match) => Number(match[0].replace(",", ".")));
+  return digits.length > 0 ? digits : clause.words.filter((word) => NUMBERS.includes(word)).map((word) => Math.floor(NUMBERS.indexOf(word) / 2) + 1);
 }
 
 const TRUE = new Set(["on", "open", "lock", "start", "yes", "true", "ja", "activate"]);

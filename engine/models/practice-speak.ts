@@ -92,7 +92,11 @@ function clauseFor(question: string, outcome: Outcome): Clause | undefined {
   const about = new Set(wordsOf(`${outcome.name} ${JSON.stringify(outcome.input ?? "")} ${outcome.text.slice(0, 500)}`));
   let best: Clause | undefined;
   let most = -1;
-  for (const clause of clausesOf(question)) {
+  // A tool that was told nothing was asked something, where anything was asked.
+  const told = typeof outcome.input === "object" && outcome.input !== null && Object.keys(outcome.input).length > 0;
+  const clauses = clausesOf(question);
+  const questions = told ? [] : clauses.filter((clause) => clause.intent === "ask");
+  for (const clause of questions.length > 0 ? questions : clauses) {
     const shared = clause.topics.filter((topic) => about.has(topic)).length;
     if (shared > most) [best, most] = [clause, shared];
   }
@@ -127,7 +131,7 @@ function factsOf(value: unknown, language: Language, label = ""): Fact[] {
 
 /** "Which … are on?" and "Is the … open?". */
 function answerState(raw: string, words: readonly string[], state: string, value: unknown, facts: readonly Fact[], language: Language): string | undefined {
-  if (words[0] === "which" || words[0] === "what") {
+  if (words.includes("which") || words[0] === "what") {
     if (facts.length === 0) return undefined;
     const names = facts.filter((fact) => fact.state === state && fact.label !== "").map((fact) => fact.label);
     if (names.length === 0) return facts.some((fact) => fact.label === "") ? undefined : language === "de" ? `Nichts davon ist ${name(state, language)}` : `None of them is ${name(state, language)}`;

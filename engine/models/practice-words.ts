@@ -8,7 +8,7 @@ const MEANS: Readonly<Record<string, string>> = {
   garten: "garden", keller: "basement", cellar: "basement", buro: "office", buero: "office", arbeitszimmer: "office", kinderzimmer: "nursery", balkon: "balcony", terrasse: "terrace",
   tur: "door", tuer: "door", turen: "door", tueren: "door", haustur: "front door", haustuer: "front door", eingangstur: "front door", wohnungstur: "front door", hintertur: "back door",
   fenster: "window", tor: "gate", heizung: "thermostat", heating: "thermostat", heater: "thermostat", heat: "thermostat", radiator: "thermostat",
-  temperatur: "temperature", grad: "degree", celsius: "degree", wetter: "weather", klingel: "doorbell", turklingel: "doorbell", uhr: "clock", zeit: "time", musik: "music",
+  temperatur: "temperature", grad: "degree", celsius: "degree", wetter: "weather", klingel: "doorbell", turklingel: "doorbell", uhr: "clock", zeit: "time", musik: "music", wurfel: "dice", wurfle: "roll", wirf: "roll",
   raum: "room", zimmer: "room", turn: "turn", switch: "turn", flip: "turn", put: "turn", schalte: "turn", schalten: "turn", schalt: "turn", mach: "turn", mache: "turn", machen: "turn", dreh: "turn", drehe: "turn",
   anmachen: "turn on", einschalten: "turn on", anschalten: "turn on", ausmachen: "turn off", ausschalten: "turn off", abschalten: "turn off",
   stell: "set", stelle: "set", stellen: "set", setz: "set", setze: "set", einstellen: "set", change: "set", adjust: "set",
@@ -26,11 +26,12 @@ const MEANS: Readonly<Record<string, string>> = {
 const STOP = new Set(
   `the a an my our your this these those of in at to for from with by me us you i we please bitte der die das den dem des ein eine einen einem einer mein meine im am zu zum zur auf fur von mit mir uns du ich wir mal doch jetzt now just
   can could would will do does kann kannst konntest konnte wurde wurdest there here it and und or oder be been any some s t m re how much many viel viele gerade momentan noch auch so then dann also hier da about want mochte need
-  again wieder nochmal back given named whether if when as one its whole both each value tool flow returns return result sets gets uses use`.split(/\s+/),
+  again wieder nochmal back given named whether if when as one its whole both each value tool flow returns return result sets gets uses use
+  one two three four five six seven eight nine ten eleven twelve eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf`.split(/\s+/),
 );
 const QUESTION = new Set(["which", "what", "how", "is", "where", "when", "who", "has", "does", "did", "why"]);
 const ASK = new Set(["get", "list", "read", "show", "check", "find", "query", "look", "fetch", "report", "tell", "state", "is", "which", "what", "how", "see", "view", "search", "measure", "give", "know"]);
-const DO = new Set(["set", "turn", "toggle", "open", "close", "lock", "unlock", "start", "stop", "play", "pause", "send", "announce", "add", "create", "delete", "remove", "write", "activate", "dim", "remind", "order", "book", "say"]);
+const DO = new Set(["set", "turn", "toggle", "open", "close", "lock", "unlock", "start", "stop", "play", "pause", "send", "announce", "add", "create", "delete", "remove", "write", "activate", "dim", "remind", "order", "book", "say", "roll", "throw"]);
 export const STATES = new Set(["on", "off", "open", "close", "lock", "unlock"]);
 export const OPPOSITE: Readonly<Record<string, string>> = { on: "off", off: "on", open: "close", close: "open", lock: "unlock", unlock: "lock" };
 /** Words near enough to help a match where no better one is. */
@@ -110,7 +111,7 @@ export function clausesOf(text: string): Clause[] {
     if (piece.trim() === "") continue;
     const words = wordsOf(piece);
     // "… the kitchen and the hall light" is one wish: only a part with a verb of its own begins a new one.
-    const own = QUESTION.has(words[0] ?? "") || words.some((word) => DO.has(word) && !(STATES.has(word) && word !== words[0]));
+    const own = QUESTION.has(words[0] ?? "") || ASK.has(words[0] ?? "") || words.some((word) => DO.has(word) && !(STATES.has(word) && word !== words[0]));
     if (own || parts.length === 0) parts.push(piece.trim());
     else parts[parts.length - 1] += ` , ${piece.trim()}`;
   }

@@ -32,7 +32,7 @@ export function createGroup(transaction: Transaction): Group {
   function schedule(): void {
     if (scheduled || holds > 0) return;
     scheduled = true;
-    setImmediate(turn);
+    setImmediate(() => setImmediate(turn));
   }
   function turn(): void {
     scheduled = false;

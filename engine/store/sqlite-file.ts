@@ -9,7 +9,7 @@ import { migrate } from "./schema.ts";
 export interface StoreProblem { readonly code: ErrorCode; readonly text: string; readonly moved: string; readonly backup?: string }
 /** Kept beside the store, outside of what can be damaged with it. */
 interface State { readonly state: keyof typeof CHECK_BYTES; readonly backup?: string }
-export interface OpenFile { readonly db: DatabaseSync; readonly problems: readonly StoreProblem[]; readonly file: string }
+export interface OpenFile<T> { readonly db: DatabaseSync; readonly started: T; readonly problems: readonly StoreProblem[]; readonly file: string }
 export interface FileOptions { readonly now: number; readonly synchronous: "FULL" | "NORMAL"; readonly maxBytes?: number }
 
 /** How the store was left, and up to which size it is then checked at opening: a check takes about 1 ms per MB, on the disk of a small board ten times that. */
@@ -19,6 +19,7 @@ const PAGE_BYTES = 4096;
 /** Primary result codes of SQLite. */
 const BUSY = [5, 6];
 const DAMAGED = [11, 26];
+const NOT_FOUND = 1;
 const DISK = [3, 7, 8, 9, 10, 13, 14, 15];
 
 /** SQLite's primary result code; undefined for an error that is not SQLite's. */
@@ -73,8 +74,11 @@ function sync(file: string): void {
   try { fsyncSync(handle); } finally { closeSync(handle); }
 }
 
-/** Opens or begins the store of a folder. Throws StoreError: STORE_001 unwritable, STORE_003 newer version, STORE_004 in use. */
-export async function openFile(folder: string, options: FileOptions): Promise<OpenFile> {
+/**
+ * Opens or begins the store of a folder. `start` prepares all that will be asked of it; what fails there shows damage that no check has seen.
+ * Throws StoreError: STORE_001 unwritable, STORE_003 newer version, STORE_004 in use.
+ */
+export async function openFile<T>(folder: string, options: FileOptions, start: (db: DatabaseSync) => T): Promise<OpenFile<T>> {
   const { DatabaseSync } = await sqlite();
   const file = join(folder, "store.sqlite");
   const problems: StoreProblem[] = [];
@@ -84,10 +88,10 @@ export async function openFile(folder: string, options: FileOptions): Promise<Op
     const before = readState(folder);
     const begun = before !== undefined || sizeOf(`${file}-wal`) > 0;
     const size = sizeOf(file);
-    let db: DatabaseSync | undefined;
+    let opened: { db: DatabaseSync; started: T };
     try {
       if (size < 1 && begun) throw new Damaged(size < 0 ? "its file is missing" : "its file is empty");
-      db = open(DatabaseSync, file, options, CHECK_BYTES[before?.state ?? "open"]);
+      opened = open(DatabaseSync, file, options, CHECK_BYTES[before?.state ?? "open"], start);
     } catch (error) {
       const code = resultCode(error);
       if (!(error instanceof Damaged) && (code === undefined || !DAMAGED.includes(code))) throw error;
@@ -97,10 +101,10 @@ export async function openFile(folder: string, options: FileOptions): Promise<Op
       const help = backup === undefined ? "There is no backup." : `The last backup is ${backup}.`;
       const why = (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ");
       problems.push({ code: "STORE_002", text: `The store ${file} was damaged: ${why}.${where} A new one was begun. ${help}`, moved: moved ?? "", ...(backup === undefined ? {} : { backup }) });
-      db = open(DatabaseSync, file, options, 0);
+      opened = open(DatabaseSync, file, options, 0, start);
     }
     writeState(folder, { ...before, state: "open" });
-    return { db, problems, file };
+    return { ...opened, problems, file };
   } catch (error) {
     throw storeError(error, file);
   }
@@ -108,7 +112,7 @@ export async function openFile(folder: string, options: FileOptions): Promise<Op
 
 class Damaged extends Error {}
 
-function open(Database: typeof DatabaseSync, file: string, { synchronous, maxBytes }: FileOptions, checkBytes: number): DatabaseSync {
+function open<T>(Database: typeof DatabaseSync, file: string, { synchronous, maxBytes }: FileOptions, checkBytes: number, start: (db: DatabaseSync) => T): { db: DatabaseSync; started: T } {
   createPrivate(file);
   const db = new Database(file);
   try {
@@ -121,10 +125,18 @@ function open(Database: typeof DatabaseSync, file: string, { synchronous, maxByt
     }
     migrate(db, undefined, () => db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = ${WAL_BYTES}`));
     if (maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
-    return db;
+    return { db, started: begin(db, start) };
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+function begin<T>(db: DatabaseSync, start: (db: DatabaseSync) => T): T {
+  try {
+    return start(db);
+  } catch (error) {
+    // A table or column that is not there under its name.
+    throw resultCode(error) === NOT_FOUND ? new Damaged(error instanceof Error ? error.message : String(error)) : error;
   }
 }
 

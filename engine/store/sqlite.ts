@@ -1,6 +1,7 @@
 /** The store of a gateway: one SQLite file, every commit on disk before it is confirmed. */
 import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
 import { type Clock, systemClock } from "../clock.ts";
 import { StoreError } from "../errors.ts";
 import { createGroup } from "./group.ts";
@@ -23,20 +24,47 @@ export interface SqliteStore extends Store {
   readonly problems: readonly StoreProblem[];
 }
 
+/** Everything that is asked of the database, prepared once. */
+function start(db: DatabaseSync, clock: Clock) {
+  const numbers = readNumbers(db, clock.now());
+  const turns = createTurns(db, numbers);
+  const prune = createPrune(db, numbers, clock.now);
+  const prepare = createPrepare(db, numbers, turns, prune);
+  const inbox = "SELECT * FROM inbox WHERE";
+  const outbox = "SELECT * FROM outbox WHERE";
+  const queries = {
+    pending: db.prepare(`${inbox} state = 'pending' AND seq > ? ORDER BY seq LIMIT ?`),
+    receipt: db.prepare(`${inbox} seq = ?`),
+    dead: db.prepare(`${inbox} state = 'dead' ORDER BY seq DESC LIMIT ?`),
+    unsent: db.prepare(`${outbox} state IN ('planned', 'sending') AND seq > ? ORDER BY seq LIMIT ?`),
+    outboxRow: db.prepare(`${outbox} key = ?`),
+    journal: db.prepare("SELECT step, at, data FROM journal WHERE run = ? ORDER BY n"),
+    get: db.prepare("SELECT value FROM kv WHERE space = ? AND key = ?"),
+    list: db.prepare("SELECT key, value FROM kv WHERE space = ? AND key >= ? AND key IS NOT ? AND key < ? ORDER BY key LIMIT ?"),
+    listLast: db.prepare("SELECT key, value FROM kv WHERE space = ? AND key >= ? AND key IS NOT ? AND key < ? ORDER BY key DESC LIMIT ?"),
+    pendingCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'pending'"),
+    deadCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'dead'"),
+    receipts: db.prepare("SELECT count(*) AS n FROM inbox"),
+    unsentCount: db.prepare("SELECT state, count(*) AS n FROM outbox WHERE state IN ('planned', 'sending') GROUP BY state"),
+    deadRows: db.prepare("SELECT count(*) AS n FROM outbox WHERE state = 'dead'"),
+    rows: db.prepare("SELECT count(*) AS n FROM outbox"),
+  };
+  return { numbers, turns, prune, prepare, queries, begin: db.prepare("BEGIN"), end: db.prepare("COMMIT"), undo: db.prepare("ROLLBACK") };
+}
+
 /**
  * Opens or begins the store in `folder` (made if missing, for its owner's eyes only). A damaged file is moved aside and named in `problems`.
  * Throws StoreError: STORE_001 it cannot be written, STORE_003 made by a newer version, STORE_004 another process or gateway has it.
  */
 export async function openSqliteStore(folder: string, options: SqliteOptions = {}): Promise<SqliteStore> {
   const clock = options.clock ?? systemClock;
-  const { db, problems, file } = await openFile(folder, {
-    now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(options.maxBytes === undefined ? {} : { maxBytes: options.maxBytes }),
-  });
-  const numbers = readNumbers(db, clock.now());
-  const turns = createTurns(db, numbers);
-  const prune = createPrune(db, numbers, clock.now);
-  const prepare = createPrepare(db, numbers, turns, prune);
-  const [begin, end, undo] = [db.prepare("BEGIN"), db.prepare("COMMIT"), db.prepare("ROLLBACK")];
+  const { maxBytes } = options;
+  const { db, problems, file, started } = await openFile(folder, { now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(maxBytes === undefined ? {} : { maxBytes }) }, (found) => start(found, clock));
+  const { numbers, turns, prune, prepare, queries, begin, end, undo } = started;
+  let closed = false;
+  let damaged = false;
+  let copying: Promise<void> | undefined;
+
   /** In our words; damage is noted, so that the next start looks at all of the file. */
   function fault(error: unknown): StoreError {
     const found = error instanceof SyntaxError ? new StoreError("STORE_002", { cause: error }, `Expected JSON in ${file}, got a damaged row.`) : storeError(error, file);
@@ -58,29 +86,6 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     blame: (error) => (isStoreFault(error) ? "store" : "caller"),
     wrap: fault,
   });
-  let closed = false;
-  let damaged = false;
-  let copying: Promise<void> | undefined;
-
-  const inbox = "SELECT * FROM inbox WHERE";
-  const outbox = "SELECT * FROM outbox WHERE";
-  const queries = {
-    pending: db.prepare(`${inbox} state = 'pending' AND seq > ? ORDER BY seq LIMIT ?`),
-    receipt: db.prepare(`${inbox} seq = ?`),
-    dead: db.prepare(`${inbox} state = 'dead' ORDER BY seq DESC LIMIT ?`),
-    unsent: db.prepare(`${outbox} state IN ('planned', 'sending') AND seq > ? ORDER BY seq LIMIT ?`),
-    outboxRow: db.prepare(`${outbox} key = ?`),
-    journal: db.prepare("SELECT step, at, data FROM journal WHERE run = ? ORDER BY n"),
-    get: db.prepare("SELECT value FROM kv WHERE space = ? AND key = ?"),
-    list: db.prepare("SELECT key, value FROM kv WHERE space = ? AND key >= ? AND key IS NOT ? AND key < ? ORDER BY key LIMIT ?"),
-    listLast: db.prepare("SELECT key, value FROM kv WHERE space = ? AND key >= ? AND key IS NOT ? AND key < ? ORDER BY key DESC LIMIT ?"),
-    pendingCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'pending'"),
-    deadCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'dead'"),
-    receipts: db.prepare("SELECT count(*) AS n FROM inbox"),
-    unsentCount: db.prepare("SELECT state, count(*) AS n FROM outbox WHERE state IN ('planned', 'sending') GROUP BY state"),
-    deadRows: db.prepare("SELECT count(*) AS n FROM outbox WHERE state = 'dead'"),
-    rows: db.prepare("SELECT count(*) AS n FROM outbox"),
-  };
   const count = (query: keyof typeof queries): number => (queries[query].get() as { n: number }).n;
   /** Every read: refused after close, faults in our words. */
   async function read<T>(act: () => T): Promise<T> {

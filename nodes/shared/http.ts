@@ -30,8 +30,10 @@ export function createHttp(red: Red): HttpDoor {
   const app = red.httpNode;
   const available = typeof app?.use === "function" && red.settings.httpNodeRoot !== false;
   if (available && app !== undefined) {
-    captureRawBody(app, (url) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined);
-    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, req, res); });
+    const guarded = ["httpNodeAuth", "httpNodeMiddleware", "httpNodeCors"].some((name) => Boolean((red.settings as Record<string, unknown>)[name]));
+    const ours = (url: string) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined;
+    takeFirst(app, ours, guarded ? undefined : (req, res) => { void answer(doors, (req.url ?? "").slice(prefix.length - 1), req, res); });
+    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, req.url ?? "/", req, res); });
   }
   return {
     available,
@@ -46,12 +48,18 @@ export function createHttp(red: Red): HttpDoor {
   };
 }
 
-function captureRawBody(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean): void {
+/**
+ * `direct`: answers at once, because this Node-RED sets nothing (authentication, middleware, CORS) that must come before a node's route;
+ * the request then skips all that the admin app does to every request.
+ */
+function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean, direct: ((req: Incoming, res: ServerResponse) => void) | undefined): void {
   let root = app;
   while (root.parent !== undefined && root.parent !== null) root = root.parent;
   root.use((req: Incoming, res: ServerResponse, next: () => void) => {
-    if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body) || !ours(req.url ?? "")) return next();
-    readBody(req).then((body) => { req.body = body; req._body = true; next(); }, (error: Error & { status?: number }) => {
+    if (!ours(req.url ?? "")) return next();
+    const go = direct === undefined ? next : () => direct(req, res);
+    if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body)) return go();
+    readBody(req).then((body) => { req.body = body; req._body = true; go(); }, (error: Error & { status?: number }) => {
       res.writeHead(error.status ?? 400, { "content-type": "application/json", connection: "close" });
       res.end(JSON.stringify({ error: { code: error.status === 413 ? "MSG_003" : "MSG_001", text: error.message } }));
     });
@@ -76,8 +84,8 @@ function readBody(req: Incoming): Promise<Buffer> {
   });
 }
 
-async function answer(doors: ReadonlyMap<string, Handler>, req: Incoming, res: ServerResponse): Promise<void> {
-  const url = req.url ?? "/";
+/** `url`: the part below our prefix. */
+async function answer(doors: ReadonlyMap<string, Handler>, url: string, req: Incoming, res: ServerResponse): Promise<void> {
   const mark = url.indexOf("?");
   const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
   const door = findDoor(doors, path);
@@ -86,7 +94,7 @@ async function answer(doors: ReadonlyMap<string, Handler>, req: Incoming, res: S
   res.on("close", () => gone.abort());
   const rest = path.slice(door.path.length);
   // A page's relative addresses need the slash at the end of its own.
-  if (rest === "" && req.method === "GET") { res.writeHead(308, { location: `${(req.originalUrl ?? url).split("?")[0]}/${mark < 0 ? "" : url.slice(mark)}` }); res.end(); return; }
+  if (rest === "" && req.method === "GET") { res.writeHead(308, { location: `${(req.originalUrl ?? req.url ?? "").split("?")[0]}/${mark < 0 ? "" : url.slice(mark)}` }); res.end(); return; }
   const headers: Record<string, string> = {};
   for (const name in req.headers) { const value = req.headers[name]; headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? ""); }
   try {

@@ -4,5 +4,12 @@ import type { Red } from "./red.ts";
 export type Say = (key: string, values?: Record<string, unknown>) => string;
 
 export function speaker(red: Red): Say {
-  return (key, values) => red._(`@clawflow/node-red/gateway:runtime.${key}`, values);
+  const plain = new Map<string, string>();
+  const translate: Say = (key, values) => red._(`@clawflow/node-red/gateway:runtime.${key}`, values);
+  return (key, values) => {
+    if (values !== undefined) return translate(key, values);
+    let text = plain.get(key);
+    if (text === undefined) plain.set(key, (text = translate(key)));
+    return text;
+  };
 }

@@ -21,6 +21,7 @@ const OTHER: readonly ToolSpec[] = [
   tool("heating", "Set the target of the heating", { target: { type: "integer" }, room: { type: "string", enum: ["bedroom", "office"] } }, ["target"]),
   tool("isDoorOpen", "Is the front door open or closed?"),
   tool("garage", "Opens or closes the garage gate.", { open: { type: "boolean" } }, ["open"]),
+  tool("roll_dice", "Rolls dice and tells each result.", { count: { type: "integer", minimum: 1, maximum: 10 }, sides: { type: "integer" } }, ["count"]),
   tool("add_to_shopping_list", "Adds an item to the shopping list.", { item: { type: "string" } }, ["item"]),
 ];
 
@@ -69,6 +70,8 @@ describe("the practice model", () => {
   for (const [text, expected] of [
     ["which lights are on?", "getLampStates {}"], ["turn on the light in the kitchen", 'setLamp {"name":"küche","state":"on"}'], ["Mach die Lampe im Flur aus", 'setLamp {"name":"flur","state":"off"}'],
     ["set the heating in the office to 21", 'heating {"target":21,"room":"office"}'], ["is the front door open?", "isDoorOpen {}"], ["open the garage", 'garage {"open":true}'], ["close the garage gate", 'garage {"open":false}'],
+    ["roll two dice", 'roll_dice {"count":2}'], ["Roll 3 dice with 20 sides", 'roll_dice {"count":3,"sides":20}'], ["Wirf vier Würfel", 'roll_dice {"count":4}'],
+    ["turn on the light in the kitchen and tell me which lights are on", 'setLamp {"name":"küche","state":"on"} + getLampStates {}'],
     ["add oat milk to the shopping list", 'add_to_shopping_list {"item":"oat milk"}'],
   ] as const) {
     it(`"${text}" → ${expected}, with tools named otherwise`, async () => { assert.equal(await plan(text, OTHER), expected); });
@@ -80,6 +83,9 @@ describe("the practice model", () => {
       assert.deepEqual(calls, [], text);
     }
     assert.deepEqual(callsOf(await read([user("turn on the kitchen light")], [])), []);
+    const plain = tool("switch", "Switches it", { room: { enum: ["kitchen", "hall"] }, on: { type: "boolean" } }, ["room", "on"]);
+    assert.deepEqual(callsOf(await read([user("turn the radio in the kitchen on")], [plain])), []);
+    assert.equal(callsOf(await read([user("turn the kitchen on")], [plain])).length, 1);
   });
 
   it("asks for what it needs, and understands the answer", async () => {
@@ -121,6 +127,7 @@ describe("the practice model", () => {
       ["Schalte das Küchenlicht ein", { switch_light: "ok" }, "Erledigt: kitchen, an."],
       ["turn on the kitchen light", { switch_light: "![TOOL_002] Expected an answer within 5 s, got none." }, "That did not work (switch_light): ![TOOL_002] Expected an answer within 5 s, got none."],
       ["which lights are on and is the front door open?", { list_lights: lights, front_door: '{"open":true}' }, "Kitchen and hall are on.\nYes, the front door is open."],
+      ["turn on the kitchen light and tell me which lights are on", { switch_light: "ok", list_lights: lights }, "Done: kitchen light, on.\nKitchen and hall are on."],
     ] as const) assert.equal(await dialog(text, results), expected, `${text} ${JSON.stringify(results)}`);
   });
 

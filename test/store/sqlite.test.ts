@@ -78,7 +78,9 @@ describe("the SQLite store on its disk", () => {
     await second.commit([{ do: "receipt", seq: 1, state: "done" }, { do: "outbox-update", key: "a", set: { state: "sent" } }, { do: "prune", before: NOW + 1, turnsBefore: NOW + 1 }]);
     await second.close();
     const third = await open(path);
-    assert.deepEqual(await third.commit([receive("a"), { do: "outbox", row: newRow("a") }, { do: "turns", session: "s", run: "r", at: NOW, turns: [{ role: "user", text: "3" }] }]), [2, 2, 3]);
+    const [receipt, row, turn] = await third.commit([receive("a"), { do: "outbox", row: newRow("a") }, { do: "turns", session: "s", run: "r", at: NOW, turns: [{ role: "user", text: "3" }] }]);
+    assert.deepEqual([receipt, row], [2, 2]);
+    assert.ok((turn as number) > 2);
     assert.deepEqual(third.problems, []);
   });
 
@@ -255,6 +257,7 @@ describe("the SQLite store on its disk", () => {
       "a missing file": (file: string) => rmSync(file),
       "a file cut in the middle": (file: string) => truncateSync(file, 40_960 + 100),
       "a file of something else": (file: string) => writeFileSync(file, "this is no database ".repeat(1000)),
+      "a table of another name": (file: string) => { const bytes = readFileSync(file); bytes[bytes.indexOf("CREATE TABLE kv (") + 13] = 0x6a; writeFileSync(file, bytes); },
       "a page of zeros": (file: string) => { const bytes = readFileSync(file); bytes.fill(0, 8192, 12_288); writeFileSync(file, bytes); },
     })) {
       it(`names ${name}, moves it aside and begins anew`, async () => {
@@ -327,13 +330,16 @@ describe("the SQLite store on its disk", () => {
       const path = folder();
       await filled(path);
       const db = new DatabaseSync(fileOf(path));
-      db.exec("UPDATE inbox SET body = '{\"version\":1,' WHERE seq <= 2; UPDATE outbox SET draft = 'x' WHERE seq = 1; UPDATE turn SET data = '[' WHERE n = 6; UPDATE kv SET value = '{' WHERE key = 'k1'");
+      db.exec("UPDATE inbox SET body = '{\"version\":1,' WHERE seq <= 2; UPDATE outbox SET draft = 'x' WHERE seq = 1; UPDATE turn SET data = '[' WHERE n IN (6, 100); UPDATE kv SET value = '{' WHERE key = 'k1'");
       db.close();
       const store = await open(path);
       assert.deepEqual((await store.pending(0, 2)).map(({ seq }) => seq), [3, 4]);
       assert.deepEqual((await store.unsent(0, 1)).map(({ seq }) => seq), [2]);
       assert.deepEqual((await store.turns("s0", 2)).map(({ turn }) => turn.text), ["t90", "t95"]);
       assert.equal((await store.turns("s0", 99)).length, 19);
+      assert.equal((await store.turns("s4", 99)).length, 19);
+      await store.commit([{ do: "turns", session: "s4", run: "r", at: NOW, turns: [{ role: "user", text: "new" }] }]);
+      assert.equal((await store.turns("s4", 1))[0]?.turn.text, "new");
       await store.commit([]);
       await new Promise((resolve) => { setTimeout(resolve, 10); });
       assert.deepEqual((await store.dead(9)).map(({ seq, reason, message: { id, at } }) => [seq, reason, id, at.chat]), [[2, "Its record was damaged on disk.", "m1", "7"], [1, "Its record was damaged on disk.", "m0", "7"]]);

@@ -1,7 +1,8 @@
 /** The page's own files: chat.html, chat.js, chat.css. */
 import { readFile } from "node:fs/promises";
 
-export type Assets = (name: "chat.html" | "chat.js" | "chat.css") => Promise<Uint8Array | undefined>;
+export type AssetName = "chat.html" | "chat.js" | "chat.css";
+export type Assets = (name: AssetName) => Promise<Uint8Array | undefined>;
 
 /** Beside the built chunk in the package; in the built copy of the checkout when it runs from source. */
 const FOLDERS = [new URL("../web/", import.meta.url), new URL("./web/", import.meta.url), new URL("../../../dist/web/", import.meta.url)];

@@ -1,204 +1,232 @@
-/** What a page may ask. A visitor is known by a secret token in a header; the public id of a visitor is its hash. */
-import { createHash } from "node:crypto";
+/**
+ * What a page may ask of its account. A visitor is known by the secret in VISITOR_HEADER; everything it sees is its own.
+ *
+ *     GET  /  /chat.js  /chat.css       the page
+ *     GET  /events                      server-sent events, ServerEvent each; Last-Event-ID resumes
+ *     GET  /history                     Entry[], as far as the transcript reaches
+ *     GET  /file/<id>                   bytes
+ *     POST /send /press /claim          SendBody, PressBody, ClaimBody
+ *     POST /file                        bytes; answers a FileCard
+ */
+import { type Address, type Attachment, type Message, MESSAGE_VERSION, type Sender } from "../../message.ts";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
-import { ClawError, asClawError } from "../../errors.ts";
-import { fileKind } from "../../media.ts";
-import { MESSAGE_VERSION, type Address, type FileAttachment, type Message, type Sender } from "../../message.ts";
-import type { Assets } from "./assets.ts";
-import type { Push, RoomFile, Rooms } from "./rooms.ts";
-import { createBuckets } from "./buckets.ts";
-import { serverSentEvents } from "./sse.ts";
+import { eventStream, faultAnswer, fields, HttpFault, json, seconds } from "./answers.ts";
+import { cardOf, fileOf, keepUpload, type StoredFile, serveFile } from "./files.ts";
+import { type Entry, FILE_NAME_HEADER, type Hello, type SendAnswer } from "./protocol.ts";
+import type { Streams } from "./streams.ts";
+import type { Transcript } from "./transcript.ts";
+import { cleanLine, createRate, fromOwnPage, languageOf, visitorOf } from "./visitor.ts";
 
 export interface RoutesOptions {
   readonly account: string;
   readonly context: ChannelContext;
-  readonly rooms: Rooms;
-  readonly assets: Assets;
-  readonly page: { readonly title: string; readonly welcome: string; readonly suggestions: readonly string[]; readonly maxUploadBytes: number };
-  readonly origins: readonly string[];
+  readonly transcript: Transcript;
+  readonly streams: Streams;
+  page(request: WebhookRequest): Promise<WebhookAnswer | undefined>;
+  readonly look: Pick<Hello, "title" | "welcome" | "suggestions" | "notice" | "accent" | "maxUploadBytes">;
+  /** Origins beside the page's own. */
+  readonly allowed: ReadonlySet<string>;
 }
 
-const MAX_TEXT = 1_048_576;
-const PER_MINUTE = 30;
-const ASSETS: Record<string, { name: "chat.html" | "chat.js" | "chat.css"; type: string }> = {
-  "/": { name: "chat.html", type: "text/html; charset=utf-8" }, "/chat.js": { name: "chat.js", type: "text/javascript; charset=utf-8" }, "/chat.css": { name: "chat.css", type: "text/css; charset=utf-8" },
-};
+const PER_MINUTE = 20;
+/** Refused messages of all strangers together; beyond it, nobody unknown is looked at for a while. */
+const REFUSED_PER_MINUTE = 30;
+const CLAIMS_PER_MINUTE = 10;
+const MAX_TABS = 12;
+const MAX_STREAMS = 1_000;
+const MAX_FILES = 10;
+const BACKLOG = 200;
 
 export function createRoutes(options: RoutesOptions): (request: WebhookRequest) => Promise<WebhookAnswer> {
-  const { account, context, rooms } = options;
-  const pass = createBuckets(context.clock, PER_MINUTE);
-  const states = new Map<string, "open" | "refused">();
+  const { account, context, transcript, streams, look } = options;
+  const { clock } = context;
+  const talk = createRate(clock, PER_MINUTE);
+  const refusals = createRate(clock, REFUSED_PER_MINUTE);
+  const claims = createRate(clock, CLAIMS_PER_MINUTE);
+  /** What the gateway last said of a visitor. */
+  const trusts = new Map<string, "known" | "refused">();
 
-  const csp = `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'${options.origins.map((origin) => ` ${origin}`).join("")}; require-trusted-types-for 'script'`;
-  const safe = { "content-security-policy": csp, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-cache" };
+  const addressOf = (visitor: string): Address => ({ channel: "webchat", account, chat: visitor, kind: "direct" });
+  function senderOf(visitor: string, name: unknown, request: WebhookRequest): Sender {
+    const language = languageOf(request.headers);
+    return { id: visitor, name: cleanLine(name, 64) || `Visitor ${visitor.slice(4, 8)}`, bot: false, self: false, ...(language === undefined ? {} : { language }) };
+  }
+  async function trustOf(visitor: string): Promise<Hello["trust"]> {
+    return trusts.get(visitor) ?? ((await transcript.known(visitor)) ? "known" : "unknown");
+  }
+  function setTrust(visitor: string, trust: "known" | "refused"): void {
+    const before = trusts.get(visitor);
+    trusts.delete(visitor);
+    trusts.set(visitor, trust);
+    if (trusts.size > 10_000) trusts.delete(trusts.keys().next().value as string);
+    if (before !== trust) streams.tell(visitor, { type: "trust", trust });
+  }
+  function tooMany(waitMs: number, text: string): void {
+    if (waitMs > 0) throw new HttpFault(429, "CONN_003", text, { "retry-after": seconds(waitMs) });
+  }
+  async function receive(visitor: string, message: Message): Promise<boolean> {
+    const known = (await trustOf(visitor)) === "known";
+    if (!known) tooMany(refusals.wait("all"), "Too many strangers are writing now. Wait a moment.");
+    const received = await context.receive(message);
+    if (received === "refused") refusals.take("all");
+    setTrust(visitor, received === "refused" ? "refused" : "known");
+    return received !== "refused";
+  }
+
+  function events(visitor: string, request: WebhookRequest): WebhookAnswer {
+    if (streams.count(visitor) >= MAX_TABS || streams.count() >= MAX_STREAMS) throw new HttpFault(429, "CONN_003", "Too many open pages. Close some.", { "retry-after": "10" });
+    const last = /^\d{1,16}$/.exec(request.headers["last-event-id"] ?? "")?.[0];
+    const { stream, join } = streams.create(visitor, AbortSignal.any([request.signal, context.signal]));
+    transcript.resume(visitor, last === undefined ? undefined : Number(last), BACKLOG, async (page) => {
+      const hello: Hello = { ...look, maxUploadBytes: context.spool === undefined ? 0 : look.maxUploadBytes, visitor, trust: await trustOf(visitor), commands: context.commands, fresh: page.fresh, more: page.more };
+      stream.push({ type: "hello", hello });
+      for (const { event, id } of page.events) stream.push(event, id);
+      stream.push({ type: "ready" }, page.head);
+      join();
+    }).catch((error: Error) => { context.log("warn", error.message); stream.end(); });
+    return eventStream(stream.body);
+  }
+
+  async function send(visitor: string, request: WebhookRequest): Promise<WebhookAnswer> {
+    const body = fields(request);
+    const clientId = clientIdOf(body.get("clientId"));
+    const text = textOf(body.get("text"));
+    const files = await uploadsOf(visitor, body.get("files"));
+    if (text.trim() === "" && files.length === 0) throw new HttpFault(400, "MSG_001", "Expected a text or a file, got neither.");
+    const quoted = body.get("replyTo");
+    const replyTo = typeof quoted === "string" && (await transcript.entry(visitor, quoted)) !== undefined ? quoted : undefined;
+    const sender = senderOf(visitor, body.get("name"), request);
+    const { entry, pending } = await transcript.addVisitor(
+      visitor,
+      { from: "visitor", text, clientId, ...(files.length === 0 ? {} : { files: files.map(cardOf) }), ...(replyTo === undefined ? {} : { replyTo }) },
+      (added) => toMessage(added, addressOf(visitor), sender, files),
+    );
+    const seq = entry?.seq ?? 0;
+    if (pending !== undefined) {
+      const taken = await receive(visitor, pending);
+      if (!taken) { await transcript.withdraw(visitor, seq); return json({ state: "refused" } satisfies SendAnswer); }
+      await transcript.settle(visitor, seq);
+    }
+    return json({ state: "saved", ref: String(seq) } satisfies SendAnswer);
+  }
+
+  async function press(visitor: string, request: WebhookRequest): Promise<WebhookAnswer> {
+    const body = fields(request);
+    const clientId = clientIdOf(body.get("clientId"));
+    const ref = body.get("ref");
+    const value = body.get("value");
+    const entry = typeof ref === "string" ? await transcript.entry(visitor, ref) : undefined;
+    const button = entry?.buttons?.flat().find((each) => each.url === undefined && (each.value ?? each.label) === value);
+    if (entry === undefined || button === undefined) throw new HttpFault(404, "MSG_001", "Expected a button of a message in this chat; it may have been taken away.");
+    const pressed = button.value ?? button.label;
+    const taken = await receive(visitor, {
+      version: MESSAGE_VERSION, id: `${visitor}:${clientId}`, ref: String(entry.seq), kind: "action", at: addressOf(visitor), sender: senderOf(visitor, body.get("name"), request),
+      sentAt: clock.now(), text: "", attachments: [], action: { type: "button", value: pressed, label: button.label }, addressed: true,
+    });
+    if (!taken) return json({ state: "refused" } satisfies SendAnswer);
+    if (entry.pressed !== pressed) await transcript.change(visitor, String(entry.seq), (now) => ({ ...now, pressed }));
+    return json({ state: "saved", ref: String(entry.seq) } satisfies SendAnswer);
+  }
+
+  async function claim(visitor: string, request: WebhookRequest): Promise<WebhookAnswer> {
+    tooMany(claims.take("all"), "Too many codes were tried. Wait a moment.");
+    const body = fields(request);
+    const code = cleanLine(body.get("code"), 128);
+    if (code === "") throw new HttpFault(400, "MSG_001", "Expected a code, got none.");
+    const claimed = (await context.claim?.(code, senderOf(visitor, body.get("name"), request), addressOf(visitor))) ?? false;
+    if (claimed) {
+      setTrust(visitor, "known");
+      await context.storage.set({ [`owner/${visitor}`]: true });
+    }
+    // A page whose first answer was lost asks again, with a code that is used up by then.
+    return json({ claimed: claimed || (await context.storage.get(`owner/${visitor}`)) === true });
+  }
+
+  async function upload(visitor: string, request: WebhookRequest): Promise<WebhookAnswer> {
+    // Nobody fills the disk whom the gateway has not taken a message from.
+    if ((await trustOf(visitor)) !== "known") throw new HttpFault(403, "SEC_001", "Send a message first; files are taken from people the owner has let in.");
+    if (look.maxUploadBytes === 0) throw new HttpFault(403, "MSG_005", "This chat takes no files.");
+    if (request.body.byteLength > look.maxUploadBytes) throw new HttpFault(413, "MSG_003", `Expected a file of at most ${look.maxUploadBytes} bytes, got ${request.body.byteLength}.`);
+    if (request.body.byteLength === 0) throw new HttpFault(400, "MSG_001", "Expected a file, got nothing.");
+    const about = { name: decoded(request.headers[FILE_NAME_HEADER] ?? ""), mime: request.headers["content-type"] ?? "application/octet-stream" };
+    return json(cardOf(await keepUpload(context, visitor, request.body, about, request.signal)));
+  }
+
+  async function uploadsOf(visitor: string, given: unknown): Promise<StoredFile[]> {
+    if (given === undefined) return [];
+    const ids = Array.isArray(given) ? given : [undefined];
+    if (ids.length > MAX_FILES) throw new HttpFault(400, "MSG_001", `Expected at most ${MAX_FILES} files, got ${ids.length}.`);
+    const files = await Promise.all(ids.map((id) => fileOf(context, visitor, id)));
+    if (files.some((file) => file === undefined)) throw new HttpFault(400, "MSG_001", "Expected files that were uploaded here before. Add them again.");
+    return files as StoredFile[];
+  }
+
+  async function download(visitor: string, id: string): Promise<WebhookAnswer> {
+    const file = await fileOf(context, visitor, id);
+    const answer = file === undefined ? undefined : await serveFile(context, file);
+    if (answer === undefined) throw new HttpFault(404, "MSG_002", "The file is not kept any more.");
+    return answer;
+  }
 
   return async (request) => {
     try {
-      const asset = request.method === "GET" || request.method === "HEAD" ? ASSETS[request.path] : undefined;
-      if (asset !== undefined) {
-        const bytes = await options.assets(asset.name);
-        return bytes === undefined ? { status: 404, headers: safe, body: "The page was not built." } : { status: 200, headers: { ...safe, "content-type": asset.type }, body: bytes };
+      const { method, path } = request;
+      const shown = await options.page(request);
+      if (shown !== undefined) return shown;
+      if (!fromOwnPage(request.headers, options.allowed)) throw new HttpFault(403, "SEC_001", "Expected a request of this page, got one of another site. Behind a proxy that changes the host name, name the public address in the account's settings.");
+      const visitor = visitorOf(request.headers);
+      if (visitor === undefined) throw new HttpFault(401, "SEC_001", "Expected the page's own token. Load the page again.");
+      if (method === "GET") {
+        if (path === "/events") return events(visitor, request);
+        if (path === "/history") return json(await transcript.history(visitor));
+        if (path.startsWith("/file/")) return await download(visitor, path.slice("/file/".length));
       }
-      const visitor = visitorOf(request);
-      if (request.method === "POST") checkOrigin(request, options.origins);
-      if (request.method === "GET" && request.path === "/events") return events(request, visitor);
-      if (request.method === "GET" && request.path.startsWith("/file/")) return await download(request.path.slice(6), visitor);
-      if (request.method === "POST" && request.path === "/claim") return await claim(request, visitor);
-      const waitMs = pass(visitor);
-      if (waitMs > 0) return problem(429, "CONN_003", "Too many messages in a minute.", { "retry-after": String(Math.ceil(waitMs / 1000)) });
-      if (request.method === "POST" && request.path === "/send") return await send(request, visitor);
-      if (request.method === "POST" && request.path === "/press") return await press(request, visitor);
-      if (request.method === "POST" && request.path === "/file") return await upload(request, visitor);
-      return problem(404, "MSG_001", "There is nothing here.");
+      if (method === "POST") {
+        if (path === "/claim") return await claim(visitor, request);
+        const act = { "/send": send, "/press": press, "/file": upload }[path];
+        if (act !== undefined) {
+          tooMany(talk.take(visitor), `At most ${PER_MINUTE} messages a minute. Wait a moment.`);
+          return await act(visitor, request);
+        }
+      }
+      throw new HttpFault(404, "MSG_001", `There is nothing at ${method} ${cleanLine(path, 80)}.`);
     } catch (thrown) {
-      const error = asClawError(thrown, "MSG_002", "later");
-      const status = thrown instanceof HttpFault ? thrown.status : error.code === "MSG_003" ? 413 : error.retry === "later" ? 503 : 400;
-      return problem(status, error.code, error.message, status === 503 ? { "retry-after": String(Math.ceil((error.afterMs ?? 2_000) / 1000)) } : {});
+      return faultAnswer(thrown);
     }
   };
-
-  function events(request: WebhookRequest, visitor: string): WebhookAnswer {
-    const after = Math.max(0, Math.floor(Number(request.query.get("after")) || 0));
-    const body = serverSentEvents(request.signal, context.signal, async (push: Push) => {
-      const held: [string, unknown][] = [];
-      let live: Push = (event, data) => { held.push([event, data]); };
-      const leave = rooms.join(visitor, (event, data) => live(event, data));
-      const { page } = options;
-      push("hello", { visitor, state: states.get(visitor) ?? "unknown", owner: await isOwner(visitor), title: page.title, welcome: page.welcome, suggestions: page.suggestions, maxUploadBytes: page.maxUploadBytes });
-      const entries = await rooms.backlog(visitor, after);
-      const seen = entries.at(-1)?.seq ?? after;
-      for (const entry of entries) push("entry", entry);
-      push("ready", {});
-      // What came while the backlog was read follows it, once.
-      for (const [event, data] of held) if (event !== "entry" || (data as { seq: number }).seq > seen) push(event, data);
-      live = push;
-      return leave;
-    });
-    return { status: 200, headers: { ...safe, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" }, body };
-  }
-
-  const at = (visitor: string): Address => ({ channel: "webchat", account, chat: visitor, kind: "direct" });
-  async function sender(visitor: string): Promise<Sender> {
-    const owner = await isOwner(visitor);
-    return { id: visitor, name: owner ? "Owner" : `Visitor ${visitor.slice(0, 4)}`, bot: false, self: false };
-  }
-  async function isOwner(visitor: string): Promise<boolean> { return (await context.storage.get(`owner/${visitor}`)) === true; }
-
-  async function take(visitor: string, message: Message, entry: Parameters<Rooms["hear"]>[1] | undefined): Promise<WebhookAnswer> {
-    const received = entry === undefined ? await context.receive(message) : await rooms.hear(visitor, entry, () => context.receive(message));
-    states.set(visitor, received === "refused" ? "refused" : "open");
-    if (received === "refused") rooms.tell(visitor, "refused", {});
-    return json(200, { state: received, ref: message.ref });
-  }
-
-  async function send(request: WebhookRequest, visitor: string): Promise<WebhookAnswer> {
-    const body = fields(request);
-    const clientId = idField(body.clientId);
-    const text = typeof body.text === "string" ? body.text : "";
-    const files = await filesOf(body.files, visitor);
-    if (text.trim() === "" && files.length === 0) throw new HttpFault(400, "MSG_001", "Expected a text or a file, got neither.");
-    const ref = `v-${clientId}`;
-    const attachments: FileAttachment[] = files.map((file) => ({ kind: file.kind, media: `spool:${file.id}`, state: "ready", mime: file.mime, name: file.name, bytes: file.bytes }));
-    const command = /^\/([A-Za-z][\w-]{0,31})(?:\s+([\s\S]*))?$/.exec(text.trim());
-    const message: Message = {
-      version: MESSAGE_VERSION, id: `${visitor}/${clientId}`, ref, kind: "message", at: at(visitor), sender: await sender(visitor), sentAt: context.clock.now(), text, attachments, addressed: true,
-      ...(command === null ? {} : { action: { type: "command" as const, name: command[1] as string, args: command[2] ?? "" } }),
-      ...(typeof body.replyTo === "string" ? { replyTo: body.replyTo.slice(0, 100) } : {}),
-      ...languageOf(request),
-    };
-    return take(visitor, message, { ref, text, clientId, ...(files.length === 0 ? {} : { files }), ...(message.replyTo === undefined ? {} : { replyTo: message.replyTo }) });
-  }
-
-  async function press(request: WebhookRequest, visitor: string): Promise<WebhookAnswer> {
-    const body = fields(request);
-    const clientId = idField(body.clientId);
-    const value = String(body.value ?? "").slice(0, 1000);
-    const label = String(body.label ?? value).slice(0, 200);
-    return take(visitor, {
-      version: MESSAGE_VERSION, id: `${visitor}/${clientId}`, ref: String(body.ref ?? "").slice(0, 100), kind: "action", at: at(visitor), sender: await sender(visitor), sentAt: context.clock.now(), text: label,
-      attachments: [], addressed: true, action: { type: "button", value, label }, ...languageOf(request),
-    }, undefined);
-  }
-
-  async function claim(request: WebhookRequest, visitor: string): Promise<WebhookAnswer> {
-    const waitMs = pass(`claim ${visitor}`);
-    if (waitMs > 0) return problem(429, "CONN_003", "Too many tries.", { "retry-after": String(Math.ceil(waitMs / 1000)) });
-    const code = String(fields(request).code ?? "").slice(0, 100);
-    if (await isOwner(visitor)) return json(200, { owner: true });
-    const owner = (await context.claim?.(code, { ...(await sender(visitor)), name: "Owner" }, at(visitor))) === true;
-    if (owner) { await context.storage.set({ [`owner/${visitor}`]: true }); states.set(visitor, "open"); }
-    return json(200, { owner });
-  }
-
-  async function upload(request: WebhookRequest, visitor: string): Promise<WebhookAnswer> {
-    const { maxUploadBytes } = options.page;
-    if (states.get(visitor) === "refused") return problem(403, "SEC_001", "The owner has not let you in yet.");
-    if (request.body.byteLength === 0) throw new HttpFault(400, "MSG_001", "Expected the file's bytes as the body, got nothing.");
-    if (request.body.byteLength > maxUploadBytes) return problem(413, "MSG_003", `Expected at most ${Math.floor(maxUploadBytes / 1_048_576)} MB.`);
-    if (context.spool === undefined) return problem(503, "MSG_005", "This gateway keeps no files.");
-    const name = (request.query.get("name") ?? "file").slice(0, 200);
-    const kept = await context.spool.save(new Blob([request.body as Uint8Array<ArrayBuffer>]).stream(), { name, mime: request.headers["content-type"] ?? "" }, request.signal);
-    const file: RoomFile = { id: kept.id, name, mime: kept.mime, bytes: kept.bytes, kind: fileKind(kept.mime) };
-    await rooms.keepFile(file, visitor);
-    return json(200, file);
-  }
-
-  async function download(id: string, visitor: string): Promise<WebhookAnswer> {
-    const file = await rooms.file(id, visitor);
-    const stream = file === undefined ? undefined : await context.spool?.open(file.id);
-    if (file === undefined || stream === undefined) return problem(404, "MSG_002", "The file is not kept any more.");
-    // Never opened as a page: whatever is inside, it is bytes.
-    return { status: 200, headers: { "content-type": /^image\/(png|jpeg|gif|webp)$/.test(file.mime) ? file.mime : "application/octet-stream", "content-disposition": "attachment", "x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'", "cache-control": "private, max-age=3600" }, body: stream };
-  }
-
-  async function filesOf(given: unknown, visitor: string): Promise<RoomFile[]> {
-    const ids = Array.isArray(given) ? given.slice(0, 10) : [];
-    const files = await Promise.all(ids.map((id) => rooms.file(String(id), visitor)));
-    if (files.some((file) => file === undefined)) throw new HttpFault(400, "MSG_001", "Expected files that were uploaded here before.");
-    return files as RoomFile[];
-  }
 }
 
-class HttpFault extends ClawError {
-  readonly status: number;
-  constructor(status: number, code: "MSG_001" | "MSG_003" | "SEC_001", text: string) { super(code, {}, text); this.status = status; }
+/** A recorded entry of a visitor as the engine knows it. */
+export function toMessage(entry: Entry, at: Address, sender: Sender, files: readonly StoredFile[]): Message {
+  const command = /^\/([A-Za-z][\w-]{0,31})(?:\s+([\s\S]*))?$/.exec(entry.text.trim());
+  return {
+    version: MESSAGE_VERSION,
+    id: `${sender.id}:${entry.clientId}`,
+    ref: String(entry.seq),
+    kind: "message",
+    at,
+    sender,
+    sentAt: entry.at,
+    text: entry.text,
+    attachments: files.map(({ kind, media, mime, name, bytes }): Attachment => ({ kind, media, state: "ready", mime, name, ...(bytes === undefined ? {} : { bytes }) })),
+    ...(entry.replyTo === undefined ? {} : { replyTo: entry.replyTo }),
+    ...(command === null ? {} : { action: { type: "command", name: (command[1] as string).toLowerCase(), args: (command[2] ?? "").trim() } }),
+    addressed: true,
+    ...(sender.language === undefined ? {} : { language: sender.language }),
+  };
 }
 
-/** The public id of the visitor: nobody can get back from it to the token. */
-function visitorOf(request: WebhookRequest): string {
-  const token = request.headers["x-visitor"] ?? "";
-  if (!/^[A-Za-z0-9_-]{22,128}$/.test(token)) throw new HttpFault(401, "SEC_001", "Expected the header x-visitor with the page's token.");
-  return createHash("sha256").update(token).digest("base64url").slice(0, 22);
-}
-
-function checkOrigin(request: WebhookRequest, allowed: readonly string[]): void {
-  const { origin, host } = request.headers;
-  const site = request.headers["sec-fetch-site"];
-  if (origin === undefined && (site === undefined || site === "same-origin" || site === "none")) return;
-  if (origin !== undefined && URL.canParse(origin) && (new URL(origin).host === host || allowed.includes(origin))) return;
-  throw new HttpFault(403, "SEC_001", "Expected a request of this page, got one of another website.");
-}
-
-function fields(request: WebhookRequest): Record<string, unknown> {
-  if (request.body.byteLength > MAX_TEXT) throw new HttpFault(413, "MSG_003", "Expected at most 1 MB.");
-  try {
-    const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(request.body));
-    if (body !== null && typeof body === "object" && !Array.isArray(body)) return body as Record<string, unknown>;
-  } catch {
-    // Told below: what came was no JSON.
-  }
-  throw new HttpFault(400, "MSG_001", "Expected a JSON object.");
-}
-
-function idField(value: unknown): string {
+function clientIdOf(value: unknown): string {
   if (typeof value === "string" && /^[A-Za-z0-9_-]{8,64}$/.test(value)) return value;
   throw new HttpFault(400, "MSG_001", "Expected clientId to be 8 to 64 letters, digits, - or _.");
 }
-
-function languageOf(request: WebhookRequest): { language?: string } {
-  const tag = /^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*/.exec(request.headers["accept-language"] ?? "")?.[0];
-  return tag === undefined ? {} : { language: tag };
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value.replaceAll("\0", "").replace(/\r\n?/g, "\n").toWellFormed() : "";
 }
-
-const json = (status: number, data: unknown, headers: Record<string, string> = {}): WebhookAnswer => ({ status, headers: { "content-type": "application/json; charset=utf-8", "x-content-type-options": "nosniff", "cache-control": "no-store", ...headers }, body: JSON.stringify(data) });
-const problem = (status: number, code: string, text: string, headers: Record<string, string> = {}): WebhookAnswer => json(status, { error: { code, text } }, headers);
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}

@@ -45,6 +45,7 @@ export function createStreams(clock: Clock): Streams {
         stream: tab,
         join() {
           if (tab.ended()) return;
+          tab.joined();
           const tabs = chats.get(chat) ?? new Set();
           chats.set(chat, tabs.add(tab));
           total++;
@@ -58,7 +59,7 @@ export function createStreams(clock: Clock): Streams {
   };
 }
 
-interface Open extends Stream { comment(text: string): void; ended(): boolean }
+interface Open extends Stream { comment(text: string): void; ended(): boolean; joined(): void }
 
 function openStream(onEnd: () => void): Open {
   /** A preview that was not read yet is replaced by its newer one. */
@@ -66,6 +67,8 @@ function openStream(onEnd: () => void): Open {
   let size = 0;
   let wake: (() => void) | undefined;
   let ended = false;
+  /** What it asked for on opening may be as large as it is. */
+  let joined = false;
 
   function end(): void {
     if (ended) return;
@@ -79,8 +82,8 @@ function openStream(onEnd: () => void): Open {
     size += text.length - (old?.text.length ?? 0);
     if (old !== undefined) old.text = text;
     else waiting.push(slot === undefined ? { text } : { text, slot });
-    if (size > MAX_WAITING) return end();
-    wake?.();
+    if (size > MAX_WAITING && joined) end();
+    else wake?.();
   }
   async function next(): Promise<IteratorResult<string, undefined>> {
     while (waiting.length === 0 && !ended) await new Promise<void>((resolve) => { wake = resolve; });
@@ -97,6 +100,7 @@ function openStream(onEnd: () => void): Open {
     comment(text) { put(`: ${text}\n\n`); },
     end,
     ended: () => ended,
+    joined() { joined = true; size = 0; },
     body: {
       [Symbol.asyncIterator]: () => ({
         next,

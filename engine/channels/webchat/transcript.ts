@@ -30,8 +30,8 @@ export interface Transcript {
   /** Replaces an entry by what `edit` makes of it; undefined removes it. Resolves to false when there is none. */
   change(chat: string, ref: string, edit: (entry: Entry) => Entry | undefined): Promise<boolean>;
   known(chat: string): Promise<boolean>;
-  /** Hands over the events after `seq` (all newest `limit` entries without it), and calls `join` before anything else can be added. */
-  resume(chat: string, after: number | undefined, limit: number, give: (page: Page) => void): Promise<void>;
+  /** Hands over the events after `seq` (without it, the newest `limit` entries); nothing is added before `give` resolves. */
+  resume(chat: string, after: number | undefined, limit: number, give: (page: Page) => Promise<void>): Promise<void>;
   history(chat: string): Promise<Entry[]>;
   /** Messages of an earlier process that were recorded, but perhaps not received. */
   pending(): Promise<{ readonly chat: string; readonly seq: number; readonly message: Message }[]>;
@@ -42,6 +42,18 @@ export interface Page { readonly fresh: boolean; readonly more: boolean; readonl
 const digits = (seq: number) => String(seq).padStart(16, "0");
 const rowKey = (chat: string, seq: number | string) => `chat/${chat}/${digits(Number(seq))}`;
 const isEntry = (row: unknown): row is Entry => typeof row === "object" && row !== null && "from" in row;
+
+/** Text of what a page gets at once, and of all it can ask for, in UTF-16 units. */
+const PAGE_CHARS = 2_000_000;
+const HISTORY_CHARS = 20_000_000;
+/** The last entries whose texts together stay below `chars`, one at least. */
+function newest(rows: readonly unknown[], chars: number): Entry[] {
+  const entries = rows.filter(isEntry);
+  let left = chars;
+  let first = entries.length;
+  while (first > 0 && (first === entries.length || left > 0)) left -= (entries[--first] as Entry).text.length;
+  return entries.slice(first);
+}
 
 export interface TranscriptOptions {
   readonly storage: AccountStorage;
@@ -60,9 +72,8 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
 
   /** One thing at a time in one chat; other chats go on. */
   async function inLane<T>(chat: string, act: (lane: Lane) => Promise<T>): Promise<T> {
-    let lane = lanes.get(chat);
-    if (lane === undefined) lanes.set(chat, (lane = { tail: Promise.resolve(), waiting: 0, head: undefined, added: 0 }));
-    const own = lane;
+    const own = lanes.get(chat) ?? { tail: Promise.resolve(), waiting: 0, head: undefined, added: 0 };
+    lanes.set(chat, own);
     own.waiting++;
     const done = own.tail.then(() => act(own));
     own.tail = done.catch(() => undefined);
@@ -76,7 +87,8 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
   async function headOf(chat: string, lane: Lane): Promise<number> {
     if (lane.head !== undefined) return lane.head;
     const [last] = await storage.list(`chat/${chat}/`, { limit: 1, last: true });
-    return (lane.head = last === undefined ? 0 : Number(last[0].slice(-16)));
+    lane.head = last === undefined ? 0 : Number(last[0].slice(-16));
+    return lane.head;
   }
   /** By the clock, so that a place is not used again after its entry was withdrawn and the process began anew. */
   async function nextSeq(chat: string, lane: Lane): Promise<number> {
@@ -164,8 +176,9 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
       // A place after our last one was given out by a store that is gone: the page begins anew.
       if (after === undefined || after > head) {
         const rows = await storage.list(`chat/${chat}/`, { limit: limit + 1, last: true });
-        for (const [, row] of rows.slice(-limit)) if (isEntry(row)) events.push({ event: { type: "entry", entry: row }, id: row.seq });
-        return give({ fresh: true, more: rows.length > limit, head, events });
+        const shown = newest(rows.slice(-limit).map(([, row]) => row), PAGE_CHARS);
+        for (const entry of shown) events.push({ event: { type: "entry", entry }, id: entry.seq });
+        return give({ fresh: true, more: rows.length > limit || shown.length < rows.filter(([, row]) => isEntry(row)).length, head, events });
       }
       for (let from = rowKey(chat, after); ; ) {
         const rows = await storage.list(`chat/${chat}/`, { after: from, limit: 500 });
@@ -177,7 +190,7 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
     }),
     async history(chat) {
       const rows = await storage.list(`chat/${chat}/`, { limit: keep + TRIM_EVERY, last: true });
-      return rows.map(([, row]) => row).filter(isEntry);
+      return newest(rows.map(([, row]) => row), HISTORY_CHARS);
     },
     async pending() {
       const rows = await storage.list("pending/", { limit: 1_000 });

@@ -1,8 +1,19 @@
-/** The built-in web chat: a page served by Node-RED, server-sent events down, POST up. */
-import type { Channel, Connection } from "../channel.ts";
+/** The built-in web chat: a page served by Node-RED itself. Server-sent events down, POST up, so it works behind every proxy. */
+import { ChannelError } from "../../errors.ts";
+import type { Draft } from "../../message.ts";
+import type { Account, Channel, ChannelContext, Connection } from "../channel.ts";
 import { assetOf, type Assets } from "./assets.ts";
-import { createRooms } from "./rooms.ts";
+import { cardOf, filesOfDraft, recordsOf } from "./files.ts";
+import { createPage } from "./page.ts";
+import type { Entry } from "./protocol.ts";
 import { createRoutes } from "./routes.ts";
+import { createStreams } from "./streams.ts";
+import { createTranscript, type NewEntry } from "./transcript.ts";
+import { isVisitorId } from "./visitor.ts";
+
+const MIB = 1024 * 1024;
+const MAX_UPLOAD_MB = 25;
+const DAY_MS = 24 * 3_600_000;
 
 /** `assets`: where the page's files come from; tests give their own. */
 export function createWebchat(assets: Assets = assetOf): Channel {
@@ -10,52 +21,109 @@ export function createWebchat(assets: Assets = assetOf): Channel {
     id: "webchat",
     label: "Web chat",
     settings: [
-      { key: "title", type: "text", label: "Title", initial: "Home" },
+      { key: "title", type: "text", label: "Title", hint: "Stands over the conversation; empty: the account's name" },
       { key: "welcome", type: "text", label: "Welcome text", hint: "Shown while the conversation is empty" },
-      { key: "suggestions", type: "list", label: "Suggestions", hint: "Shown under the welcome text" },
-      { key: "origins", type: "list", label: "Other websites that may embed it", hint: "https://example.org; the own address is always allowed" },
-      { key: "maxUploadMb", type: "number", label: "Largest file (MB)", initial: 10 },
+      { key: "suggestions", type: "list", label: "Suggestions", hint: "First questions to press, one a line" },
+      { key: "notice", type: "text", label: "Notice", hint: "One small line under the text box, such as who answers here" },
+      { key: "accent", type: "text", label: "Colour", hint: "As #0f766e; empty: ClawFlow's own" },
+      { key: "origins", type: "list", label: "Other sites", hint: "https://example.org, one a line: sites that may show the chat in a frame, and its public address behind a proxy that changes the host name" },
+      { key: "maxUploadMb", type: "number", label: "Largest file (MB)", hint: "0: no files", initial: 10 },
     ],
-    limits: { text: 20_000, unit: "utf16", editEveryMs: 60, upload: 25 * 1024 * 1024 },
-    // The transcript is ours: a key is honoured as long as the transcript is kept.
-    delivery: { keyMs: 30 * 24 * 3_600_000, edit: true },
-    check({ settings }) {
-      const problems: string[] = [];
-      const mb = Number(settings.maxUploadMb ?? 10);
-      if (!(mb > 0 && mb <= 25)) problems.push(`Expected the largest file to be 1 to 25 MB, got "${settings.maxUploadMb}".`);
-      for (const origin of listOf(settings.origins)) if (!URL.canParse(origin) || new URL(origin).origin !== origin) problems.push(`Expected a website as https://example.org without a path, got "${origin}".`);
-      return problems;
-    },
-    async try() { return { id: "webchat", name: "Web chat" }; },
-    async open(account, context): Promise<Connection> {
-      const rooms = createRooms(account.id, context);
-      const routes = createRoutes({
-        account: account.id, context, rooms, assets,
-        page: {
-          title: String(account.settings.title ?? account.name), welcome: String(account.settings.welcome ?? ""), suggestions: listOf(account.settings.suggestions),
-          maxUploadBytes: Number(account.settings.maxUploadMb ?? 10) * 1024 * 1024,
-        },
-        origins: listOf(account.settings.origins),
-      });
-      return {
-        self: { id: "webchat", name: "Web chat" },
-        send: (to, draft, key) => rooms.say(to.chat, draft, key),
-        edit: (to, ref, draft) => rooms.change(to.chat, ref, { text: draft.text, edited: true, ...(draft.buttons === undefined ? {} : { buttons: draft.buttons }) }),
-        remove: (to, ref) => rooms.change(to.chat, ref, { text: "", removed: true }),
-        react: (to, ref, emoji) => rooms.change(to.chat, ref, { reactions: [emoji] }),
-        async typing(to) { rooms.tell(to.chat, "typing", {}); },
-        async preview(to, draft, key) { rooms.tell(to.chat, "preview", { key, text: draft.text }); },
-        media: (reference) => rooms.media(reference),
-        webhook: (request) => routes(request),
-        async close() { rooms.close(); },
-      };
-    },
+    limits: { text: 10_000, unit: "utf16", editEveryMs: 60, upload: MAX_UPLOAD_MB * MIB, download: MAX_UPLOAD_MB * MIB },
+    // The transcript is ours: a key is honoured for the last thousand messages of its chat.
+    delivery: { keyMs: 30 * DAY_MS, evidence: true, edit: true },
+    check,
+    async try(account) { return { id: "webchat", name: titleOf(account) }; },
+    open: (account, context) => open(account, context, assets),
   };
 }
 
 export const webchat: Channel = createWebchat();
 
+function check({ settings }: Account): string[] {
+  const problems: string[] = [];
+  const megabytes = Number(settings.maxUploadMb ?? 10);
+  if (!(megabytes >= 0 && megabytes <= MAX_UPLOAD_MB)) problems.push(`Expected the largest file to be 0 to ${MAX_UPLOAD_MB} MB, got "${settings.maxUploadMb}".`);
+  for (const origin of listOf(settings.origins)) if (URL.parse(origin)?.origin !== origin || !/^https?:/.test(origin)) problems.push(`Expected a site as https://example.org, without a path, got "${origin}".`);
+  const accent = textOf(settings.accent);
+  if (accent !== "" && !/^#[0-9a-f]{6}$/i.test(accent)) problems.push(`Expected a colour as #0f766e, got "${accent}".`);
+  return problems;
+}
+
+async function open(account: Account, context: ChannelContext, assets: Assets): Promise<Connection> {
+  const { settings } = account;
+  const streams = createStreams(context.clock);
+  const transcript = createTranscript({ storage: context.storage, clock: context.clock, tell: streams.tell });
+  const origins = listOf(settings.origins);
+  const routes = createRoutes({
+    account: account.id, context, transcript, streams,
+    page: createPage(assets, origins),
+    allowed: new Set([...origins, ...(context.webhookUrl === undefined ? [] : [URL.parse(context.webhookUrl)?.origin ?? ""])]),
+    look: {
+      title: titleOf(account), welcome: textOf(settings.welcome), suggestions: listOf(settings.suggestions), notice: textOf(settings.notice), accent: textOf(settings.accent),
+      maxUploadBytes: Math.floor(Number(settings.maxUploadMb ?? 10) * MIB),
+    },
+  });
+  context.signal.addEventListener("abort", () => streams.close(), { once: true });
+  await receiveAgain();
+
+  /** What an earlier process recorded but perhaps did not hand over; the same id makes a second handing over harmless. */
+  async function receiveAgain(): Promise<void> {
+    for (const { chat, seq, message } of await transcript.pending()) {
+      try {
+        const received = await context.receive(message);
+        if (received === "refused") await transcript.withdraw(chat, seq);
+        else await transcript.settle(chat, seq);
+      } catch (error) {
+        // It stays pending; the visitor's page, or the next start, tries again.
+        context.log("warn", `A message of ${chat} could not be received yet: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  async function change(chat: string, ref: string, edit: (entry: Entry) => Entry | undefined): Promise<void> {
+    if (!(await transcript.change(chat, ref, edit))) throw new ChannelError("MSG_002", {}, `Expected a message of this chat, got "${ref}". It may be older than the transcript.`);
+  }
+
+  return {
+    self: { id: "webchat", name: titleOf(account) },
+    async send(to, draft, key) {
+      if (!isVisitorId(to.chat)) throw new ChannelError("MSG_002", {}, `Expected a web chat as web- and 32 digits, or "owner", got "${to.chat}".`);
+      const before = await transcript.byKey(key);
+      if (before !== undefined) return before;
+      const files = await filesOfDraft(context, to.chat, draft.attachments ?? []);
+      const entry = { ...entryOf(draft), key, ...(files.length === 0 ? {} : { files: files.map(cardOf) }) };
+      if (entry.text === "" && files.length === 0 && entry.buttons === undefined && entry.location === undefined) throw new ChannelError("MSG_001", {}, "Expected something to say, got an empty message.");
+      return transcript.addBot(to.chat, entry, recordsOf(files));
+    },
+    find: (_to, { key }) => transcript.byKey(key),
+    edit: (to, ref, draft) => change(to.chat, ref, ({ buttons: _buttons, pressed: _pressed, plain: _plain, location: _location, replyTo, ...entry }) => ({ ...entry, ...(replyTo === undefined ? {} : { replyTo }), ...entryOf(draft), edited: true })),
+    remove: (to, ref) => change(to.chat, ref, () => undefined),
+    react: (to, ref, emoji) => change(to.chat, ref, ({ reaction: _old, ...entry }) => (emoji === "" ? entry : { ...entry, reaction: emoji.slice(0, 16) })),
+    async typing(to) { streams.tell(to.chat, { type: "typing" }); },
+    async preview(to, draft, key) { streams.tell(to.chat, { type: "preview", key, text: draft.text, plain: draft.plain === true }); },
+    webhook: routes,
+    async close() { streams.close(); },
+  };
+}
+
+/** A poll is its question with a button for each option. */
+function entryOf(draft: Draft): NewEntry {
+  const { poll } = draft;
+  const buttons = [...(draft.buttons ?? []), ...(poll?.options.map((label) => [{ label }]) ?? [])];
+  return {
+    from: "bot",
+    text: poll === undefined ? draft.text : [draft.text, poll.question].filter((text) => text !== "").join("\n\n"),
+    ...(draft.plain === true ? { plain: true as const } : {}),
+    ...(buttons.length === 0 ? {} : { buttons }),
+    ...(draft.location === undefined ? {} : { location: { latitude: draft.location.latitude, longitude: draft.location.longitude } }),
+    ...(draft.replyTo === undefined ? {} : { replyTo: draft.replyTo }),
+  };
+}
+
+function titleOf(account: Account): string { return textOf(account.settings.title) || account.name; }
+function textOf(value: unknown): string { return typeof value === "string" ? value.trim() : ""; }
 function listOf(value: unknown): string[] {
-  const list = Array.isArray(value) ? value : String(value ?? "").split(/[\n,]/);
+  const list = Array.isArray(value) ? value : String(value ?? "").split("\n");
   return list.map((item) => String(item).trim()).filter((item) => item !== "");
 }
