@@ -15,6 +15,7 @@ const flows = JSON.parse(readFileSync(path.join(projectRoot, "bench/flows/start.
 const account = flows.find(({ type }) => type === "clawflow-account");
 account.settings.apiRoot = telegram.url;
 account.credentials = { token };
+flows.find(({ type }) => type === "clawflow-webhook").credentials = { secret: "secret of the measurement" };
 
 const systems = [
   { name: "bare Node-RED", red: await startNodeRed({ clawflow: false }) },

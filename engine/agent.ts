@@ -1,7 +1,7 @@
 /** The agent loop: model, tools, model … until there is an answer. Every reply and tool result is on disk before it is used. */
 import type { Clock } from "./clock.ts";
 import { asClawError, ModelError, ToolError } from "./errors.ts";
-import type { Message } from "./message.ts";
+import type { DraftFile, Message } from "./message.ts";
 import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { decide } from "./policy.ts";
 import type { Change } from "./store/store.ts";
@@ -33,6 +33,8 @@ export interface AgentInput {
   readonly message: Message;
   /** What the user said, as the flow left it. */
   readonly text: string;
+  /** Pictures that came with it. */
+  readonly files?: readonly DraftFile[];
   readonly trust: Trust;
   readonly tainted: boolean;
   /** Values for the prompt templates. */
@@ -65,7 +67,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
   const limit = withTimeout(deps.signal, settings.timeoutMs, deps.clock);
   try {
     const system = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim()).filter((text) => text !== "").join("\n\n");
-    const turns: Turn[] = [{ role: "user", text: input.text }];
+    const turns: Turn[] = [{ role: "user", text: input.text, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
     const total = { input: 0, output: 0 };
     let tainted = input.tainted;
     for (let round = 1; ; round++) {

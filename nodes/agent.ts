@@ -1,7 +1,7 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
 import type { Gateway } from "../engine/gateway.ts";
-import { sessionKey, type Address, type SessionScope } from "../engine/message.ts";
+import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/outbox.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
@@ -23,6 +23,10 @@ function promptData(msg: FlowMsg, known: Known, now: Date): Record<string, unkno
   const { message, trust } = known.receipt;
   const current = msg.message ?? message;
   return { message: current, sender: current.sender, text: current.text, payload: msg.payload, channel: message.at.channel, account: message.at.account, chat: message.at.chat, trust, language: current.language, now: now.getTime(), date: now.toISOString().slice(0, 10) };
+}
+
+function picturesOf(message: Message): DraftFile[] {
+  return message.attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
 }
 
 /** Platforms show "is typing" for about five seconds; a quick answer needs none. */
@@ -106,7 +110,7 @@ export default function register(red: Red): void {
           gateway.sessions.tainted(session),
         ]);
         return await runAgent(
-          { run: known.id, message: receipt.message, text, trust: receipt.trust, tainted: receipt.tainted || tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
+          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust: receipt.trust, tainted: receipt.tainted || tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
           settingsNow(),
           {
             clock: gateway.clock, model, history, signal: known.signal,

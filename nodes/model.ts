@@ -1,5 +1,8 @@
 /** The model config node: a provider, a model name, a key. The SDK behind it is loaded when the first agent asks. */
+import { buffer } from "node:stream/consumers";
+import { capTokens, type Meter } from "../engine/models/cap.ts";
 import type { Model, ModelSettings } from "../engine/models/model.ts";
+import { gatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 
@@ -28,14 +31,27 @@ export function modelSettings(config: { provider?: string; model?: string; baseU
   };
 }
 
+/** For a key that somebody else pays (the demo's): all models of this process together use no more than this. */
+const cap = Number(process.env.CLAWFLOW_TOKEN_CAP);
+const meter: Meter | undefined = cap > 0 ? { used: 0, max: cap } : undefined;
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function ModelNode(this: RedNode & { model(): Promise<Model>; label: string }, config: Config): void {
     red.nodes.createNode(this, config);
     let opened: Promise<Model> | undefined;
+    /** Pictures that came with a message are in the gateway's spool. */
+    const readFile = async (media: string) => {
+      const file = await gatewayNode(host, config.gateway).handle.gateway?.spool.open(media);
+      if (file === undefined) throw new Error("the file is not kept any more");
+      return { bytes: await buffer(file.stream()), mime: file.mime };
+    };
     this.label = config.name || config.model || config.provider || "practice";
     this.model = () => {
-      opened ??= Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]).then(([models, fetch]) => models.openModel(modelSettings(config, this.credentials ?? {}), fetch));
+      opened ??= Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]).then(async ([models, fetch]) => {
+        const made = await models.openModel(modelSettings(config, this.credentials ?? {}), fetch, { readFile });
+        return meter === undefined || made.provider === "practice" ? made : capTokens(made, meter);
+      });
       opened.catch(() => { opened = undefined; });
       return opened;
     };
