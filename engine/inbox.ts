@@ -107,6 +107,27 @@ export function createInbox(options: InboxOptions): Inbox {
     if (started) void pump(receipt.lane, lane);
   }
 
+  /** What was edited or deleted while it still waits is changed in its place; the act itself needs no run then. */
+  async function amend(seq: number, key: string, change: Message): Promise<boolean> {
+    for (const [place, waiting] of (lanes.get(key)?.queue ?? []).entries()) {
+      const receipt = typeof waiting === "number" ? await store.receipt(waiting) : waiting;
+      const lane = lanes.get(key);
+      if (receipt === undefined || lane?.queue[place] !== waiting || receipt.message.ref !== change.ref || receipt.message.kind !== "message" || receipt.message.sender.id !== change.sender.id) continue;
+      const done = { do: "receipt", seq, state: "done", reason: `${change.kind} of a message that was still waiting` } as const;
+      if (change.kind === "delete") {
+        // It keeps its place in the lane; whoever takes it up sees that it is done.
+        if (typeof waiting !== "number") { lane.queue[place] = receipt.seq; inMemory--; }
+        await store.commit([done, { do: "receipt", seq: receipt.seq, state: "done", reason: "deleted by its sender" }]);
+      } else {
+        const message = { ...receipt.message, text: change.text, attachments: change.attachments };
+        if (typeof waiting !== "number") lane.queue[place] = { ...receipt, message };
+        await store.commit([done, { do: "receipt", seq: receipt.seq, message }]);
+      }
+      return true;
+    }
+    return false;
+  }
+
   async function shift(lane: Lane): Promise<Receipt | undefined> {
     const next = lane.queue[0];
     if (next === undefined) return undefined;
@@ -280,6 +301,7 @@ export function createInbox(options: InboxOptions): Inbox {
       };
       const [seq] = await store.commit([{ do: "receive", receipt: fresh }]);
       if (seq === undefined) return "duplicate";
+      if ((message.kind === "edit" || message.kind === "delete") && (await amend(seq, fresh.lane, message))) return "saved";
       enqueue({ ...fresh, seq, state: "pending", attempts: 0, runs: {} });
       return "saved";
     },

@@ -209,6 +209,24 @@ describe("inbox", () => {
     assert.deepEqual(one.runs.map((run) => run.receipt.message.id), ["slow", "press"]);
   });
 
+  it("changes what was edited or deleted while it still waited, and runs an edit of what was taken up already", async () => {
+    for (const maxInMemory of [2_000, 0]) {
+      const { inbox, store } = setup(createMemoryStore(), { maxInMemory });
+      const one = entry("n1");
+      inbox.add(one);
+      inbox.start();
+      for (const id of ["first", "second", "third"]) await inbox.receive(message({ id, ref: `ref-${id}`, text: id }), owner);
+      await settle();
+      await inbox.receive(message({ id: "edit2", ref: "ref-second", kind: "edit", text: "second, better" }), owner);
+      await inbox.receive(message({ id: "delete3", ref: "ref-third", kind: "delete", text: "" }), owner);
+      await inbox.receive(message({ id: "edit1", ref: "ref-first", kind: "edit", text: "too late" }), owner);
+      await inbox.receive(message({ id: "foreign", ref: "ref-second", kind: "edit", text: "not mine", from: "eve" }), owner);
+      for (let n = 0; n < 5; n++) { await endAll(inbox); }
+      assert.deepEqual(one.runs.map((run) => [run.receipt.message.kind, run.receipt.message.text]), [["message", "first"], ["message", "second, better"], ["edit", "too late"], ["edit", "not mine"]]);
+      assert.equal((await store.counts()).pending, 0);
+    }
+  });
+
   it("refuses more than it can keep before it is confirmed", async () => {
     const { inbox } = setup(createMemoryStore(), { maxPending: 2 });
     for (const chat of ["A", "B"]) await inbox.receive(message({ chat }), owner);
