@@ -1,7 +1,7 @@
 /** What a gateway's dialog shows beside its settings: accounts, models, the owner's code, people, refused senders, problems. */
 import { ask, post } from "./api.ts";
 import { addConfig, editConfig, whileShown } from "./address.ts";
-import { button, copy, h, problems, select, state } from "./dom.ts";
+import { button, copy, h, icon, problems, select, state } from "./dom.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
 import { t, type EditorNode } from "./red.ts";
 
@@ -9,9 +9,9 @@ interface Person { channel: string; account: string; id: string; name: string; t
 interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
 interface Answer {
   deployed: boolean; ownerCode?: string;
-  accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string }[];
+  accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; state?: string; text?: string }[];
-  people: Person[]; refused: Refused[]; counts?: Record<string, number>; problems: { code?: string; text: string }[];
+  people: Person[]; refused: Refused[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
 }
 const TRUST = ["owner", "paired", "allowed"] as const;
 const SIGNS: Readonly<Record<string, "ok" | "wait" | "bad" | "off">> = { connected: "ok", ok: "ok", ready: "ok", connecting: "wait", reconnecting: "wait", waiting: "wait", error: "bad", closed: "off" };
@@ -34,19 +34,22 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
     parts.owner.replaceChildren(...ownerCode());
     parts.people.replaceChildren(...people());
     parts.refused.replaceChildren(...refused());
-    parts.counts.textContent = Object.entries(answer?.counts ?? {}).map(([name, count]) => `${t(`gateway.counts.${name}`, {}, name)}: ${count}`).join(" · ");
+    const { pending = 0, dead = 0, outbox } = answer?.counts ?? {};
+    const out = (typeof outbox === "object" ? outbox : undefined) ?? {};
+    const waiting = (out.planned ?? 0) + (out.sending ?? 0);
+    parts.counts.textContent = answer?.counts ? t("gateway.counts", { pending: Number(pending), waiting, dead: Number(dead) + (out.dead ?? 0) }) : "";
   }
 
   function ownerCode(): HTMLElement[] {
     const code = answer?.ownerCode;
     const fresh = button(t("gateway.newCode"), () => act("owner-code", {}), { icon: "refresh" });
     if (!answer) return [h("p", { class: "cf-muted" }, t("gateway.afterDeploy"))];
-    if (!code) return [h("p", { class: "cf-muted" }, t("gateway.claimed")), fresh];
+    if (!code) return [h("p", { class: "cf-muted" }, t("gateway.claimed")), h("div", { class: "cf-line" }, fresh, ...chatLinks(answer))];
     const copied = h("span", { class: "cf-muted", role: "status" });
     return [
       h("p", { class: "cf-muted" }, t("gateway.codeHint")),
       h("div", { class: "cf-line" }, h("output", { class: "cf-code-big", "aria-label": t("gateway.code") }, code)),
-      h("div", { class: "cf-line" }, button(t("copy"), () => { void copy(code).then(() => { copied.textContent = t("copied"); }); }, { icon: "clipboard" }), fresh, copied),
+      h("div", { class: "cf-line" }, button(t("copy"), () => { void copy(code).then(() => { copied.textContent = t("copied"); }); }, { icon: "clipboard" }), fresh, ...chatLinks(answer, code), copied),
     ];
   }
 
@@ -74,6 +77,12 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   whileShown(container, show);
 }
 
+/** The web chat needs no code typed in: its address carries it. */
+function chatLinks(answer: Answer, code?: string): HTMLElement[] {
+  return answer.accounts.filter((account) => account.channel === "webchat" && account.path).map((account) => h("a", {
+    class: "red-ui-button red-ui-button-small", href: `${account.path?.replace(/\/*$/, "/")}${code ? `#owner=${code}` : ""}`, target: "_blank", rel: "noopener",
+  }, icon("external-link"), " ", t(code ? "gateway.openAsOwner" : "gateway.openChat", { name: account.name })));
+}
 const personName = (person: { id: string; name: string }): HTMLElement =>
   h("span", {}, person.name || person.id, person.name && person.name !== person.id ? h("div", { class: "cf-muted" }, person.id) : undefined);
 function table(heads: readonly string[], kind: string, rows: readonly HTMLElement[]): HTMLElement {

@@ -14,8 +14,8 @@ export interface ConnectionsOptions {
   onStatus(status: AccountStatus): void;
 }
 export interface Connections {
-  /** Opens the account, or keeps the open connection when nothing changed. */
-  open(account: Account, channel: Channel): void;
+  /** Opens the account, or keeps the open connection when nothing changed: neither its settings nor `surroundings`, the facts its context is made of. */
+  open(account: Account, channel: Channel, surroundings?: unknown): void;
   /** Opens it anew, for example after its webhook's address became known. */
   reopen(account: string): void;
   close(account: string): Promise<void>;
@@ -81,26 +81,27 @@ export function createConnections(options: ConnectionsOptions): Connections {
     await connection?.close();
   }
 
-  function begin(account: Account, channel: Channel): void {
-    const live: Live = { account, channel, print: JSON.stringify([channel.id, account.settings]), abort: new AbortController(), connection: undefined, status: { account: account.id, channel: channel.id, state: "disconnected" }, failures: 0, cancel: undefined };
+  function begin(account: Account, channel: Channel, print: string): void {
+    const live: Live = { account, channel, print, abort: new AbortController(), connection: undefined, status: { account: account.id, channel: channel.id, state: "disconnected" }, failures: 0, cancel: undefined };
     lives.set(account.id, live);
     void connect(live);
   }
 
   return {
-    open(account, channel) {
+    open(account, channel, surroundings) {
       const old = lives.get(account.id);
-      if (old?.print === JSON.stringify([channel.id, account.settings]) && old.status.state !== "failed") {
+      const print = JSON.stringify([channel.id, account.settings, surroundings]);
+      if (old?.print === print && old.status.state !== "failed") {
         old.account = account;
         return;
       }
-      if (old === undefined) return begin(account, channel);
+      if (old === undefined) return begin(account, channel, print);
       // Two links of one bot at once would be two pollers: the old one is gone before the new one begins.
-      void end(old).catch(() => undefined).then(() => { if (!lives.has(account.id)) begin(account, channel); });
+      void end(old).catch(() => undefined).then(() => { if (!lives.has(account.id)) begin(account, channel, print); });
     },
     reopen(id) {
       const old = lives.get(id);
-      if (old !== undefined) void end(old).catch(() => undefined).then(() => { if (!lives.has(id)) begin(old.account, old.channel); });
+      if (old !== undefined) void end(old).catch(() => undefined).then(() => { if (!lives.has(id)) begin(old.account, old.channel, old.print); });
     },
     async close(id) { const live = lives.get(id); if (live !== undefined) await end(live); },
     async keepOnly(accounts) {

@@ -1,7 +1,7 @@
 /** The gateway: store, inbox, lanes, outbox, sessions, people, tools and connections in one object. Knows nothing of Node-RED. */
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
-import type { Account, Channel, MediaSpool, Received } from "./channels/channel.ts";
+import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
 import { splitDraft } from "./channels/split.ts";
 import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
@@ -42,7 +42,12 @@ export interface GatewayLimits {
 }
 
 /** An account with what the gateway has to know about it beside the adapter's settings. */
-export interface GatewayAccount extends Account { readonly policy: AccountPolicy; readonly webhookUrl?: string }
+export interface GatewayAccount extends Account {
+  readonly policy: AccountPolicy;
+  readonly webhookUrl?: string;
+  /** What its flows wait for; none where it is left out. */
+  readonly commands?: readonly Command[];
+}
 
 /** What a gateway tells: `status` of an account, `refused` senders, `dead` letters, `end` of a run. */
 export interface GatewayEvents {
@@ -124,16 +129,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     clock, random,
     async context(account) {
       const proxy = account.settings.proxy;
+      const { commands = [], webhookUrl } = accounts.get(account.id) ?? {};
       return {
         receive: (message) => receive(account, message),
         fetch: await options.fetchFor(typeof proxy === "string" && proxy !== "" ? proxy : undefined),
         storage: accountStorage(store, account.id),
         clock,
-        commands: [],
+        commands,
         log: (level, text) => options.log(level, `${account.name}: ${text}`),
         claim: (code, sender, at) => claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
-        ...(accounts.get(account.id)?.webhookUrl === undefined ? {} : { webhookUrl: accounts.get(account.id)?.webhookUrl as string }),
+        ...(webhookUrl === undefined ? {} : { webhookUrl }),
       };
     },
     onStatus(status) {
@@ -253,7 +259,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       for (const { account, channel } of list) {
         accounts.set(account.id, account);
         people.policy(account.id, account.policy);
-        connections.open(account, channel);
+        connections.open(account, channel, { webhookUrl: account.webhookUrl, commands: account.commands });
       }
     },
     account: (id) => accounts.get(id),

@@ -5,6 +5,7 @@ import { gatewayNode, type GatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; slug?: string; channel: string; settings?: Record<string, unknown>; policy?: "owner" | "list" | "open"; allow?: { id: string; name?: string }[]; keepRaw?: boolean }>;
 
@@ -61,5 +62,5 @@ export default function register(red: Red): void {
       this.error(shown(this, error).message);
     }
   }
-  red.nodes.registerType("clawflow-account", AccountNode, { credentials: Object.fromEntries(SECRETS.map((key) => [key, { type: "password" as const }])) });
+  red.nodes.registerType("clawflow-account", versioned(red, "clawflow-account", AccountNode), { credentials: Object.fromEntries(SECRETS.map((key) => [key, { type: "password" as const }])) });
 }

@@ -12,6 +12,7 @@ import { createStatus } from "./shared/status.ts";
 import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
 import { repliesOnly } from "./shared/wiring.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{
   gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string;
@@ -145,5 +146,5 @@ export default function register(red: Red): void {
       }
     });
   }
-  red.nodes.registerType("clawflow-agent", AgentNode);
+  red.nodes.registerType("clawflow-agent", versioned(red, "clawflow-agent", AgentNode));
 }

@@ -6,8 +6,14 @@ import { accountsStatus, withGateway, type AccountNode } from "./shared/config.t
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { burstBelow } from "./shared/wiring.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; accounts?: string[]; account?: string; kinds?: MessageKind[]; where?: "any" | "direct" | "group"; addressed?: boolean; command?: string; gatherMs?: number | string }>;
+
+/** "/lights, help" as names without slash. */
+function commandNames(command: string | undefined): string[] {
+  return (command ?? "").split(",").map((name) => name.trim().replace(/^\//, "").toLowerCase()).filter((name) => name !== "");
+}
 
 /** Does this message pass the node's filters? Pure. */
 export function wants(config: Pick<Config, "kinds" | "where" | "addressed" | "command">, message: Message): boolean {
@@ -15,7 +21,7 @@ export function wants(config: Pick<Config, "kinds" | "where" | "addressed" | "co
   if (!kinds.includes(message.kind)) return false;
   if ((config.where ?? "any") !== "any" && message.at.kind !== config.where) return false;
   if ((config.addressed ?? true) && message.at.kind === "group" && !message.addressed) return false;
-  const commands = (config.command ?? "").split(",").map((name) => name.trim().replace(/^\//, "").toLowerCase()).filter((name) => name !== "");
+  const commands = commandNames(config.command);
   return commands.length === 0 || (message.action?.type === "command" && commands.includes(message.action.name.toLowerCase()));
 }
 
@@ -54,15 +60,17 @@ export default function register(red: Red): void {
       const refused = (message: Message) => { if (covers(message)) this.send([null, { payload: message.text, message }]); };
       const show = () => this.status(accountsStatus(host, slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])));
       gateway.inbox.add(entry);
+      handle.commands.set(this.id, { accounts: chosen.length === 0 ? undefined : named, names: commandNames(config.command), description: config.name || "" });
       gateway.events.on("refused", refused);
       gateway.events.on("status", show);
       show();
       return () => {
         gateway.inbox.remove(this.id);
+        handle.commands.delete(this.id);
         gateway.events.off("refused", refused);
         gateway.events.off("status", show);
       };
     });
   }
-  red.nodes.registerType("clawflow-channel-in", ChannelInNode);
+  red.nodes.registerType("clawflow-channel-in", versioned(red, "clawflow-channel-in", ChannelInNode));
 }

@@ -10,6 +10,7 @@ import { onInput, short } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { createStatus } from "./shared/status.ts";
 import { runOf, type Known } from "./shared/run.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Typed<K extends string> = { readonly [key in K | `${K}Type`]?: string };
 type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove"; account?: string; replyTo?: boolean; silent?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
@@ -75,7 +76,7 @@ export default function register(red: Red): void {
       send({ ...msg, receipt, ...(known === undefined ? {} : { run: { id: run, step } }) });
     });
   }
-  red.nodes.registerType("clawflow-channel-out", ChannelOutNode);
+  red.nodes.registerType("clawflow-channel-out", versioned(red, "clawflow-channel-out", ChannelOutNode));
 }
 
 /** `msg.draft`, or the payload as text; anything that is no text is shown as JSON. */

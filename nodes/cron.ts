@@ -10,6 +10,7 @@ import { withGateway } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; missed?: Missed; overlap?: Overlap; text?: string } & ScheduleFields & AddressFields>;
 
@@ -73,5 +74,5 @@ export default function register(red: Red): void {
       };
     });
   }
-  red.nodes.registerType("clawflow-cron", CronNode);
+  red.nodes.registerType("clawflow-cron", versioned(red, "clawflow-cron", CronNode));
 }

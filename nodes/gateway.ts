@@ -3,6 +3,7 @@ import { registerAdmin } from "./shared/admin.ts";
 import { hostOf } from "./shared/gateways.ts";
 import type { Handle } from "./shared/gateways.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; webhookBase?: string }>;
 
@@ -30,5 +31,5 @@ export default function register(red: Red): void {
     if (code !== undefined && code !== "") void this.handle.ready.then(async (gateway) => { if (gateway.people.ownerCode() !== undefined && gateway.people.ownerCode() !== code) await gateway.people.newOwnerCode(code); }).catch(() => undefined);
     this.on("close", () => { if (this.handle.node === this) this.handle.node = undefined; });
   }
-  red.nodes.registerType("clawflow-gateway", GatewayNode);
+  red.nodes.registerType("clawflow-gateway", versioned(red, "clawflow-gateway", GatewayNode));
 }

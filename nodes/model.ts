@@ -5,6 +5,7 @@ import type { Model, ModelSettings } from "../engine/models/model.ts";
 import { gatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }>;
 
@@ -56,5 +57,5 @@ export default function register(red: Red): void {
       return opened;
     };
   }
-  red.nodes.registerType("clawflow-model", ModelNode, { credentials: { key: { type: "password" }, headers: { type: "password" } } });
+  red.nodes.registerType("clawflow-model", versioned(red, "clawflow-model", ModelNode), { credentials: { key: { type: "password" }, headers: { type: "password" } } });
 }

@@ -10,6 +10,7 @@ import { onInput, shown } from "./shared/input.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { gatewayOfRun } from "./shared/run.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ mode?: "clean" | "map"; gateway?: string; steps?: Step[]; mapping?: Mapping; to?: AddressFields }>;
 /** Original msgs that wait to be sent on with their Message: an http in still finds its msg.res. */
@@ -66,5 +67,5 @@ export default function register(red: Red): void {
       node.status(received === "saved" ? {} : { fill: "grey", shape: "ring", text: host.say("duplicate") });
     });
   }
-  red.nodes.registerType("clawflow-normalize", NormalizeNode);
+  red.nodes.registerType("clawflow-normalize", versioned(red, "clawflow-normalize", NormalizeNode));
 }

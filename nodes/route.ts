@@ -7,6 +7,7 @@ import { hostOf } from "./shared/gateways.ts";
 import { createStatus } from "./shared/status.ts";
 import { onInput, short, shown } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ mode?: RouteMode; rules?: { id: string; name?: string; rows: Row[] }[]; hasElse?: boolean; timeZone?: string }>;
 
@@ -45,7 +46,7 @@ export default function register(red: Red): void {
       send(outputs);
     });
   }
-  red.nodes.registerType("clawflow-route", RouteNode);
+  red.nodes.registerType("clawflow-route", versioned(red, "clawflow-route", RouteNode));
 }
 
 function noMessage(): Error {

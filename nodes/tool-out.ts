@@ -4,6 +4,7 @@ import { answerCall } from "./shared/calls.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ field?: string; fieldType?: string }>;
 
@@ -19,5 +20,5 @@ export default function register(red: Red): void {
       answerCall(id, red.util.evaluateNodeProperty(config.field || "payload", config.fieldType || "msg", this, msg), this);
     });
   }
-  red.nodes.registerType("clawflow-tool-out", ToolOutNode);
+  red.nodes.registerType("clawflow-tool-out", versioned(red, "clawflow-tool-out", ToolOutNode));
 }

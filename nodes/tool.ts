@@ -11,6 +11,7 @@ import { shown } from "./shared/input.ts";
 import { createStatus } from "./shared/status.ts";
 import { openCall, answerCall, type ToolNode } from "./shared/calls.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 interface Param { readonly name: string; readonly type: "string" | "number" | "integer" | "boolean" | "enum" | "array" | "object"; readonly description?: string; readonly required?: boolean; readonly values?: readonly string[] | string }
 type Config = Saved<{ gateway: string; tool: string; description?: string; params?: Param[]; schemaMode?: boolean; schema?: string; risk?: Risk; readsPrivate?: boolean; talksOutside?: boolean; shared?: boolean; tags?: string; timeoutSeconds?: number | string }>;
@@ -87,5 +88,5 @@ export default function register(red: Red): void {
     /** Node-RED calls this for a `link out` that returns. */
     this.returnLinkMessage = (id, msg) => { answerCall(id, msg.payload, this); };
   }
-  red.nodes.registerType("clawflow-tool", ToolNodeOf);
+  red.nodes.registerType("clawflow-tool", versioned(red, "clawflow-tool", ToolNodeOf));
 }

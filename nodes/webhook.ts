@@ -12,6 +12,7 @@ import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { short, shown } from "./shared/input.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{
   gateway: string; path: string; methods?: string[]; verify?: "standard" | "hmac" | "bearer" | "none"; header?: string; algorithm?: HmacFormat["algorithm"]; encoding?: HmacFormat["encoding"]; prefix?: string; hmacPreset?: string;
@@ -117,7 +118,7 @@ export default function register(red: Red): void {
       };
     });
   }
-  red.nodes.registerType("clawflow-webhook", WebhookNode, { credentials: { secret: { type: "password" } } });
+  red.nodes.registerType("clawflow-webhook", versioned(red, "clawflow-webhook", WebhookNode), { credentials: { secret: { type: "password" } } });
 }
 
 /** Text that is JSON goes out as JSON. */

@@ -84,7 +84,14 @@ function placeFlow(userDir, secret, chosen) {
   const flows = JSON.parse(readFileSync(isFirst ? exampleFile : file, "utf8"));
   const node = flows.find(({ type }) => type === "clawflow-model");
   const { provider, model, baseUrl } = chosen;
-  if (isFirst && node) writeFileSync(path.join(userDir, "flows_cred.json"), sealCredentials({ [node.id]: { key: "${CLAWFLOW_DEMO_KEY}" } }, secret));
+  if (isFirst) {
+    const credentials = {};
+    for (const { id, type } of flows) {
+      if (type === "clawflow-model") credentials[id] = { key: "${CLAWFLOW_DEMO_KEY}" };
+      if (type === "clawflow-webhook") credentials[id] = { secret: "${CLAWFLOW_DEMO_WEBHOOK_SECRET}" };
+    }
+    writeFileSync(path.join(userDir, "flows_cred.json"), sealCredentials(credentials, secret));
+  }
   const last = existsSync(record) ? JSON.parse(readFileSync(record, "utf8")) : undefined;
   const isOurs = isFirst || (last && node && Object.entries(last).every(([name, value]) => (node[name] ?? "") === value));
   if (node && isOurs) {
@@ -133,7 +140,7 @@ function linkPackage(userDir) {
 async function untilItAnswers(url, child) {
   for (const started = Date.now(); Date.now() - started < 60_000; ) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("Node-RED ended before it was ready.");
-    const answer = await fetch(url).catch(() => undefined); // refused until it listens
+    const answer = await fetch(url, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined); // refused until it listens
     if (answer?.ok) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -146,6 +153,7 @@ async function main() {
   await buildIfStale();
   mkdirSync(userDir, { recursive: true });
   const secret = kept(path.join(userDir, "secret"), () => randomBytes(24).toString("base64url"));
+  const webhookSecret = kept(path.join(userDir, "webhook-secret"), () => randomBytes(18).toString("base64url"));
   const chosen = await chooseModel(process.env);
   const { flows, modelIsOurs } = placeFlow(userDir, secret, chosen);
   writeSettings(userDir);
@@ -156,7 +164,7 @@ async function main() {
   console.log(`\nStarting Node-RED. Answers come from ${modelIsOurs ? chosen.label : "the model that you set in the flow"}.`);
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", path.join(root, "node_modules/node-red/red.js"), "--userDir", userDir], {
     cwd: userDir, stdio: ["pipe", "inherit", "inherit"],
-    env: { ...process.env, CLAWFLOW_DEMO_PORT: String(port), CLAWFLOW_DEMO_KEY: chosen.key, CLAWFLOW_OWNER_CODE: ownerCode, ...chosen.cap > 0 ? { CLAWFLOW_TOKEN_CAP: String(chosen.cap) } : {} },
+    env: { ...process.env, CLAWFLOW_DEMO_PORT: String(port), CLAWFLOW_DEMO_KEY: chosen.key, CLAWFLOW_DEMO_WEBHOOK_SECRET: webhookSecret, CLAWFLOW_OWNER_CODE: ownerCode, ...chosen.cap > 0 ? { CLAWFLOW_TOKEN_CAP: String(chosen.cap) } : {} },
   });
   const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 0)));
   let stopping = false;
@@ -169,6 +177,7 @@ async function main() {
 
   const editor = `http://127.0.0.1:${port}/`;
   const chat = chatPath(flows);
+  const bell = flows.find(({ type, verify }) => type === "clawflow-webhook" && verify === "bearer");
   try {
     await untilItAnswers(editor, child);
     if (chat !== undefined) await untilItAnswers(new URL(chat, editor), child);
@@ -180,7 +189,9 @@ async function main() {
   console.log(`
   Editor  ${editor}
   Chat    ${chat === undefined ? "(the flow has no web chat)" : `${new URL(chat, editor)}#owner=${ownerCode}`}
-
+${bell === undefined ? "" : `
+To ring: curl -H "Authorization: Bearer ${webhookSecret}" -d "text=Somebody is at the door" ${new URL(`/clawflow/hooks/${bell.path}`, editor)}
+`}
 The chat address makes its first visitor the owner; everybody else is a stranger. Ctrl-C stops.
 `);
   process.exitCode = stopping ? 0 : await ended;

@@ -82,12 +82,15 @@ describe("npm run demo", function () {
       const page = await fetch(demo.chat);
       assert.equal(page.status, 200);
       assert.match(page.headers.get("content-type") ?? "", /html/);
+      const [, bearer = "", bell = ""] = /Authorization: (Bearer \S+)".* (http\S+)$/m.exec(demo.output()) ?? [];
+      assert.equal((await fetch(bell, { method: "POST", body: "text=ding" })).status, 401, "the doorbell asks for its secret");
+      assert.ok((await fetch(bell, { method: "POST", headers: { authorization: bearer }, body: new URLSearchParams({ text: "ding" }) })).ok, "and the printed one is it");
       const running = await (await fetch(new URL("flows", demo.editor))).json() as FlowNode[];
       assert.ok(running.some(({ id }) => id === "comment"), "the user's node is still there");
       assert.equal(modelNode()?.provider, "practice", "without the key it is the practice model again");
       assert.equal(await demo.stop(), 0);
       await assert.rejects(fetch(demo.editor), "nothing listens any more");
-      assert.doesNotMatch(demo.output(), /\[error\]/);
+      assert.doesNotMatch(demo.output(), /\[error\](?!.*MSG_002)/, "only that nobody can be told of the bell yet");
     } finally {
       taken.close();
     }

@@ -151,7 +151,7 @@ describe("the errors", () => {
 
 describe("the repository", () => {
   it("names no folder of a machine and no registry host", () => {
-    const home = new RegExp(["/ho" + "me/\\w+/", "/Us" + "ers/\\w+/", "/ro" + "ot/", "/wo" + "rk/", "C:\\\\Us" + "ers\\\\"].join("|"));
+    const home = new RegExp(["(?<![\\w}])/ho" + "me/\\w+/", "(?<![\\w}])/Us" + "ers/\\w+/", "(?<![\\w}])/ro" + "ot/", "(?<![\\w}])/wo" + "rk/", "C:\\\\Us" + "ers\\\\"].join("|"));
     const texts = ["build.mjs", "biome.json", "package.json", "CHANGELOG.md", ".ci/run",
       ...["engine", "nodes", "editor", "web", "test", "bench", "scripts", "docs", "examples", "locales", "types"].flatMap((folder) => files(folder))]
       .filter((file) => /\.(ts|mjs|json|html|md|css|svg|js|cjs)$|run$/.test(file));

@@ -47,6 +47,9 @@ export interface Account {
   readonly settings: Readonly<Record<string, unknown>>;
 }
 
+/** A command that a flow waits for. `name` without the slash. */
+export interface Command { readonly name: string; readonly description: string }
+
 /** `saved` and `duplicate`: it is on disk, confirm it. `refused`: the sender may not talk here; confirm it too, it was dealt with. */
 export type Received = "saved" | "duplicate" | "refused";
 /** Resolves once the message is on disk: only then may the adapter confirm it to the platform. Throws a ClawError with afterMs when it cannot be saved. */
@@ -81,7 +84,7 @@ export interface ChannelContext {
   status(state: "connecting" | "connected" | "reconnecting" | "error", error?: ClawError): void;
   log(level: "debug" | "info" | "warn", text: string): void;
   /** Commands of the flows on this account, for platforms that list them in a menu. */
-  readonly commands: readonly { readonly name: string; readonly description: string }[];
+  readonly commands: readonly Command[];
   /** Public address of this account's webhook, where the gateway knows one. */
   readonly webhookUrl?: string;
   /** Left out where the gateway keeps no files. */

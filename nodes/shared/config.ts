@@ -6,6 +6,7 @@ import type { AccountStatus } from "../../engine/connections.ts";
 import type { Handle, Host } from "./gateways.ts";
 import { short, shown } from "./input.ts";
 import type { RedNode, Status } from "./red.ts";
+import type { Refused } from "./versioned.ts";
 
 export interface GatewayNode extends RedNode { readonly handle: Handle }
 export interface AccountNode extends RedNode { readonly slug: string; readonly channel: string; readonly gatewayNode: GatewayNode | undefined }
@@ -15,6 +16,8 @@ export interface ModelNode extends RedNode { model(): Promise<Model>; readonly l
 function configNode<T extends RedNode>(host: Host, id: string | undefined, type: string, what: string): T {
   const node = id === undefined || id === "" ? undefined : host.red.nodes.getNode(id);
   if (node?.type !== type) throw new SettingError("CONF_002", {}, `Expected ${what} to be chosen and enabled, got ${id ? "one that is missing or disabled" : "none"}.`);
+  const { refused } = node as Refused;
+  if (refused !== undefined) throw refused;
   return node as T;
 }
 export const gatewayNode = (host: Host, id: string | undefined) => configNode<GatewayNode>(host, id, "clawflow-gateway", "a gateway");

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { tmpdir } from "node:os";
-import type { Channel } from "../../engine/channels/channel.ts";
+import type { Channel, Command } from "../../engine/channels/channel.ts";
 import { channels as builtIn } from "../../engine/channels/index.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { asClawError, SettingError, type ClawError } from "../../engine/errors.ts";
@@ -20,6 +20,9 @@ import { speaker, type Say } from "./strings.ts";
 
 export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly webhookBase: string }
 
+/** `accounts`: slugs; undefined means all of the gateway. */
+export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
+
 /** A gateway as the nodes see it, from before its store is open until after the last deploy that names it. */
 export interface Handle {
   readonly slug: string;
@@ -30,6 +33,8 @@ export interface Handle {
   settings: GatewaySettings;
   /** Account nodes of this deployment, by slug. */
   readonly accounts: Map<string, { readonly account: GatewayAccount; readonly channel: Channel; readonly node: RedNode }>;
+  /** What channel in nodes of this deployment wait for, by node. */
+  readonly commands: Map<string, CommandFilter>;
   /** Set while a gateway config node stands for it. */
   node: RedNode | undefined;
   /** Nodes that want to hear when something changes: statuses. */
@@ -109,7 +114,7 @@ function createHost(red: Red): Host {
   function open(node: RedNode, settings: GatewaySettings): Handle {
     let handle = handles.get(settings.slug);
     if (handle === undefined) {
-      const made: Handle = { slug: settings.slug, ready: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), node, listeners: new Set(), closed: false };
+      const made: Handle = { slug: settings.slug, ready: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false };
       handles.set(settings.slug, made);
       const ready = build(made).then((gateway) => {
         made.gateway = gateway;
@@ -145,7 +150,7 @@ function createHost(red: Red): Host {
         continue;
       }
       void handle.ready.then(async (gateway) => {
-        await gateway.setAccounts([...handle.accounts.values()]);
+        await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
         for (const scope of settle.lost()) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
         gateway.start();
       }).catch((error: Error) => red.log.error(`[clawflow] ${error.message}`));
@@ -169,6 +174,16 @@ function createHost(red: Red): Host {
 function pluginChannels(red: Red): Channel[] {
   const plugins = (red.plugins?.getByType("clawflow-channel") ?? []) as { id?: string; channel?: Channel }[];
   return plugins.flatMap((plugin) => (plugin.channel !== undefined && typeof plugin.channel.open === "function" && typeof plugin.channel.id === "string" ? [plugin.channel] : []));
+}
+
+/** The commands of one account, each once, in an order that no deploy changes. */
+function commandsOf(handle: Handle, account: string): Command[] {
+  const found = new Map<string, Command>();
+  for (const { accounts, names, description } of handle.commands.values()) {
+    if (accounts?.has(account) === false) continue;
+    for (const name of names) if (!found.get(name)?.description) found.set(name, { name, description });
+  }
+  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The msg a run begins with. */

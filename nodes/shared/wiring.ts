@@ -1,4 +1,5 @@
 /** What can be told from the wires of the deployed flow. */
+import { migrate } from "./migrate.ts";
 import type { Red } from "./red.ts";
 
 interface Saved { readonly id: string; readonly type: string; readonly wires?: readonly (readonly string[])[]; readonly d?: boolean; readonly [key: string]: unknown }
@@ -6,7 +7,12 @@ interface Saved { readonly id: string; readonly type: string; readonly wires?: r
 function configOf(red: Red, id: string): Saved | undefined {
   let found: Saved | undefined;
   red.nodes.eachNode((config) => { if (config.id === id) found = config as unknown as Saved; });
-  return found;
+  try {
+    return found && migrate(found.type, found);
+  } catch {
+    // Made by a newer ClawFlow: the node itself says so, and takes no part.
+    return undefined;
+  }
 }
 
 /** Longest "collapse a burst" step (ms) of the normalize nodes that are wired straight behind a channel in: the lane gathers for it. */

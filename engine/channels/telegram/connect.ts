@@ -14,14 +14,28 @@ import { createWebhook, derivedSecret } from "./webhook.ts";
 const RAW_LIMIT = 65_536;
 const COMMANDS_KEY = "commands";
 
+/** Says who the bot is. Disturbs nobody: neither polls nor touches a webhook. */
+export async function identify(account: Account, context: ChannelContext): Promise<Connection["self"]> {
+  const bot = await botOf(account, context, context.signal);
+  const me = await bot.call("getMe", {}, { seconds: 15 });
+  return selfOf(me);
+}
+
+function botOf(account: Account, context: ChannelContext, signal: AbortSignal): Promise<Bot> {
+  const apiRoot = (text(account, "apiRoot") || DEFAULT_API_ROOT).replace(/\/+$/, "");
+  return createBot({ token: text(account, "token"), apiRoot, fetch: context.fetch, signal });
+}
+
+function selfOf(me: { readonly id: number; readonly username: string }): Connection["self"] {
+  return { id: String(me.id), name: `@${me.username}` };
+}
+
 /** Tries the credentials, then receives. The settings were checked. */
 export async function connect(account: Account, context: ChannelContext): Promise<Connection> {
-  const token = text(account, "token");
   const own = new AbortController();
   const signal = AbortSignal.any([context.signal, own.signal]);
-  const apiRoot = (text(account, "apiRoot") || DEFAULT_API_ROOT).replace(/\/+$/, "");
   context.status("connecting");
-  const bot = await createBot({ token, apiRoot, fetch: context.fetch, signal });
+  const bot = await botOf(account, context, signal);
   const me = await bot.call("getMe", {});
   const self = { id: String(me.id), username: me.username, account: account.id };
   const take = createTake(self, bot, context, account.settings["raw"] === true);
@@ -30,7 +44,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   let webhook: Connection["webhook"];
   if (account.settings["mode"] === "webhook") {
     if (context.webhookUrl === undefined) throw new ChannelError("CONF_001", {}, "Expected a public https address for the webhook, got none. Set it in the gateway, or choose polling.");
-    const secret = text(account, "secret") || derivedSecret(token, account.id);
+    const secret = text(account, "secret") || derivedSecret(text(account, "token"), account.id);
     await bot.call("setWebhook", { url: context.webhookUrl, secret_token: secret, allowed_updates: ALLOWED_UPDATES });
     webhook = createWebhook({ secret, context, signal, take });
   } else {
@@ -41,7 +55,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   void setMenu(bot, context).catch((error: Error) => { if (!signal.aborted) context.log("warn", `The menu of commands could not be set: ${error.message}`); });
   context.status("connected");
   return {
-    self: { id: self.id, name: `@${self.username}` },
+    self: selfOf(me),
     ...talk(bot, context),
     ...(webhook === undefined ? {} : { webhook }),
     async close() {

@@ -21,13 +21,22 @@ export const telegram: Channel = {
   limits: { text: TEXT_LIMIT, unit: "utf16", caption: CAPTION_LIMIT, buttons: BUTTON_LIMIT, files: ALBUM_LIMIT, upload: 50_000_000, download: 20_000_000, perSecond: 30, perChatPerSecond: 1, editEveryMs: 1_000 },
   delivery: { edit: true },
   check,
+  async try(account, context) {
+    refuseWrong(account);
+    const { identify } = await import("./connect.ts");
+    return identify(account, context);
+  },
   async open(account, context) {
-    const [problem] = check(account);
-    if (problem !== undefined) throw new ChannelError(text(account, "token") === "" ? "CONN_002" : "CONF_001", {}, problem);
+    refuseWrong(account);
     const { connect } = await import("./connect.ts");
     return connect(account, context);
   },
 };
+
+function refuseWrong(account: Account): void {
+  const [problem] = check(account);
+  if (problem !== undefined) throw new ChannelError(text(account, "token") === "" ? "CONN_002" : "CONF_001", {}, problem);
+}
 
 function check(account: Account): string[] {
   const problems: string[] = [];

@@ -49,7 +49,6 @@ export interface Hello {
   readonly trust: "unknown" | "known" | "refused";
   /** Largest file in bytes; 0: no files here. */
   readonly maxUploadBytes: number;
-  readonly commands: readonly { readonly name: string; readonly description: string }[];
   /** True: entries follow from the oldest that is sent; false: only what is new since `Last-Event-ID`. */
   readonly fresh: boolean;
   /** Older entries are there, at `history`. */

@@ -78,7 +78,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const last = /^\d{1,16}$/.exec(request.headers["last-event-id"] ?? "")?.[0];
     const { stream, join } = streams.create(visitor, AbortSignal.any([request.signal, context.signal]));
     transcript.resume(visitor, last === undefined ? undefined : Number(last), BACKLOG, async (page) => {
-      const hello: Hello = { ...look, maxUploadBytes: context.spool === undefined ? 0 : look.maxUploadBytes, visitor, trust: await trustOf(visitor), commands: context.commands, fresh: page.fresh, more: page.more };
+      const hello: Hello = { ...look, maxUploadBytes: context.spool === undefined ? 0 : look.maxUploadBytes, visitor, trust: await trustOf(visitor), fresh: page.fresh, more: page.more };
       stream.push({ type: "hello", hello });
       for (const { event, id } of page.events) stream.push(event, id);
       stream.push({ type: "ready" }, page.head);

@@ -1,0 +1,75 @@
+/** The editor's words: the same keys in every language, help for every node, and no key in a form that no catalogue has. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { FIELDS, TESTS } from "../engine/route.ts";
+import { MAPPING_FIELDS } from "../engine/mapping.ts";
+import { STEPS } from "../engine/normalize.ts";
+import { FAULTS } from "../engine/models/faults.ts";
+import { projectRoot } from "./rigs/project.ts";
+
+type Catalogue = { [key: string]: string | Catalogue };
+const locales = path.join(projectRoot, "locales");
+const languages = readdirSync(locales);
+const nodes = readdirSync(path.join(projectRoot, "nodes")).filter((name) => name.endsWith(".html")).map((name) => name.slice(0, -5));
+const read = (language: string, name: string): Catalogue => JSON.parse(readFileSync(path.join(locales, language, `${name}.json`), "utf8")) as Catalogue;
+const keys = (catalogue: Catalogue, prefix = ""): string[] => Object.entries(catalogue).flatMap(([key, value]) => (typeof value === "string" ? [`${prefix}${key}`] : keys(value, `${prefix}${key}.`)));
+const valueAt = (catalogue: Catalogue, key: string): string | Catalogue | undefined => key.split(".").reduce<string | Catalogue | undefined>((at, part) => (typeof at === "object" ? at[part] : undefined), catalogue);
+const variables = (text: unknown): string[] => [...String(text).matchAll(/__(\w+?)__/g)].map((match) => match[1] ?? "").sort();
+
+describe("locales", () => {
+  it("are English and German at least", () => assert.deepEqual(["de", "en-US"].filter((language) => !languages.includes(language)), []));
+
+  for (const name of ["editor", ...nodes]) {
+    it(`${name}: same keys and variables in every language, nothing empty`, () => {
+      const english = read("en-US", name);
+      for (const language of languages) {
+        const other = read(language, name);
+        assert.deepEqual(keys(other).sort(), keys(english).sort(), language);
+        for (const key of keys(english)) {
+          assert.notEqual(String(valueAt(other, key)).trim(), "", `${language} ${key}`);
+          assert.deepEqual(variables(valueAt(other, key)), variables(valueAt(english, key)), `${language} ${key}`);
+        }
+      }
+    });
+  }
+
+  for (const name of nodes) {
+    it(`${name}: every key of its form is in its catalogue, and it has help`, () => {
+      const html = readFileSync(path.join(projectRoot, "nodes", `${name}.html`), "utf8");
+      const used = [...html.matchAll(/data-i18n="([^"]+)"/g)].flatMap((match) => (match[1] ?? "").split(";")).map((key) => key.replace(/^\[[^\]]*\]/, ""));
+      const catalogue = read("en-US", name);
+      assert.deepEqual(used.filter((key) => typeof valueAt(catalogue, key) !== "string"), []);
+      for (const [, key = ""] of html.matchAll(/this\._\("([\w.]+)"/g)) assert.equal(typeof valueAt(catalogue, key), "string", key);
+      for (const language of languages) {
+        const help = path.join(locales, language, `${name}.html`);
+        assert.ok(existsSync(help), help);
+        assert.match(readFileSync(help, "utf8"), new RegExp(`^<script type="text/markdown" data-help-name="clawflow-${name}">\n\\S[\\s\\S]+</script>\n$`));
+      }
+    });
+  }
+
+  it("editor: every literal key of the widgets is there", () => {
+    const catalogue = read("en-US", "editor");
+    const missing: string[] = [];
+    for (const file of readdirSync(path.join(projectRoot, "editor")).filter((entry) => entry.endsWith(".ts"))) {
+      const source = readFileSync(path.join(projectRoot, "editor", file), "utf8");
+      for (const [, key = ""] of source.matchAll(/\bt\("([\w.]+)"/g)) if (typeof valueAt(catalogue, key) !== "string") missing.push(`${file}: ${key}`);
+    }
+    assert.deepEqual(missing, []);
+  });
+
+  it("editor: fields, tests, steps, mapping fields and faults of the engine have a name", () => {
+    const expected = [
+      ...FIELDS.map(({ id }) => `fields.${id}`), ...TESTS.flatMap(({ id }) => [`tests.${id}`, `tests.not.${id}`]),
+      ...FIELDS.flatMap(({ id, values }) => (values ?? []).map((value) => `values.${id}.${value}`)),
+      ...STEPS.flatMap(({ type, params }) => [`steps.${type}.label`, `steps.${type}.hint`, ...params.map(({ key }) => `steps.${type}.${key}`)]),
+      ...MAPPING_FIELDS.filter(({ field }) => !field.startsWith("to.")).map(({ field }) => `mapping.fields.${field.replace(".", "_")}`),
+      ...FAULTS.map((fault) => `test.faults.${fault.replaceAll(" ", "-")}`),
+    ];
+    for (const language of languages) {
+      const catalogue = read(language, "editor");
+      assert.deepEqual(expected.filter((key) => typeof valueAt(catalogue, key) !== "string"), [], language);
+    }
+  });
+});

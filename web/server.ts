@@ -1,0 +1,75 @@
+/** Requests to the chat's account. Every path is relative to the page. */
+import { type Entry, FILE_NAME_HEADER, type FileCard, type SendBody, type SendAnswer, type PressBody, VISITOR_HEADER } from "../engine/channels/webchat/protocol.ts";
+
+/** The server said no, or nobody answered (`status` 0). */
+export class ServerFault extends Error {
+  readonly status: number;
+  readonly code: string;
+  /** Milliseconds after which to come again, where the server named them. */
+  readonly afterMs: number | undefined;
+  constructor(status: number, code: string, text: string, afterMs?: number) {
+    super(text);
+    this.status = status;
+    this.code = code;
+    this.afterMs = afterMs;
+  }
+}
+
+export interface Server {
+  events(last: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  send(body: SendBody): Promise<SendAnswer>;
+  press(body: PressBody): Promise<SendAnswer>;
+  claim(code: string, name: string): Promise<boolean>;
+  upload(file: Blob, name: string, signal: AbortSignal): Promise<FileCard>;
+  file(id: string): Promise<ArrayBuffer>;
+  history(): Promise<Entry[]>;
+}
+
+/** `base`: the page's address, ending in a slash. `noAnswer`: what a fault says when nobody answered. */
+export function createServer(base: string, token: string, noAnswer: string): Server {
+  async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+    let answer: Response;
+    try {
+      answer = await fetch(new URL(path, base), { ...init, cache: "no-store", credentials: "same-origin", redirect: "error", headers: { [VISITOR_HEADER]: token, ...init.headers } });
+    } catch (error) {
+      if (init.signal?.aborted) throw error;
+      throw new ServerFault(0, "CONN_001", noAnswer);
+    }
+    if (answer.ok) return answer;
+    throw await faultOf(answer);
+  }
+  /** An answer that broke off counts as none: the same request may be sent again, it is known by its clientId. */
+  async function read<T>(path: string, init?: RequestInit): Promise<T> {
+    const answer = await ask(path, init);
+    try {
+      return (await answer.json()) as T;
+    } catch {
+      throw new ServerFault(0, "CONN_001", noAnswer);
+    }
+  }
+  const post = <T>(path: string, body: unknown): Promise<T> => read<T>(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return {
+    async events(last, signal) {
+      const { body } = await ask("events", { signal, headers: { accept: "text/event-stream", ...(last === undefined ? {} : { "last-event-id": last }) } });
+      if (body === null) throw new ServerFault(0, "CONN_001", noAnswer);
+      return body;
+    },
+    send: (body) => post("send", body),
+    press: (body) => post("press", body),
+    async claim(code, name) { return (await post<{ claimed: boolean }>("claim", { code, name })).claimed; },
+    upload: (file, name, signal) => read("file", { method: "POST", signal, headers: { "content-type": file.type || "application/octet-stream", [FILE_NAME_HEADER]: encodeURIComponent(name.toWellFormed()) }, body: file }),
+    async file(id) { return (await ask(`file/${id}`)).arrayBuffer(); },
+    history: () => read("history"),
+  };
+}
+
+async function faultOf(answer: Response): Promise<ServerFault> {
+  const after = Number(answer.headers.get("retry-after"));
+  const afterMs = answer.headers.has("retry-after") && after >= 0 ? after * 1_000 : undefined;
+  try {
+    const { error } = (await answer.json()) as { error: { code?: string; text?: string } };
+    return new ServerFault(answer.status, error.code ?? "", error.text ?? String(answer.status), afterMs);
+  } catch {
+    return new ServerFault(answer.status, "", `HTTP ${answer.status}`, afterMs);
+  }
+}
