@@ -12,14 +12,16 @@ export function editConfig(node: EditorNode, context: EditorNode): void {
   red.editor.editConfig("", node.type, node.id, null, context);
 }
 
-/** Calls `act` when config nodes come, change or go, as long as `element` is on the page. */
-export function whileShown(element: HTMLElement, act: () => void): void {
+/** Calls `act` when nodes come, change or go, until the forms are closed. A form below another one is off the page meanwhile. */
+export function whileOpen(act: () => void): void {
   const names = ["nodes:add", "nodes:change", "nodes:remove"];
-  const look = (): void => {
-    if (element.isConnected) setTimeout(act, 0);
-    else for (const name of names) red.events.off(name, look);
+  const look = (): void => { setTimeout(act, 0); };
+  const end = (): void => {
+    for (const name of names) red.events.off(name, look);
+    red.events.off("editor:close", end);
   };
   for (const name of names) red.events.on(name, look);
+  red.events.on("editor:close", end);
 }
 
 export function accountsPicker(container: HTMLElement, node: EditorNode, gateway: () => string): { values(): string[]; refresh(): void } {
@@ -40,7 +42,7 @@ export function accountsPicker(container: HTMLElement, node: EditorNode, gateway
       button("", () => editConfig(account, node), { icon: "pencil", bare: true, title: t("edit", { name: nameOf(account) }) }))));
   }
   show();
-  whileShown(container, show);
+  whileOpen(show);
   return { values: () => (mode.value === "all" ? [] : [...chosen].filter((id) => red.nodes.node(id))), refresh: show };
 }
 

@@ -1,6 +1,6 @@
 /** What a gateway's dialog shows beside its settings: accounts, models, the owner's code, people, refused senders, problems. */
 import { ask, post } from "./api.ts";
-import { addConfig, editConfig, whileShown } from "./address.ts";
+import { addConfig, editConfig, whileOpen } from "./address.ts";
 import { button, copy, h, icon, problems, select, state } from "./dom.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
 import { t, type EditorNode } from "./red.ts";
@@ -74,7 +74,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
 
   show();
   if (!adding) void load();
-  whileShown(container, show);
+  whileOpen(show);
 }
 
 /** The web chat needs no code typed in: its address carries it. */

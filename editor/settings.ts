@@ -36,10 +36,14 @@ export function settings(container: HTMLElement, store: HTMLElement, channel: Ch
   update();
   const isSecret = (setting: Setting): boolean => setting.type === "secret";
   return {
-    values: () => Object.fromEntries(parts.filter((part) => !isSecret(part.setting)).map((part) => [part.setting.key, part.read()])),
+    // A field that was never set and shows its default is not saved: a better default later reaches it.
+    values: () => Object.fromEntries(parts.filter(({ setting, read }) => !isSecret(setting) && (setting.key in saved || !isDefault(setting, read()))).map((part) => [part.setting.key, part.read()])),
     secrets: () => Object.fromEntries(parts.filter((part) => isSecret(part.setting)).map((part) => [part.setting.key, String(part.read())])),
   };
 }
+
+const isDefault = (setting: Setting, value: unknown): boolean =>
+  value === (setting.initial ?? (setting.type === "boolean" ? false : "")) || (Array.isArray(value) && value.length === 0) || (setting.type === "choice" && setting.initial === undefined && value === setting.choices?.[0]?.value);
 
 function draw(channel: string, setting: Setting, value: unknown): { element: HTMLElement; read(): unknown } {
   const label = labelOf(channel, setting);

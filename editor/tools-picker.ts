@@ -22,9 +22,10 @@ export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[]
   const tags = (): string[] => [...new Set(toolsOf(gateway()).flatMap(tagsOf))].sort();
   const refills = new Set<() => void>();
 
-  const rows: List<ToolChoice> = list<ToolChoice>(place, {
+  let rows: List<ToolChoice> | undefined;
+  rows = list<ToolChoice>(place, {
     label: t("tools.label"), items: value, addLabel: t("tools.add"), empty: t("tools.none"),
-    blank: () => ({ by: "name", value: names().find((name) => !rows.values().some((row) => row.by === "name" && row.value === name)) ?? "" }),
+    blank: () => ({ by: "name", value: names().find((name) => !rows?.values().some((row) => row.by === "name" && row.value === name)) ?? "" }),
     draw(body, item, changed) {
       const by = select((["name", "tag", "all"] as const).map((one) => ({ value: one, label: t(`tools.by.${one}`) })), item.by, { "aria-label": t("tools.byLabel"), class: "cf-narrow" });
       const what = select([], "", { "aria-label": t("tools.which") });
@@ -51,5 +52,5 @@ export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[]
     else result.textContent = found.length > 0 ? t("tools.sees", { names: found.map((tool) => tool.tool).join(", ") }) : "";
   }
   show();
-  return { values: () => rows.values(), refresh: () => { for (const refill of refills) refill(); show(); } };
+  return { values: () => rows?.values() ?? [...value], refresh: () => { for (const refill of refills) refill(); show(); } };
 }

@@ -34,13 +34,13 @@ export default function register(red: Red): void {
       const channel = host.channels().find((known) => known.id === config.channel);
       if (channel === undefined) throw new Error(`[CONF_001] Expected a known channel, got "${config.channel}". Is its package installed?`);
       if (handle.accounts.has(this.slug)) throw new Error(`[CONF_001] Expected account names to be unique in a gateway, got "${this.slug}" twice.`);
-      const settings = { ...settingsOf(channel, config.settings ?? {}, this.credentials ?? {}), ...(config.keepRaw ? { keepRaw: true } : {}) };
+      const settings = { ...settingsOf(channel, config.settings ?? {}, this.credentials ?? {}), ...(config.keepRaw ? { raw: true } : {}) };
       const path = `${handle.slug}/${this.slug}`;
       const base = handle.settings.webhookBase;
       const account = {
         id: this.slug, channel: channel.id, name: config.name || this.slug, settings,
         policy: { policy: config.policy ?? "owner", allow: (config.allow ?? []).map((person) => String(person.id)) },
-        ...(base === "" ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
+        ...(base === "" || !host.http.available ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
       } as const;
       const problems = channel.check(account);
       if (problems.length > 0) throw new Error(`[CONF_001] ${problems.join(" ")}`);
@@ -51,7 +51,8 @@ export default function register(red: Red): void {
         return connection.webhook === undefined ? { status: 404, body: "this account takes no webhook" } : connection.webhook(request);
       };
       const taken = host.http.open(path, door);
-      if (taken !== undefined) this.warn(taken);
+      // Who polls needs no door.
+      if (taken !== undefined && (host.http.available || (settings as Record<string, unknown>).mode !== "polling")) this.warn(taken);
       this.on("close", () => {
         host.http.close(path, door);
         if (handle.accounts.get(this.slug)?.node === this) handle.accounts.delete(this.slug);

@@ -46,7 +46,7 @@ describe("examples", () => {
       it("is closed: wires, groups and config nodes are in it", () => {
         for (const node of nodes) {
           for (const target of (node.wires ?? []).flat()) assert.equal(byId.get(target)?.z, node.z, `${node.type} ${node.id} is wired to ${target}`);
-          if (node.g !== undefined) assert.ok((byId.get(node.g)?.["nodes"] as string[]).includes(node.id), `${node.id} is not in its group`);
+          if (node.g !== undefined) assert.ok((byId.get(node.g)?.["nodes"] as string[] | undefined)?.includes(node.id), `${node.id} is not in its group`);
           for (const [field, type] of Object.entries(configTypes)) {
             const id = node.type === type ? undefined : node[field];
             if (typeof id === "string" && id !== "") assert.equal(byId.get(id)?.type, type, `${node.type}.${field}`);

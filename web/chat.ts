@@ -78,7 +78,8 @@ async function patiently<T>(act: (clientId: string) => Promise<T>): Promise<T> {
 
 function draw(): void {
   if (catchingUp && model.hello?.fresh === true) return;
-  drawTimer ??= setTimeout(() => {
+  if (drawTimer !== undefined) return;
+  drawTimer = setTimeout(() => {
     drawTimer = undefined;
     const items = model.items();
     log.draw(items);
@@ -98,7 +99,6 @@ function onEvent(event: ServerEvent): void {
       showHello(event.hello);
       break;
     case "entry":
-      if (event.entry.clientId !== undefined) queue.confirm(event.entry.clientId);
       if (isNew && event.entry.from === "bot") {
         log.stopTyping();
         if (!catchingUp) news();
@@ -115,7 +115,10 @@ function onEvent(event: ServerEvent): void {
       clearTimeout(previewTimers.get(event.key));
       previewTimers.set(event.key, setTimeout(() => { previewTimers.delete(event.key); model.dropPreview(event.key); draw(); }, PREVIEW_MS));
       break;
-    case "trust": if (model.hello !== undefined) showTrust(model.hello); break;
+    case "trust":
+      if (model.hello !== undefined) showTrust(model.hello);
+      if (event.trust === "known") for (const item of model.items()) if (item.type === "outgoing" && item.outgoing.state === "refused") queue.retry(item.outgoing.clientId);
+      break;
     case "change": break;
   }
   draw();

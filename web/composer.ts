@@ -61,13 +61,13 @@ export function createComposer(options: ComposerOptions): Composer {
     sendWhenReady = false;
     if (!ready()) return;
     options.onSend(text.value.trim() === "" ? "" : text.value.replace(/\s+$/, ""), attached.flatMap(({ card }) => card ?? []), replyTo);
-    for (const item of [...attached]) drop_(item);
+    for (const item of [...attached]) discard(item);
     text.value = "";
     options.keepDraft("");
     quote(undefined);
     refresh();
   }
-  function drop_(item: Attached): void {
+  function discard(item: Attached): void {
     item.stop.abort();
     if (item.address !== undefined) URL.revokeObjectURL(item.address);
     item.node.remove();
@@ -77,7 +77,7 @@ export function createComposer(options: ComposerOptions): Composer {
   function quote(entry: Entry | undefined): void {
     replyTo = entry === undefined ? undefined : String(entry.seq);
     quoting.hidden = entry === undefined;
-    if (entry === undefined) return quoting.replaceChildren();
+    if (entry === undefined) { quoting.replaceChildren(); return; }
     quoting.replaceChildren(icon("reply"), make("div", { class: "quoting-words" }, make("strong", {}, say("replyTo", { who: entry.from === "bot" ? options.botName() : say("you") })), make("span", { dir: "auto" }, excerpt(entry))), iconButton("close", say("cancelReply"), { class: "act" }, () => { quote(undefined); text.focus(); }));
   }
 
@@ -125,13 +125,13 @@ export function createComposer(options: ComposerOptions): Composer {
     const { file, node, address } = item;
     node.className = `attached${item.failed === true ? " failed" : item.card === undefined ? " busy" : ""}`;
     const again = item.failed === true ? iconButton("retry", say("retry"), { class: "act" }, () => { void upload(item); refresh(); }) : "";
-    const away = iconButton("close", say("removeFile", { name: file.name }), { class: "act" }, () => { drop_(item); refresh(); text.focus(); });
+    const away = iconButton("close", say("removeFile", { name: file.name }), { class: "act" }, () => { discard(item); refresh(); text.focus(); });
     node.replaceChildren(address === undefined ? icon("file") : make("img", { src: address, alt: "" }), make("span", { class: "attached-words" }, make("span", { class: "file-name", dir: "auto" }, file.name), make("span", { class: "file-size" }, words)), again, away);
   }
 
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(); text.focus(); });
   text.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && replyTo !== undefined) return quote(undefined);
+    if (event.key === "Escape" && replyTo !== undefined) { quote(undefined); return; }
     // 229: the key belongs to an input method, also in browsers that report the end of a composition first.
     if (event.key !== "Enter" || event.shiftKey || event.altKey || event.ctrlKey || event.metaKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();

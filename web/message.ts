@@ -73,15 +73,14 @@ export function createMessage(tools: MessageTools): MessageView {
         words === "" ? undefined : text,
         item.type === "entry" ? placeOf(item.entry, say) : undefined,
       );
-      const children: Child[] = [make("span", { class: "hidden" }, who), make("div", { class: "row" }, bubble, item.type === "entry" ? actsOf(item.entry, tools) : undefined)];
+      const children: Child[] = [make("span", { class: "hidden" }, who), bubble];
       if (item.type === "entry") {
         const { entry } = item;
         node.dataset.ref = String(entry.seq);
         if (entry.reaction !== undefined) bubble.append(make("span", { class: "reaction" }, entry.reaction));
         if (entry.buttons !== undefined) children.push(buttonsOf(entry, tools));
-        children.push(metaOf(entry, tools));
+        children.push(make("div", { class: "foot" }, metaOf(entry, tools), actsOf(entry, tools)));
       } else children.push(fateOf(item.outgoing, tools));
-      for (const child of node.childNodes) if (!children.includes(child as Node)) child.remove();
       node.replaceChildren(...children.filter((child) => child !== undefined));
     },
   };

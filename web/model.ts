@@ -55,9 +55,12 @@ export function createModel(now: () => number): Model {
   }
   function add(entry: Entry): void {
     entries.set(String(entry.seq), entry);
-    if (entry.clientId !== undefined) outgoing.delete(entry.clientId);
+    // What is not confirmed yet stays, unseen: a stranger's message is taken out of the transcript again.
+    if (entry.clientId !== undefined && outgoing.get(entry.clientId)?.state === "sent") outgoing.delete(entry.clientId);
     if (entry.key !== undefined) { keys.add(entry.key); previews.delete(entry.key); }
   }
+
+  function recorded(): ReadonlySet<string | undefined> { return new Set([...entries.values()].map(({ clientId }) => clientId)); }
 
   return {
     get hello() { return hello; },
@@ -85,15 +88,18 @@ export function createModel(now: () => number): Model {
       for (const entry of older) if (!entries.has(String(entry.seq))) add(entry);
     },
     put(message) {
-      const known = [...entries.values()].some((entry) => entry.clientId === message.clientId);
-      if (!known) outgoing.set(message.clientId, message);
+      if (message.state === "sent" && recorded().has(message.clientId)) outgoing.delete(message.clientId);
+      else outgoing.set(message.clientId, message);
     },
     drop(clientId) { outgoing.delete(clientId); },
-    items: () => [
-      ...[...entries.values()].sort((a, b) => a.seq - b.seq).map((entry) => item(entry, () => ({ id: idOf(entry), type: "entry", at: entry.at, entry }))),
-      ...[...outgoing.values()].sort((a, b) => a.at - b.at).map((message) => item(message, () => ({ id: `c:${message.clientId}`, type: "outgoing", at: message.at, outgoing: message }))),
-      ...[...previews.values()].map((preview) => item(preview, () => ({ id: `k:${preview.key}`, type: "preview", at: now(), preview }))),
-    ],
+    items() {
+      const known = recorded();
+      return [
+        ...[...entries.values()].sort((a, b) => a.seq - b.seq).map((entry) => item(entry, () => ({ id: idOf(entry), type: "entry", at: entry.at, entry }))),
+        ...[...outgoing.values()].filter(({ clientId }) => !known.has(clientId)).sort((a, b) => a.at - b.at).map((message) => item(message, () => ({ id: `c:${message.clientId}`, type: "outgoing", at: message.at, outgoing: message }))),
+        ...[...previews.values()].map((preview) => item(preview, () => ({ id: `k:${preview.key}`, type: "preview", at: now(), preview }))),
+      ];
+    },
     entry: (ref) => entries.get(ref),
     dropPreviews() { previews.clear(); },
     dropPreview(key) { previews.delete(key); },

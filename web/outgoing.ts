@@ -10,8 +10,6 @@ export interface Queue {
   add(text: string, files: readonly FileCard[], replyTo: string | undefined): void;
   retry(clientId: string): void;
   remove(clientId: string): void;
-  /** The entry came: nothing is left to do. */
-  confirm(clientId: string): void;
   /** The connection is back: everything that waits for it goes now. */
   wake(): void;
 }
@@ -100,7 +98,6 @@ export function createQueue(local: Local, server: Pick<Server, "send">, say: Say
       wake();
     },
     remove(clientId) { forget(clientId); show(undefined, clientId); },
-    confirm: forget,
     wake,
   };
 }

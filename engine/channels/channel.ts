@@ -43,7 +43,7 @@ export interface Account {
   readonly id: string;
   readonly channel: string;
   readonly name: string;
-  /** By `Setting.key`; secrets included, `${ENV}` already replaced. */
+  /** By `Setting.key`; secrets included, `${ENV}` already replaced. `raw` is true on every channel where messages are to carry the platform's own payload. */
   readonly settings: Readonly<Record<string, unknown>>;
 }
 

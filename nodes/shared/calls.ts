@@ -1,4 +1,5 @@
 /** Tool calls that wait for their flow. The id is random: who does not hold the call cannot answer it. */
+import { types } from "node:util";
 import { ToolError } from "../../engine/errors.ts";
 import type { ToolResult } from "../../engine/tool.ts";
 import type { FlowMsg, RedNode } from "./red.ts";
@@ -26,6 +27,8 @@ export function answerCall(id: string, result: unknown, by?: RedNode): boolean {
     return false;
   }
   if (result instanceof Error) call.reject(result);
+  // An error out of a function node is of another realm.
+  else if (types.isNativeError(result)) call.reject(new ToolError("TOOL_003", {}, (result as Error).message));
   else call.resolve({ text: textOf(result) });
   return true;
 }

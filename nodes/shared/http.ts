@@ -32,12 +32,13 @@ export function createHttp(red: Red): HttpDoor {
   if (available && app !== undefined) {
     const guarded = ["httpNodeAuth", "httpNodeMiddleware", "httpNodeCors"].some((name) => Boolean((red.settings as Record<string, unknown>)[name]));
     const ours = (url: string) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined;
-    takeFirst(app, ours, guarded ? undefined : (req, res) => { void answer(doors, (req.url ?? "").slice(prefix.length - 1), req, res); });
+    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, (req.url ?? "").slice(prefix.length - 1), req, res); });
     app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, req.url ?? "/", req, res); });
   }
   return {
     available,
     open(path, handler) {
+      if (!available) return "Expected Node-RED to answer HTTP requests for flows, but httpNodeRoot is false in settings.js: nothing can be received here.";
       const taken = doors.get(path);
       if (taken !== undefined && taken !== handler) return `Expected the path "${path}" to be free, but another node answers there. Choose another path.`;
       doors.set(path, handler);
@@ -52,11 +53,12 @@ export function createHttp(red: Red): HttpDoor {
  * `direct`: answers at once, because this Node-RED sets nothing (authentication, middleware, CORS) that must come before a node's route;
  * the request then skips all that the admin app does to every request.
  */
-function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean, direct: ((req: Incoming, res: ServerResponse) => void) | undefined): void {
+function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean, watch: (req: Incoming, res: ServerResponse) => void, direct: ((req: Incoming, res: ServerResponse) => void) | undefined): void {
   let root = app;
   while (root.parent !== undefined && root.parent !== null) root = root.parent;
   root.use((req: Incoming, res: ServerResponse, next: () => void) => {
     if (!ours(req.url ?? "")) return next();
+    if (direct === undefined) watch(req, res);
     const go = direct === undefined ? next : () => direct(req, res);
     if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body)) return go();
     readBody(req).then((body) => { req.body = body; req._body = true; go(); }, (error: Error & { status?: number }) => {
@@ -66,6 +68,24 @@ function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boo
   });
   const stack = (root._router ?? root.router)?.stack;
   if (stack !== undefined) stack.unshift(stack.pop());
+}
+
+const WARN_EVERY_MS = 60_000;
+/** Requests that came through all that stands before a node's route. */
+const reached = new WeakSet<IncomingMessage>();
+
+/** Says when settings.js turns away a platform's request before it comes to us: the platform cannot log in, and tells nobody. A browser asks for the password and comes again. */
+function createGuardWatch(red: Red): (req: Incoming, res: ServerResponse) => void {
+  let warnedAt = Number.NEGATIVE_INFINITY;
+  return (req, res) => {
+    if (req.method !== "POST") return;
+    const path = (req.url ?? "").split("?", 1)[0];
+    res.on("finish", () => {
+      if (reached.has(req) || (res.statusCode !== 401 && res.statusCode !== 403) || performance.now() - warnedAt < WARN_EVERY_MS) return;
+      warnedAt = performance.now();
+      red.log.warn(`[clawflow] [CONN_004] Expected ${path} to be reachable, but httpNodeAuth or httpNodeMiddleware in settings.js answered ${res.statusCode} before ClawFlow saw the request. Chat platforms cannot log in: receive by polling, or let requests to this path pass there (ClawFlow checks each one's secret or signature itself).`);
+    });
+  };
 }
 
 function readBody(req: Incoming): Promise<Buffer> {
@@ -89,6 +109,7 @@ async function answer(doors: ReadonlyMap<string, Handler>, url: string, req: Inc
   const mark = url.indexOf("?");
   const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
   const door = findDoor(doors, path);
+  reached.add(req);
   if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
   const gone = new AbortController();
   res.on("close", () => gone.abort());

@@ -21,6 +21,8 @@ export function versioned<N extends RedNode, C extends Saved<object>>(red: Red, 
       this.on("input", (_msg: unknown, _send: unknown, done: (error: Error) => void) => done(told));
       return;
     }
+    // Node-RED hangs the node's flow on the saved fields, not enumerable: a copy would stand in no flow.
+    if (config !== saved) for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(saved))) if (!own.enumerable) Object.defineProperty(config, name, own);
     constructor.call(this, config);
   };
 }

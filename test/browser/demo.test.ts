@@ -75,7 +75,7 @@ describe("the demo in a browser", function () {
     opened.on("pageerror", (error) => problems.push(error.message));
     opened.on("console", (message) => { if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text())) problems.push(message.text()); });
     await opened.goto(`${red.url}/clawflow/home/chat/${owner ? `#owner=${CODE}` : ""}`);
-    await opened.locator("#text").waitFor();
+    await opened.getByText("Online").waitFor();
     return opened;
   }
   const log = () => page.locator("#log");

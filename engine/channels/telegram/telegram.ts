@@ -10,7 +10,6 @@ const settings: readonly Setting[] = [
   { key: "secret", type: "secret", label: "Webhook secret", hint: "Left empty, one is derived from the token", when: { key: "mode", value: "webhook" } },
   { key: "apiRoot", type: "url", label: "Bot API server", hint: "Only for a Bot API server of your own", initial: DEFAULT_API_ROOT },
   { key: "proxy", type: "secret", label: "Proxy", hint: "http://, https:// or socks5://, with user:password@ where needed" },
-  { key: "raw", type: "boolean", label: "Keep Telegram's own update as message.raw", initial: false },
 ];
 
 export const telegram: Channel = {
