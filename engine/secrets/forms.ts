@@ -4,7 +4,7 @@
 export const SHORTEST = 6;
 
 /** The secret and what of it is secret by itself: lines of a key, the password of an address, what follows "Bearer " or "name=". */
-export function partsOf(secret: string): string[] {
+export function partsOf(secret: string, shortest = SHORTEST): string[] {
   const parts = [secret, ...secret.split(/\s+/).filter((part) => !part.startsWith("-----") && !/^(BEGIN|END|Bearer|Basic|PRIVATE|PUBLIC|RSA|EC|KEY-*)$/.test(part))];
   for (const part of [...parts]) {
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*?:([^/?#]*)@/i.exec(part)?.[1];
@@ -14,7 +14,7 @@ export function partsOf(secret: string): string[] {
     const bare = /^whsec_(.+)$/.exec(part)?.[1];
     if (bare !== undefined) parts.push(bare);
   }
-  return [...new Set(parts)].filter((part) => part.trim().length >= SHORTEST);
+  return [...new Set(parts)].filter((part) => part.trim().length >= shortest);
 }
 
 function decoded(text: string): string {

@@ -1,10 +1,12 @@
 /** Takes secrets out of what is written: logs, errors, debug. Known values in every form they take, and what looks like a token. */
-import { encodingsOf, partsOf } from "./forms.ts";
+import { encodingsOf, partsOf, SHORTEST } from "./forms.ts";
 import { hideTokens } from "./shapes.ts";
 
 export interface Redactor {
   /** The text without secrets; the very same text where there are none. */
   redact(text: string): string;
+  /** Known values alone: for a text that somebody goes on working with, where all else has to stay as it is. */
+  hide(text: string): string;
   /** An Error to show: name, message, stack, causes and further properties without secrets. The original is not changed. */
   redactError(error: unknown): Error;
   /** A copy of plain data; values under names like "authorization" go whatever they are. */
@@ -19,8 +21,8 @@ const SECRET_NAME = /^(?:proxy-)?authori[sz]ation$|cookie|secret|passw|api[-_]?k
 
 const literal = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
 
-/** `secrets` is asked at every use, so that a token is known from the moment it is entered. Values under 6 characters are left alone. */
-export function createRedactor(secrets: () => Iterable<string>): Redactor {
+/** `secrets` is asked at every use, so that a token is known from the moment it is entered. Values under `shortest` characters are left alone. */
+export function createRedactor(secrets: () => Iterable<string>, shortest = SHORTEST): Redactor {
   let known: readonly string[] = [];
   let values: RegExp | undefined;
   /** Long secrets: a log line may end inside one and the next begin there. */
@@ -30,21 +32,23 @@ export function createRedactor(secrets: () => Iterable<string>): Redactor {
     const current = [...secrets()];
     if (current.length === known.length && current.every((secret, n) => secret === known[n])) return;
     known = current;
-    const parts = [...new Set(current.flatMap(partsOf))];
+    const parts = [...new Set(current.flatMap((secret) => partsOf(secret, shortest)))];
     const forms = [...new Set(parts.flatMap(encodingsOf))].sort((a, b) => b.length - a.length);
     values = forms.length === 0 ? undefined : new RegExp(forms.map(literal).join("|"), "gi");
     long = parts.filter((part) => part.length >= 2 * EDGE);
   }
 
-  function redact(text: string): string {
+  function hide(text: string): string {
     refresh();
-    let clean = text;
-    if (values) {
-      clean = clean.replace(values, REDACTED);
-      if (clean.includes("\n")) clean = acrossLines(clean, values);
-      clean = edges(clean, long);
-    }
-    clean = hideTokens(clean, REDACTED);
+    if (values === undefined) return text;
+    let clean = text.replace(values, REDACTED);
+    if (clean.includes("\n")) clean = acrossLines(clean, values);
+    // Whoever shortened a text has put the sign there, maybe in the middle of a secret.
+    return clean.includes("…") ? clean.split("…").map((piece) => edges(piece, long)).join("…") : edges(clean, long);
+  }
+
+  function redact(text: string): string {
+    let clean = hideTokens(hide(text), REDACTED);
     for (const pattern of DUMPS) clean = clean.replace(pattern, "<Buffer>");
     return clean;
   }
@@ -80,7 +84,7 @@ export function createRedactor(secrets: () => Iterable<string>): Redactor {
     return copy;
   }
 
-  return { redact, redactError: (error) => redactError(error), redactData: (data) => redactData(data) };
+  return { redact, hide, redactError: (error) => redactError(error), redactData: (data) => redactData(data) };
 }
 
 /** Finds values that are broken by line ends and the blanks after them, as wrapped logs and base64 have them. */
