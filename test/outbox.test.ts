@@ -50,6 +50,34 @@ describe("outbox", () => {
     assert.deepEqual(channel.sent.map((part) => [part.draft?.replyTo, part.draft?.buttons?.length]), [["r0", undefined], [undefined, undefined], [undefined, 1]]);
   });
 
+  it("holds: what is under way is recorded first, nothing new begins, and all goes on at the release", async () => {
+    const { outbox, channel, store } = await setup();
+    let answered: (() => void) | undefined;
+    const connection = await channel.open({} as never, {} as never);
+    const slow: Connection = { ...connection, send: async (...sent) => { await new Promise<void>((resolve) => { answered = resolve; }); return connection.send(...sent); } };
+    const held = createOutbox({ store, clock: manualClock(), random: () => 0.5, line: () => ({ channel, connection: slow }), split: (draft, own) => splitDraft(draft, own.limits), onDead: () => undefined });
+    const first = held.deliver(say("one", "s1"));
+    await settle();
+    const second = held.deliver(say("two", "s2"));
+    let quiet = false;
+    const holding = held.hold().then(() => { quiet = true; });
+    await settle();
+    assert.equal(quiet, false);
+    answered?.();
+    await holding;
+    assert.equal((await first).state, "sent");
+    assert.equal((await store.outboxRow(outboxKey({ run: "1.x.n", step: "s1" }, 0)))?.state, "sent");
+    await settle();
+    assert.equal((await store.outboxRow(outboxKey({ run: "1.x.n", step: "s2" }, 0)))?.state, "planned", "it did not begin");
+    await held.hold();
+    held.release();
+    await settle();
+    answered?.();
+    assert.equal((await second).state, "sent");
+    assert.deepEqual(channel.sent.map((part) => part.text), ["one", "two"]);
+    outbox.close();
+  });
+
   it("tries again what failed for a while, keeps the order of the chat, and tells the flow that it is queued", async () => {
     const { outbox, channel, clock } = await setup();
     let faults = 2;
@@ -64,8 +92,8 @@ describe("outbox", () => {
 
   it("waits as long as the platform asks and lets other chats go on", async () => {
     const { outbox, channel, clock } = await setup();
-    let first = true;
-    channel.fail = (_op, draft) => (draft.text === "slow" && first ? ((first = false), new ChannelError("CONN_003", { retry: "later", afterMs: 30_000 })) : undefined);
+    let floods = 1;
+    channel.fail = (_op, draft) => (draft.text === "slow" && floods-- > 0 ? new ChannelError("CONN_003", { retry: "later", afterMs: 30_000 }) : undefined);
     const slow = await outbox.deliver(say("slow", "s1"));
     assert.deepEqual(slow.state, "queued");
     assert.equal((await outbox.deliver(say("fast", "s2", { to: { ...to, chat: "c2" } }))).state, "sent");

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import type { Turn } from "../engine/models/model.ts";
+import { createSessions, estimateTokens } from "../engine/sessions.ts";
+import { createMemoryStore } from "../engine/store/memory.ts";
+import { settle } from "./kit/scripted.ts";
+
+const user = (text: string): Turn => ({ role: "user", text });
+const bot = (text: string): Turn => ({ role: "assistant", text });
+const call: Turn = { role: "assistant", text: "", calls: [{ id: "k", name: "switch", input: {} }] };
+const result: Turn = { role: "tool", call: "k", name: "switch", text: "on", failed: false };
+const never = new AbortController().signal;
+
+async function setup(turns: readonly Turn[] = []) {
+  const store = createMemoryStore();
+  const sessions = createSessions(store);
+  if (turns.length > 0) await store.commit(sessions.changes("s", "r", 1, turns, false));
+  return { store, sessions };
+}
+
+describe("sessions", () => {
+  it("give the last turns back, beginning with the user, never parting a call from its result", async () => {
+    const { sessions } = await setup([user("1"), call, result, bot("a"), user("2"), bot("b")]);
+    assert.deepEqual((await sessions.history("s", 40, 0)).map((turn) => turn.text), ["1", "", "on", "a", "2", "b"]);
+    assert.deepEqual((await sessions.history("s", 4, 0)).map((turn) => turn.text), ["2", "b"]);
+    assert.deepEqual(await sessions.history("s", 1, 0), []);
+  });
+
+  it("keep to a limit of tokens", async () => {
+    const { sessions } = await setup([user("x".repeat(400)), bot("y"), user("z"), bot("w")]);
+    assert.deepEqual((await sessions.history("s", 40, 50)).map((turn) => turn.text), ["z", "w"]);
+    assert.equal((await sessions.history("s", 40, 500)).length, 4);
+    assert.equal(estimateTokens("abcd"), 1);
+    assert.equal(estimateTokens("日本語"), 3);
+  });
+
+  it("remember what is added without reading it again, and what another process wrote at the first look", async () => {
+    const { store, sessions } = await setup([user("1"), bot("a")]);
+    await sessions.history("s", 40, 0);
+    const added = [user("2"), bot("b")];
+    await store.commit(sessions.changes("s", "r2", 2, added, false));
+    sessions.added("s", added, false);
+    assert.equal((await sessions.history("s", 40, 0)).length, 4);
+    assert.equal((await createSessions(store).history("s", 40, 0)).length, 4);
+  });
+
+  it("stay tainted until they are forgotten, over a restart too", async () => {
+    const { store, sessions } = await setup();
+    assert.equal(await sessions.tainted("s"), false);
+    await store.commit(sessions.changes("s", "r", 1, [user("1")], true));
+    sessions.added("s", [user("1")], true);
+    assert.equal(await sessions.tainted("s"), true);
+    const after = createSessions(store);
+    assert.equal(await after.tainted("s"), true);
+    await after.forget("s");
+    assert.equal(await after.tainted("s"), false);
+    assert.deepEqual(await after.history("s", 40, 0), []);
+  });
+
+  it("let one run in at a time, its sub-runs with it, and others in the order they came", async () => {
+    const { sessions } = await setup();
+    const order: string[] = [];
+    const release = await sessions.lock("s", "run1", never);
+    const inner = await sessions.lock("s", "run1", never);
+    const enter = async (run: string) => { const leave = await sessions.lock("s", run, never); order.push(run); await settle(2); leave(); };
+    const others = [enter("run2"), enter("run3")];
+    await (await sessions.lock("t", "run4", never))();
+    inner();
+    await settle();
+    assert.deepEqual(order, [], "the root run still has it");
+    release();
+    await Promise.all(others);
+    assert.deepEqual(order, ["run2", "run3"]);
+  });
+
+  it("do not keep a run waiting that was stopped", async () => {
+    const { sessions } = await setup();
+    await sessions.lock("s", "run1", never);
+    const stop = new AbortController();
+    const waiting = sessions.lock("s", "run2", stop.signal);
+    stop.abort(new Error("stopped"));
+    await assert.rejects(waiting, /stopped/);
+  });
+});

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Tool } from "../engine/tool.ts";
+import { checkInput, checkSchema } from "../engine/tool-input.ts";
+import { createTools } from "../engine/tools.ts";
+import { skip } from "./rigs/skip.ts";
+
+const tool = (name: string, tags: string[] = []): Tool => ({ name, tags, description: "", parameters: { type: "object" }, risk: "read", readsPrivate: false, talksOutside: false, shared: false, timeoutMs: 1, call: async () => ({ text: "" }) });
+const weather = { name: "weather", parameters: { type: "object", properties: { city: { type: "string", maxLength: 40 }, days: { type: "integer", minimum: 1 } }, required: ["city"], additionalProperties: false } };
+
+describe("tools of a gateway", () => {
+  it("are chosen by name, by tag, or all", () => {
+    const tools = createTools();
+    for (const [id, one] of [["1", tool("a", ["home"])], ["2", tool("b")], ["3", tool("c", ["home", "x"])]] as const) assert.equal(tools.add(id, one), undefined);
+    assert.deepEqual(tools.choose([{ by: "all" }]).map((one) => one.name), ["a", "b", "c"]);
+    assert.deepEqual(tools.choose([{ by: "tag", value: "home" }, { by: "name", value: "b" }]).map((one) => one.name), ["a", "b", "c"]);
+    assert.deepEqual(tools.choose([{ by: "name", value: "c" }]).map((one) => one.name), ["c"]);
+    assert.deepEqual(tools.choose([]), []);
+    tools.remove("3");
+    assert.deepEqual(tools.choose([{ by: "tag", value: "home" }]).map((one) => one.name), ["a"]);
+  });
+  it("have names of their own: the second of a name is refused, the same node may come again", () => {
+    const tools = createTools();
+    tools.add("1", tool("a"));
+    assert.match(tools.add("2", tool("a")) ?? "", /unique.*"a"/);
+    assert.equal(tools.add("1", tool("a", ["new"])), undefined);
+    assert.equal(tools.choose([{ by: "tag", value: "new" }]).length, 1);
+  });
+});
+
+describe("tool arguments", () => {
+  it("that fit pass, and each fault is told with what was expected", () => {
+    assert.equal(checkInput(weather, { city: "Berlin", days: 2 }), undefined);
+    for (const [input, pattern] of [[{}, /city/], [{ city: 5 }, /string/], [{ city: "x", days: 0 }, />= 1/], [{ city: "x", more: 1 }, /additional/], [null, /object/], ["text", /object/], [[], /object/]] as const) assert.match(checkInput(weather, input) ?? "", pattern);
+  });
+  it("written by a hostile model never fit a strict schema", function () {
+    const file = path.resolve(process.env.CLAWFLOW_SPECS ?? "../shared/data/specs", "../badinputs/tool-args.json");
+    let cases: unknown[];
+    try {
+      cases = (JSON.parse(readFileSync(file, "utf8")) as { cases: unknown[] }).cases;
+    } catch {
+      return skip(this, "the hostile tool arguments are not here");
+    }
+    let read = 0;
+    for (const given of cases) {
+      const text = typeof given === "string" ? given : JSON.stringify(given);
+      let input: unknown;
+      try { input = JSON.parse(text); } catch { continue; }
+      read++;
+      const verdict = checkInput(weather, input);
+      const fits = typeof input === "object" && input !== null && !Array.isArray(input) && Object.keys(input).every((key) => key === "city" || key === "days") && typeof (input as { city?: unknown }).city === "string" && (input as { city: string }).city.length <= 40;
+      if (!fits) assert.notEqual(verdict, undefined, text.slice(0, 80));
+    }
+    assert.ok(read > 5, `${read} cases were JSON`);
+    assert.equal(({} as { isOwner?: boolean }).isOwner, undefined);
+  });
+});
+
+describe("a tool's schema", () => {
+  it("must be a JSON Schema of an object", () => {
+    assert.equal(checkSchema(weather.parameters), undefined);
+    for (const [schema, pattern] of [[null, /object/], [[], /object/], ["x", /object/], [{}, /"type": "object"/], [{ type: "string" }, /"type": "object"/], [{ type: "object", properties: { a: { type: "nonsense" } } }, /valid JSON Schema/]] as const) assert.match(checkSchema(schema) ?? "", pattern);
+  });
+});
