@@ -4,6 +4,7 @@ import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { decide } from "./policy.ts";
+import type { Redactor } from "./secrets.ts";
 import type { Change } from "./store/store.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
 import type { CallContext, Tool, Trust } from "./tool.ts";
@@ -52,6 +53,8 @@ export interface AgentDeps {
   /** The changes that keep these turns in the session. */
   remember(turns: readonly Turn[], tainted: boolean): readonly Change[];
   remembered(turns: readonly Turn[], tainted: boolean): void;
+  /** Keeps the installation's own secrets from model and journal: `redact` for errors, `hide` for results. */
+  readonly secrets?: Pick<Redactor, "redact" | "hide">;
   /** Somebody watches the answer grow, or wants events. */
   readonly live: boolean;
   on(event: AgentEvent): void;
@@ -67,7 +70,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
   const limit = withTimeout(deps.signal, settings.timeoutMs, deps.clock);
   try {
     const system = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim()).filter((text) => text !== "").join("\n\n");
-    const turns: Turn[] = [{ role: "user", text: input.text, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
+    const turns: Turn[] = [{ role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
     const total = { input: 0, output: 0 };
     let tainted = input.tainted;
     for (let round = 1; ; round++) {
@@ -142,7 +145,7 @@ async function callTool(step: string, call: ToolCall, context: Omit<CallContext,
       if (deps.recorded(`${step} begun`)) return { data: { text: `[TOOL_005] The outcome of this call is unknown: the system stopped while "${tool.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`, failed: true, tainted: false } };
       await deps.once(`${step} begun`, async () => ({ data: { tool: tool.name } }));
     }
-    return { data: await perform(tool, call, { ...context, call: id }, deps.clock, signal) };
+    return { data: await perform(tool, call, { ...context, call: id }, deps, signal) };
   });
   deps.on({ type: "result", call: call.id, tool: call.name, text: outcome.text, failed: outcome.failed });
   return outcome;
@@ -158,16 +161,16 @@ function refusal(tool: Tool, call: ToolCall, context: Omit<CallContext, "call">)
   return undefined;
 }
 
-async function perform(tool: Tool, call: ToolCall, context: CallContext, clock: Clock, signal: AbortSignal): Promise<ToolOutcome> {
+async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: AgentDeps, signal: AbortSignal): Promise<ToolOutcome> {
   const limit = withTimeout(signal, tool.timeoutMs, clock);
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
-    return { text: result.text, failed: false, tainted: tool.talksOutside };
+    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
     signal.throwIfAborted();
     const error = asClawError(thrown, "TOOL_003");
-    return { text: `[${error.code}] ${error.message}`, failed: true, tainted: tool.talksOutside };
+    return { text: `[${error.code}] ${secrets?.redact(error.message) ?? error.message}`, failed: true, tainted: tool.talksOutside };
   } finally {
     limit.end();
   }

@@ -11,6 +11,8 @@ export interface ConnectionsOptions {
   readonly clock: Clock;
   readonly random: () => number;
   context(account: Account, channel: Channel, signal: AbortSignal): Promise<Omit<ChannelContext, "status" | "signal">>;
+  /** Takes secrets out of the text of a fault before it is told. */
+  redact?(text: string): string;
   onStatus(status: AccountStatus): void;
 }
 export interface Connections {
@@ -36,7 +38,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const lives = new Map<string, Live>();
 
   function tell(live: Live, state: ConnectionState, error?: ClawError): void {
-    live.status = { account: live.account.id, channel: live.channel.id, state, ...(live.connection === undefined ? {} : { self: live.connection.self }), ...(error === undefined ? {} : { error: { code: error.code, text: error.message } }) };
+    live.status = { account: live.account.id, channel: live.channel.id, state, ...(live.connection === undefined ? {} : { self: live.connection.self }), ...(error === undefined ? {} : { error: { code: error.code, text: options.redact?.(error.message) ?? error.message } }) };
     options.onStatus(live.status);
   }
 

@@ -7,7 +7,7 @@ import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
-import type { Address, FileAttachment, Message } from "./message.ts";
+import { sessionKey, type Address, type FileAttachment, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Live, type Outbox } from "./outbox.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
   readonly texts: { readonly claimed: string };
+  /** Takes secrets out of the texts of faults before they are kept or told. */
+  redact?(text: string): string;
   log(level: "debug" | "info" | "warn", text: string): void;
 }
 
@@ -64,6 +66,8 @@ export interface Gateway {
   readonly people: People;
   readonly sessions: Sessions;
   readonly tools: Tools;
+  /** By node: under which name and how far each agent remembers. */
+  readonly agents: Map<string, { readonly name: string; readonly scope: SessionScope }>;
   readonly connections: Connections;
   readonly events: EventEmitter<GatewayEvents>;
   readonly clock: Clock;
@@ -91,6 +95,8 @@ export interface Gateway {
   /** The flows run: lanes begin. */
   start(): void;
   stop(): void;
+  /** Sends nothing more until `start`; resolves when what was on its way out is recorded. */
+  pause(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -101,13 +107,14 @@ const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, st
 const MEDIA_WAIT_MS = 15_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { store, clock, spool, random = Math.random } = options;
+  const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
   const limits = (): GatewayLimits => ({ ...LIMITS, ...options.limits?.() });
   const events = new EventEmitter<GatewayEvents>();
   events.setMaxListeners(0);
   const people = await createPeople(store, clock);
   const sessions = createSessions(store);
   const tools = createTools();
+  const agents: Gateway["agents"] = new Map();
   const accounts = new Map<string, GatewayAccount>();
   const flights = new Map<string, Promise<unknown>>();
   const files = new Map<string, Promise<Message>>();
@@ -122,6 +129,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const outbox: Outbox = createOutbox({
     store, clock, random,
     line: (account) => attached.get(account) ?? connections.get(account),
+    redact,
     split: (draft, channel) => splitDraft(draft, channel.limits),
     onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
   });
@@ -142,6 +150,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         ...(webhookUrl === undefined ? {} : { webhookUrl }),
       };
     },
+    redact,
     onStatus(status) {
       events.emit("status", status);
       if (status.state === "connected") outbox.wake(status.account);
@@ -169,7 +178,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     }
     const received = await inbox.receive(message, { trust, tainted: false });
     if (received === "saved") void prepared(message);
+    if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
     return received;
+  }
+
+  /** What was said is said differently now, or taken back: agents remember it so. */
+  async function correctSessions(message: Message): Promise<void> {
+    for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined);
   }
 
   /** Fetches the files of a message once; a file that does not come in time is marked, the message goes on. */
@@ -194,7 +209,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         const kept = await spool.save(await connection.media(file.media, limit.signal), { ...(file.name === undefined ? {} : { name: file.name }), ...(file.mime === undefined ? {} : { mime: file.mime }), signal: limit.signal });
         return { ...file, state: "ready" as const, media: `spool:${kept.id}`, mime: kept.mime, bytes: kept.bytes };
       } catch (error) {
-        return { ...file, state: "failed" as const, error: limit.signal.aborted ? "the platform took too long" : (error as Error).message };
+        return { ...file, state: "failed" as const, error: limit.signal.aborted ? "the platform took too long" : redact((error as Error).message) };
       } finally {
         cancel();
       }
@@ -251,7 +266,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await inbox.load();
 
   const gateway: Gateway = {
-    store, inbox, people, sessions, tools, connections, events, clock, spool,
+    store, inbox, people, sessions, tools, agents, connections, events, clock, spool,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       await connections.keepOnly(ids);
@@ -292,8 +307,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         else options.log("warn", (error as Error).message);
       });
     },
-    start() { inbox.start(); },
+    start() { outbox.release(); inbox.start(); },
     stop() { inbox.stop(); },
+    pause: () => outbox.hold(),
     async close() {
       cancelPrune();
       inbox.close();

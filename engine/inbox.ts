@@ -1,5 +1,5 @@
 /** Inbox and lanes: what came in is saved, then handed to the flows in strict order within its lane. */
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { StoreError } from "./errors.ts";
@@ -296,7 +296,8 @@ export function createInbox(options: InboxOptions): Inbox {
       // What answers or steers a run must not wait behind that run.
       const beside = message.kind === "action" && message.action?.type !== "command";
       const fresh: NewReceipt = {
-        secret: randomBytes(9).toString("base64url"), lane: beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at),
+        // 74 random bits; Node.js draws UUIDs from the system by the hundred.
+        secret: randomUUID().slice(0, 23), lane: beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at),
         priority: facts.priority ?? (beside ? "high" : "normal"), message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
       };
       const [seq] = await store.commit([{ do: "receive", receipt: fresh }]);

@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { asClawError, ChannelError, type ClawError } from "./errors.ts";
 import type { Address, Draft } from "./message.ts";
 import { afterCrash, afterFailure } from "./run.ts";
+import { receiptSeqOf } from "./store/rows.ts";
 import type { Change, NewOutboxRow, OutboxOp, OutboxRow, OutboxUpdate, Priority, Store } from "./store/store.ts";
 
 /** What a flow learns of a delivery: the platform's ids, or that it waits, or why it failed. */
@@ -39,6 +40,8 @@ export interface OutboxOptions {
   split(draft: Draft, channel: Channel): Draft[];
   /** A delivery that failed for good. */
   onDead(row: OutboxRow): void;
+  /** Takes secrets out of the text of a failure before it is recorded and told. */
+  redact?(text: string): string;
   /** Rows sent at once over all chats. */
   readonly maxSending?: number;
 }
@@ -52,6 +55,9 @@ export interface Outbox {
   load(): Promise<void>;
   /** An account is connected again. */
   wake(account: string): void;
+  /** Begins no more sends; resolves when those under way are recorded: whoever stops the process then doubles none. */
+  hold(): Promise<void>;
+  release(): void;
   close(): void;
 }
 export interface Live {
@@ -65,16 +71,16 @@ export interface Live {
 /** A live placeholder waits for its final text; its due time is never. */
 const NEVER = Number.MAX_SAFE_INTEGER;
 
-/** The same part of the same step of the same run, whatever happens in between. */
+/** The same part of the same step of the same run, whatever happens in between. Keys of one time stand together in the store's index: a hash alone would dirty a page of it for each row. */
 export function outboxKey(delivery: Pick<Delivery, "run" | "step">, part: number): string {
-  return `${hash("sha1", `${delivery.run}\n${delivery.step}`, "base64url")}.${part}`;
+  return `${receiptSeqOf(delivery.run)}.${hash("sha1", `${delivery.run}\n${delivery.step}`, "base64url")}.${part}`;
 }
 const chatOf = (to: Address) => `${to.account}\n${to.chat}\n${to.thread ?? ""}`;
 
 interface Chat { readonly rows: OutboxRow[]; busy: boolean; cancel: (() => void) | undefined }
 
 export function createOutbox(options: OutboxOptions): Outbox {
-  const { store, clock, random, maxSending = 200 } = options;
+  const { store, clock, random, maxSending = 200, redact = (text: string) => text } = options;
   const chats = new Map<string, Chat>();
   const watchers = new Map<string, (row: OutboxRow) => void>();
   /** A flood answer of one chat or account blocks just that. */
@@ -82,6 +88,13 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const lives = new Map<string, { ref: Promise<string | undefined> }>();
   let sending = 0;
   let closed = false;
+  let held = false;
+  const quiet: (() => void)[] = [];
+
+  function sendingEnded(): void {
+    sending--;
+    if (sending === 0) for (const resolve of quiet.splice(0)) resolve();
+  }
 
   function chatFor(key: string): Chat {
     let chat = chats.get(key);
@@ -105,7 +118,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   }
 
   async function drain(key: string, chat: Chat): Promise<void> {
-    if (chat.busy || closed) return;
+    if (chat.busy || closed || held) return;
     const row = chat.rows[0];
     if (row === undefined) { chats.delete(key); return; }
     const now = clock.now();
@@ -137,7 +150,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         if (next.dueAt > clock.now() + 1_000) yieldPlace(chat);
       }
     } finally {
-      sending--;
+      sendingEnded();
       chat.busy = false;
     }
     return drain(key, chat);
@@ -197,7 +210,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
     } catch (thrown) {
       const error = failure(thrown);
       if (error.code === "CONN_003" && error.afterMs !== undefined && error.afterMs > 0) blockAccountFor(row, error);
-      const set = afterFailure(current, error, clock.now(), random());
+      const failed = afterFailure(current, error, clock.now(), random());
+      const set = failed.error === undefined ? failed : { ...failed, error: { ...failed.error, text: redact(failed.error.text) } };
       if (set.state === "dead") { await settle(current, set); return undefined; }
       return await settle(current, set);
     }
@@ -248,7 +262,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const live = lives.get(first.key);
     const placeholder = live === undefined ? undefined : await live.ref;
     // Nothing waits before it and the account is there: "planned" and "sending" are one commit.
-    const idle = placeholder === undefined && live === undefined && chats.get(chatOf(delivery.to)) === undefined && line?.connection !== undefined && first.dueAt <= now && sending < maxSending;
+    const idle = placeholder === undefined && live === undefined && chats.get(chatOf(delivery.to)) === undefined && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held;
     const planned = rows.map((row, part) => (part === 0 && idle ? { ...row, state: "sending" as const, startedAt: now } : row));
     const fates = rows.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
@@ -297,9 +311,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       cancel = undefined;
       const line = options.line(to.account);
       const connection = line?.connection;
-      if (done || connection === undefined || line === undefined || text === shown || text.trim() === "") return;
+      if (done || held || connection === undefined || line === undefined || text === shown || text.trim() === "") return;
       const part = options.split({ text }, line.channel)[0]?.text ?? text;
       shown = text;
+      sending++;
       try {
         if (usePreview && connection.preview !== undefined) return await connection.preview(to, { text: part }, key);
         if (connection.edit === undefined) return;
@@ -309,6 +324,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
         const error = failure(thrown);
         if (error.code === "MSG_005" && usePreview) { usePreview = false; shown = ""; return; }
         if (error.retry === "no") done = true;
+      } finally {
+        sendingEnded();
       }
     }
     /** The row is on disk before the placeholder is visible, and knows its ref right after: the final edit finds it even after a crash. */
@@ -363,6 +380,15 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     wake(account) {
       for (const [key, chat] of chats) if (chat.rows[0]?.to.account === account) { chat.cancel?.(); chat.cancel = undefined; void drain(key, chat); }
+    },
+    hold() {
+      held = true;
+      return sending === 0 ? Promise.resolve() : new Promise((resolve) => { quiet.push(resolve); });
+    },
+    release() {
+      if (!held) return;
+      held = false;
+      for (const [key, chat] of chats) void drain(key, chat);
     },
     close() { closed = true; for (const chat of chats.values()) chat.cancel?.(); },
   };

@@ -2,6 +2,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { SettingError } from "./errors.ts";
 
+export { secretInAddress } from "./secrets/address.ts";
 export { createRedactor, type Redactor } from "./secrets/redact.ts";
 
 /** `off`: there is no secret to seal with. `changed`: sealed under another one. `damaged`: not what was sealed, or under another name. */

@@ -11,6 +11,8 @@ export interface Sessions {
   /** Outside text is in this session. */
   tainted(session: string): Promise<boolean>;
   forget(session: string): Promise<void>;
+  /** The user edited the message `ref`, or deleted it (`text` undefined): then what was answered to it goes too. */
+  correct(session: string, ref: string, text: string | undefined): Promise<void>;
   /** One run at a time in a session. The root run owns the lock; its sub-runs pass. Resolves to the release. */
   lock(session: string, root: string, signal: AbortSignal): Promise<() => void>;
 }
@@ -28,6 +30,18 @@ function sizeOf(turn: Turn): number {
   return estimateTokens(turn.text) + (turn.role === "assistant" && turn.calls ? estimateTokens(JSON.stringify(turn.calls)) : 0) + 4;
 }
 
+/** The log of turns is only added to; what a user takes back or says anew stands beside it. */
+const EDITS = "edits";
+function corrected(turns: readonly Turn[], ref: string, text: string | undefined): Turn[] {
+  const at = turns.findIndex((turn) => turn.role === "user" && turn.ref === ref);
+  const turn = turns[at];
+  if (turn?.role !== "user") return [...turns];
+  if (text !== undefined) return turns.with(at, { ...turn, text });
+  let end = at + 1;
+  while (end < turns.length && turns[end]?.role !== "user") end++;
+  return turns.toSpliced(at, end - at);
+}
+
 export function createSessions(store: Store): Sessions {
   const kept = new Map<string, Turn[]>();
   const taints = new Map<string, boolean>();
@@ -35,7 +49,10 @@ export function createSessions(store: Store): Sessions {
 
   async function turnsOf(session: string): Promise<Turn[]> {
     let turns = kept.get(session);
-    if (turns === undefined) turns = (await store.turns(session, KEPT_TURNS)).map((row) => row.turn);
+    if (turns === undefined) {
+      turns = (await store.turns(session, KEPT_TURNS)).map((row) => row.turn);
+      for (const [key, value] of await store.list(EDITS, `${session}\n`)) turns = corrected(turns, key.slice(session.length + 1), (value as { text?: string }).text);
+    }
     else kept.delete(session);
     kept.set(session, turns);
     if (kept.size > KEPT_SESSIONS) kept.delete(kept.keys().next().value as string);
@@ -86,6 +103,12 @@ export function createSessions(store: Store): Sessions {
       await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }]);
       kept.delete(session);
       taints.delete(session);
+    },
+    async correct(session, ref, text) {
+      const turns = await turnsOf(session);
+      if (!turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
+      await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: text === undefined ? {} : { text } }]);
+      kept.set(session, corrected(kept.get(session) ?? turns, ref, text));
     },
     async lock(session, root, signal) {
       for (;;) {

@@ -1,10 +1,12 @@
 /** The account config node: one bot on one channel. */
-import type { Channel } from "../engine/channels/channel.ts";
+import type { Account, Channel } from "../engine/channels/channel.ts";
+import { secretInAddress } from "../engine/secrets.ts";
 import { slugOf } from "./gateway.ts";
 import { gatewayNode, type GatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { learnSecrets } from "./shared/secrets.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; slug?: string; channel: string; settings?: Record<string, unknown>; policy?: "owner" | "list" | "open"; allow?: { id: string; name?: string }[]; keepRaw?: boolean }>;
@@ -21,10 +23,17 @@ export function settingsOf(channel: Channel, settings: Record<string, unknown>, 
   return all;
 }
 
+/** What is wrong with the settings, in the words of the channel, and secrets where an export would take them along. */
+export function problemsOf(channel: Channel, account: Account): string[] {
+  const addresses = channel.settings.filter(({ type }) => type === "url");
+  return [...channel.check(account), ...addresses.flatMap(({ key, label }) => secretInAddress(label, String(account.settings[key] ?? ""), "Use an address that needs none; what is secret has fields of its own.") ?? [])];
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function AccountNode(this: RedNode & { slug: string; channel: string; gatewayNode: GatewayNode | undefined }, config: Config): void {
     red.nodes.createNode(this, config);
+    learnSecrets(Object.values(this.credentials ?? {}));
     this.slug = config.slug || slugOf(config.name || config.channel);
     this.channel = config.channel;
     try {
@@ -42,7 +51,7 @@ export default function register(red: Red): void {
         policy: { policy: config.policy ?? "owner", allow: (config.allow ?? []).map((person) => String(person.id)) },
         ...(base === "" || !host.http.available ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
       } as const;
-      const problems = channel.check(account);
+      const problems = problemsOf(channel, account);
       if (problems.length > 0) throw new Error(`[CONF_001] ${problems.join(" ")}`);
       handle.accounts.set(this.slug, { account, channel, node: this });
       const door = async (request: Parameters<NonNullable<import("../engine/channels/channel.ts").Connection["webhook"]>>[0]) => {

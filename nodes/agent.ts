@@ -5,9 +5,10 @@ import { sessionKey, type Address, type DraftFile, type Message, type SessionSco
 import type { Live } from "../engine/outbox.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
-import { gatewayNode, modelNode, withGateway } from "./shared/config.ts";
+import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
-import { onInput } from "./shared/input.ts";
+import { onInput, shown } from "./shared/input.ts";
+import { hide, redact } from "./shared/secrets.ts";
 import { createStatus } from "./shared/status.ts";
 import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
@@ -48,7 +49,11 @@ export default function register(red: Red): void {
     red.nodes.createNode(this, config);
     const name = config.agentId || slugOf(config.name || "agent");
     let settings: AgentSettings | undefined;
-    const gatewayOf = withGateway(host, this, config.gateway, () => undefined);
+    const scope = config.scope ?? "account-channel-peer";
+    const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
+      gateway.agents.set(this.id, { name, scope });
+      return () => gateway.agents.delete(this.id);
+    });
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
     let working = 0;
@@ -102,7 +107,7 @@ export default function register(red: Red): void {
     const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {
       const { receipt } = known;
       const model = await modelNode(host, config.model).model();
-      const session = sessionKey(receipt.message, config.scope ?? "account-channel-peer", name);
+      const session = sessionKey(receipt.message, scope, name);
       const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
       const release = await gateway.sessions.lock(session, known.id, known.signal);
       try {
@@ -115,6 +120,7 @@ export default function register(red: Red): void {
           settingsNow(),
           {
             clock: gateway.clock, model, history, signal: known.signal,
+            secrets: { hide, redact },
             tools: gateway.tools.choose(config.tools ?? [{ by: "all" }]),
             live: lives.length > 0 || wantsEvents,
             once: (name, act) => gateway.once(known.id, `${step} ${name}`, act),
@@ -139,10 +145,8 @@ export default function register(red: Red): void {
       try {
         settingsNow();
         modelNode(host, config.model);
-        gatewayNode(host, config.gateway);
       } catch (error) {
-        this.error(error);
-        this.status({ fill: "red", shape: "ring", text: (error as Error).message.slice(0, 40) });
+        this.error(shown(this, error).message);
       }
     });
   }

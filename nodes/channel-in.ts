@@ -1,9 +1,11 @@
 /** Channel in: where messages of one account, several, or all of a gateway enter a flow. */
+import { SettingError } from "../engine/errors.ts";
 import type { Entry, Run } from "../engine/inbox.ts";
 import type { Message, MessageKind } from "../engine/message.ts";
 import { numberOf } from "./gateway.ts";
 import { accountsStatus, withGateway, type AccountNode } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
+import { shown, told } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { burstBelow } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -42,6 +44,9 @@ export default function register(red: Red): void {
   function ChannelInNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
     const chosen = [...(config.accounts ?? []), ...(config.account ? [config.account] : [])].filter((id) => id !== "");
+    const missing = chosen.filter((id) => red.nodes.getNode(id)?.type !== "clawflow-account");
+    const absent = missing.length === 0 ? undefined : new SettingError("CONF_002", {}, `Expected every chosen account to be there and enabled, got ${missing.length} of ${chosen.length} missing or disabled.`);
+    if (absent !== undefined) this.error(told(absent).message);
     withGateway(host, this, config.gateway, (gateway, handle) => {
       const named = new Set(chosen.flatMap((id) => (red.nodes.getNode(id) as AccountNode | null)?.slug ?? []));
       const slugs = () => (chosen.length === 0 ? [...handle.accounts.keys()] : [...named]);
@@ -58,7 +63,7 @@ export default function register(red: Red): void {
         },
       };
       const refused = (message: Message) => { if (covers(message)) this.send([null, { payload: message.text, message }]); };
-      const show = () => this.status(accountsStatus(host, slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])));
+      const show = () => absent !== undefined && named.size === 0 ? void shown(this, absent) : this.status(accountsStatus(host, slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])));
       gateway.inbox.add(entry);
       handle.commands.set(this.id, { accounts: chosen.length === 0 ? undefined : named, names: commandNames(config.command), description: config.name || "" });
       gateway.events.on("refused", refused);

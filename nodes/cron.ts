@@ -33,18 +33,27 @@ export default function register(red: Red): void {
         at: { channel: "cron", account: this.id, chat: this.id, kind: "direct" }, sender: { id: "cron", name: config.name || "cron", bot: true, self: false },
         sentAt: tick.scheduledAt, text: config.text ?? "", attachments: [], addressed: true, ...(to === undefined ? {} : { to }),
       });
-      const ended = (id: string) => new Promise<void>((resolve) => {
-        const hear = (run: Run) => { if (run.entry === this.id && run.receipt.message.id === id) { gateway.events.off("end", hear); resolve(); } };
+      /** Heard from before the tick is saved: a quick flow may have ended by then. */
+      const watchEnd = (id: string) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const stop = () => { gateway.events.off("end", hear); resolve(); };
+        const hear = (run: Run) => { if (run.entry === this.id && run.receipt.message.id === id) stop(); };
         gateway.events.on("end", hear);
-      });
+        return { promise, stop };
+      };
       if (closed) return;
       const opened = await createSchedule({
         spec, clock: gateway.clock, missed: config.missed ?? "once", overlap: config.overlap ?? "queue",
         ...(mark?.print === print ? { lastFired: mark.fired } : {}),
         fire: async (tick) => {
-          const done = ended(String(tick.scheduledAt));
-          const received = await gateway.accept(message(tick), { trust: "owner", tainted: false });
-          return { done: received === "saved" ? done : Promise.resolve() };
+          const end = watchEnd(String(tick.scheduledAt));
+          let saved = false;
+          try {
+            saved = await gateway.accept(message(tick), { trust: "owner", tainted: false }) === "saved";
+          } finally {
+            if (!saved) end.stop();
+          }
+          return { done: end.promise };
         },
         save: async (fired) => { await gateway.store.commit([{ do: "set", space: "cron", key: this.id, value: { print, fired } }]); showNext(); },
         failed: (error) => this.error(shown(this, error).message),

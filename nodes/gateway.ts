@@ -1,11 +1,17 @@
 /** The gateway config node: to the user the one place that holds credentials, sessions and people. */
+import { SettingError } from "../engine/errors.ts";
+import { secretInAddress } from "../engine/secrets.ts";
 import { registerAdmin } from "./shared/admin.ts";
 import { hostOf } from "./shared/gateways.ts";
 import type { Handle } from "./shared/gateways.ts";
+import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; webhookBase?: string }>;
+
+/** Longest time a stop or a deploy waits for messages on their way out. */
+const PAUSE_MS = 3_000;
 
 export function slugOf(text: string): string {
   return text.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40) || "home";
@@ -21,15 +27,24 @@ export default function register(red: Red): void {
   registerAdmin(host);
   function GatewayNode(this: RedNode & { handle: Handle }, config: Config): void {
     red.nodes.createNode(this, config);
+    const address = (config.webhookBase ?? "").replace(/\/+$/, "");
+    const problem = secretInAddress("Public address", address, "Name the address alone; each account checks its requests by a secret of its own.");
+    if (problem !== undefined) this.error(shown(this, new SettingError("CONF_001", {}, problem)).message);
     this.handle = host.open(this, {
       slug: config.slug || slugOf(config.name || "home"),
       idleMinutes: numberOf(config.idleMinutes, 10), pendingMaxHours: numberOf(config.pendingMaxHours, 24),
       staleMinutes: numberOf(config.staleMinutes, 30), keepDays: numberOf(config.keepDays, 30),
-      webhookBase: (config.webhookBase ?? "").replace(/\/+$/, ""),
+      webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;
     if (code !== undefined && code !== "") void this.handle.ready.then(async (gateway) => { if (gateway.people.ownerCode() !== undefined && gateway.people.ownerCode() !== code) await gateway.people.newOwnerCode(code); }).catch(() => undefined);
-    this.on("close", () => { if (this.handle.node === this) this.handle.node = undefined; });
+    this.on("close", (done: () => void) => {
+      if (this.handle.node === this) this.handle.node = undefined;
+      // Node-RED may be about to end its process: a message on its way out would be sent again by the next one.
+      const paused = this.handle.gateway?.pause();
+      if (paused === undefined) done();
+      else void Promise.race([paused, new Promise((resolve) => { setTimeout(resolve, PAUSE_MS).unref(); })]).then(() => done());
+    });
   }
   red.nodes.registerType("clawflow-gateway", versioned(red, "clawflow-gateway", GatewayNode));
 }

@@ -5,6 +5,7 @@ import type { Model, ModelSettings } from "../engine/models/model.ts";
 import { gatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
+import { learnSecrets } from "./shared/secrets.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }>;
@@ -17,6 +18,11 @@ export function headersOf(lines: string | undefined): Record<string, string> {
     if (at > 0) headers[line.slice(0, at).trim()] = line.slice(at + 1).trim();
   }
   return headers;
+}
+
+/** Names of headers are no secret. */
+export function modelSecrets({ key, headers }: Record<string, string | undefined>): (string | undefined)[] {
+  return [key, ...Object.values(headersOf(headers))];
 }
 
 /** What the wire needs, from the form's fields; a provider left empty is the practice model. */
@@ -40,6 +46,7 @@ export default function register(red: Red): void {
   const host = hostOf(red);
   function ModelNode(this: RedNode & { model(): Promise<Model>; label: string }, config: Config): void {
     red.nodes.createNode(this, config);
+    learnSecrets(modelSecrets(this.credentials ?? {}));
     let opened: Promise<Model> | undefined;
     /** Pictures that came with a message are in the gateway's spool. */
     const readFile = async (media: string) => {

@@ -20,7 +20,7 @@ export default function register(red: Red): void {
   const host = hostOf(red);
   function NormalizeNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
-    if (config.mode === "map") return map(this, config);
+    if (config.mode === "map") { map(this, config); return; }
     const steps = config.steps ?? [];
     const problems = checkSteps(steps);
     if (problems.length > 0) this.error(shown(this, new SettingError("CONF_003", {}, problems.join(" "))).message);

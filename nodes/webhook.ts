@@ -12,6 +12,7 @@ import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { short, shown } from "./shared/input.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
+import { learnSecrets } from "./shared/secrets.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{
@@ -52,6 +53,7 @@ export default function register(red: Red): void {
   const host = hostOf(red);
   function WebhookNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
+    learnSecrets([this.credentials?.secret]);
     const path = `hooks/${(config.path ?? "").replace(/^\/+|\/+$/g, "")}`;
     const idle = () => this.status(config.verify === "none" ? { fill: "red", shape: "ring", text: host.say("unverified") } : {});
     withGateway(host, this, config.gateway, (gateway) => {

@@ -155,6 +155,20 @@ describe("gateway", () => {
     assert.deepEqual(runs[0]?.messages[0]?.attachments.map((file) => "state" in file && [file.state, file.media, file.error]), [["ready", "spool:f1", undefined], ["failed", "bad", "gone"], false]);
   });
 
+  it("corrects what its agents remember when the sender edits a message that was answered", async () => {
+    const { gateway, receive, runs, store } = await setup({ policy: { policy: "open", allow: [] } });
+    gateway.agents.set("n1", { name: "home", scope: "account-channel-peer" });
+    await receive(message({ ref: "m7", text: "turn of" }));
+    await settle();
+    const session = "agent:home:scripted:acc:direct:u1";
+    await store.commit(gateway.sessions.changes(session, (runs[0] as Run).id, 1, [{ role: "user", text: "turn of", ref: "m7" }], false));
+    gateway.settle((runs[0] as Run).id);
+    await receive(message({ ref: "m7", kind: "edit", text: "turn off" }));
+    assert.deepEqual((await gateway.sessions.history(session, 10, 0)).map((turn) => turn.text), ["turn off"]);
+    await receive(message({ ref: "m7", kind: "delete", text: "" }));
+    assert.deepEqual(await gateway.sessions.history(session, 10, 0), []);
+  });
+
   it("settles a run even when the store is away for a moment", async () => {
     const { gateway, receive, runs, store, clock } = await setup({ policy: { policy: "open", allow: [] } });
     await receive(message());

@@ -72,6 +72,16 @@ describe("sessions", () => {
     assert.deepEqual(order, ["run2", "run3"]);
   });
 
+  it("follow the user who edits or deletes a message, at once and after a restart", async () => {
+    const said = (text: string, ref: string): Turn => ({ role: "user", text, ref });
+    const { store, sessions } = await setup([said("my code is 1234", "r1"), bot("noted"), said("helo", "r2"), bot("hello")]);
+    await sessions.history("s", 40, 0);
+    await sessions.correct("s", "r2", "hello");
+    await sessions.correct("s", "r1", undefined);
+    await sessions.correct("s", "unknown", "x");
+    for (const one of [sessions, createSessions(store)]) assert.deepEqual((await one.history("s", 40, 0)).map((turn) => turn.text), ["hello", "hello"]);
+  });
+
   it("do not keep a run waiting that was stopped", async () => {
     const { sessions } = await setup();
     await sessions.lock("s", "run1", never);

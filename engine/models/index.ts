@@ -1,5 +1,6 @@
 /** Opens models by their settings. The SDK of a wire is loaded when the first model of that wire is opened. */
 import { ModelError, SettingError } from "../errors.ts";
+import { secretInAddress } from "../secrets/address.ts";
 import { type Extras, fillExtras, type ModelExtras } from "./extras.ts";
 import { type Fault, ModelFault, scrub } from "./faults.ts";
 import type { Model, ModelSettings, Wire } from "./model.ts";
@@ -62,7 +63,8 @@ function checkBaseUrl(url: string): string[] {
   const missing = [...url.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
   if (missing.length > 0) return [`Expected a value for "${missing.join('", "')}" in the base URL, got none.`];
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) return ["Expected the base URL to begin with http:// or https://."];
-  return [];
+  const secret = secretInAddress("Base URL", url, 'Put it into the key, or as "Authorization: Basic …" or a header of the provider into the headers: both are kept as credentials.');
+  return secret === undefined ? [] : [secret];
 }
 
 export type ModelTrial = { readonly ok: true; readonly note?: string } | { readonly ok: false; readonly fault: Fault; readonly code: string; readonly text: string };

@@ -42,7 +42,7 @@ function secretsOf(settings: ModelSettings, baseUrl: string): string[] {
   for (const value of Object.values(settings.headers ?? {})) secrets.push(...value.split(/\s+/));
   if (URL.canParse(baseUrl)) {
     const url = new URL(baseUrl);
-    secrets.push(url.username, url.password, ...url.searchParams.values(), ...url.search.slice(1).split(/[=&]/));
+    secrets.push(...url.searchParams.values(), ...url.search.slice(1).split(/[=&]/));
   }
   return [...new Set(secrets)].filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
 }

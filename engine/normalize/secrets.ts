@@ -1,23 +1,10 @@
-/** Keys, passwords and payment data in what people paste into a chat. A net with known meshes, not a wall: it finds the shapes below. */
+/** Keys, passwords and payment data in what people paste into a chat. A net with known meshes, not a wall: it finds the shapes below and those of tokens. */
+import { hideTokens } from "../secrets/shapes.ts";
 
 const HIDDEN = "[secret]";
 
-/** Every pattern starts at a rare mark or takes whole runs, so that a text is read in linear time. `keep`: the part before the secret stays. */
-const SHAPES: readonly { readonly id: string; readonly pattern: RegExp; readonly keep?: true }[] = [
-  { id: "private key", pattern: /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s\S]*?-----END [A-Z0-9 ]{0,40}-----|[\s\S]*)/g },
-  { id: "password in an address", pattern: /(\b[a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@:]{0,256}:[^\s/@]{1,256}(?=@)/gi, keep: true },
-  { id: "JSON web token", pattern: /(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?/g },
-  { id: "OpenAI, Anthropic, OpenRouter, Stripe …", pattern: /\b(?:sk|rk|pk)[-_][\w-]{16,}/g },
-  { id: "Slack", pattern: /\bx(?:ox[a-z]|app)-[\w-]{8,}/g },
-  { id: "GitHub", pattern: /\b(?:gh[a-z]_|github_pat_)\w{16,}/g },
-  { id: "GitLab, npm, Hugging Face, Groq, xAI, DigitalOcean, SendGrid, Standard Webhooks", pattern: /\b(?:glpat-|npm_|hf_|gsk_|xai-|dop_v1_|SG\.|whsec_)[\w.+/=-]{16,}/g },
-  { id: "Google", pattern: /\bAIza[\w-]{30,}/g },
-  { id: "AWS", pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g },
-  { id: "Telegram", pattern: /\b\d{6,12}:[\w-]{30,}/g },
-  { id: "Discord", pattern: /\b[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{25,}/g },
-  { id: "authorization header", pattern: /\b((?:Bearer|Basic|Token)\s{1,8})[\w.~+/=-]{12,}/gi, keep: true },
-  { id: "name = value", pattern: /((?:password|passwd|passphrase|pwd|secret|token|api[-_ ]?key|access[-_ ]?key|session(?:[-_]?id)?|(?<![a-z])sid|cookie|passwort|kennwort|contraseña|mot de passe)["']?\s{0,4}[:=]\s{0,4})(?!\[secret\])[^\s,;]{4,256}/gi, keep: true },
-];
+/** A value behind a telling name. */
+const NAMED = /((?:password|passwd|passphrase|pwd|secret|token|api[-_ ]?key|access[-_ ]?key|session(?:[-_]?id)?|(?<![a-z])sid|cookie|passwort|kennwort|contraseña|mot de passe)["']?\s{0,4}[:=]\s{0,4})(?!\[secret\])[^\s,;]{4,256}/gi;
 
 /** Cards: lengths and beginnings of the known brands, and a right check digit (Luhn). */
 const CARD = /^(?:4\d{15}|4\d{18}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}|35\d{14}|6\d{15,18})$/;
@@ -70,9 +57,8 @@ const looksRandom = (run: string): boolean => (/\d/.test(run) ? /[A-Za-z]/.test(
 
 /** The text with every secret it knows replaced by "[secret]". Returns the same text where it found none. */
 export function maskSecrets(text: string): string {
-  let masked = text;
-  for (const { pattern, keep } of SHAPES) masked = masked.replace(pattern, keep === true ? `$1${HIDDEN}` : HIDDEN);
-  return masked
+  return hideTokens(text, HIDDEN)
+    .replace(NAMED, `$1${HIDDEN}`)
     .replace(DIGIT_GROUPS, maskCards)
     .replace(IBAN, (found) => {
       const length = ibanLength(found);

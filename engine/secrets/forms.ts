@@ -3,9 +3,12 @@
 /** Shorter values are words; taking them out would make logs unreadable and hide nothing. */
 export const SHORTEST = 6;
 
+/** What stands between blanks and is no secret by itself: marks of a key's lines, the kind of an authorization, plain words. */
+const PLAIN = /^(?:-----.*|BEGIN|END|Bearer|Basic|PRIVATE|PUBLIC|RSA|EC|KEY-*|[A-Z]?[a-z]{1,11})$/;
+
 /** The secret and what of it is secret by itself: lines of a key, the password of an address, what follows "Bearer " or "name=". */
 export function partsOf(secret: string, shortest = SHORTEST): string[] {
-  const parts = [secret, ...secret.split(/\s+/).filter((part) => !part.startsWith("-----") && !/^(BEGIN|END|Bearer|Basic|PRIVATE|PUBLIC|RSA|EC|KEY-*)$/.test(part))];
+  const parts = [secret, ...secret.split(/\s+/).filter((part) => !PLAIN.test(part))];
   for (const part of [...parts]) {
     const password = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*?:([^/?#]*)@/i.exec(part)?.[1];
     if (password !== undefined) parts.push(password, decoded(password));

@@ -15,8 +15,8 @@ const SHAPES: readonly Shape[] = [
   { id: "AWS", pattern: /\b(?:AKIA|ASIA)[A-Z0-9]{12,}/g },
   { id: "Telegram", pattern: /(?<!\d)\d{6,12}:[\w-]{30,}/g },
   { id: "Discord", pattern: /(?<![\w-])[\w-]{23,30}\.[\w-]{6,7}\.[\w-]{25,}/g },
-  // With a digit, two capitals or a "=": else it is a word, as in "a bot understanding".
-  { id: "authorization header", pattern: /\b((?:[Bb]earer|BEARER|[Bb]asic|BASIC|[Bb]ot|BOT|[Tt]oken|TOKEN)\s{1,8})(?=[a-z.~+/_-]{0,400}(?:[A-Z]?[a-z.~+/_-]{1,40}){0,20}(?:[\d=]|[A-Z]{2}))[\w.~+/=-]{12,}/g, keep: true },
+  // After the others a digit, two capitals or a "=" tells a token from a word, as in "a bot understanding".
+  { id: "authorization header", pattern: /\b((?:[Bb]earer|BEARER)\s{1,8}|(?:[Bb]asic|BASIC|[Bb]ot|BOT|[Tt]oken|TOKEN)\s{1,8}(?=[\w.~+/=-]{0,200}?(?:[\d=]|[A-Z]{2})))[\w.~+/=-]{12,}/g, keep: true },
   { id: "query parameter", pattern: /([?&](?:access_token|token|api_?key|key|secret|password|sig|signature)=)[^&\s"'#]{6,2000}/gi, keep: true },
 ];
 

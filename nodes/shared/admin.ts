@@ -12,12 +12,13 @@ import { checkSpec, nextRuns } from "../../engine/schedule.ts";
 import { compileTemplate, renderTemplate } from "../../engine/template.ts";
 import { checkSchema } from "../../engine/tool-input.ts";
 import type { Trust } from "../../engine/tool.ts";
-import { settingsOf } from "../account.ts";
-import { modelSettings } from "../model.ts";
+import { problemsOf, settingsOf } from "../account.ts";
+import { modelSecrets, modelSettings } from "../model.ts";
 import type { AccountNode, ModelNode } from "./config.ts";
 import type { Handle, Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
+import { redact, redactWith } from "./secrets.ts";
 
 type Body = Record<string, unknown>;
 interface Request { readonly body?: Body; readonly params: Record<string, string>; readonly headers: Record<string, string | undefined> }
@@ -39,7 +40,7 @@ export function registerAdmin(host: Host): void {
       response.json((await act(request)) ?? {});
     } catch (thrown) {
       const error = asClawError(thrown, "CONF_001");
-      response.status(400).json({ error: { code: error.code, text: error.message, remedy: error.remedy } });
+      response.status(400).json({ error: { code: error.code, text: redact(error.message), remedy: error.remedy } });
     }
   };
   const get = (path: string, act: (request: Request) => unknown) => red.httpAdmin.get(`/clawflow/${path}`, read, answer(act));
@@ -64,8 +65,9 @@ export function registerAdmin(host: Host): void {
   post("try/account", write, ({ body = {} }) => tryAccount(host, body));
   post("try/model", write, async ({ body = {} }) => {
     const node = typeof body.node === "string" ? (red.nodes.getNode(body.node) as ModelNode | null) : undefined;
-    const settings = modelSettings(body as Parameters<typeof modelSettings>[0], secretsOf(body, node?.credentials));
-    return tryModel(settings, await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
+    const secrets = secretsOf(body, node?.credentials);
+    const trial = await tryModel(modelSettings(body as Parameters<typeof modelSettings>[0], secrets), await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
+    return trial.ok ? trial : { ...trial, text: redactWith(modelSecrets(secrets))(trial.text) };
   });
   post("try/route", read, ({ body = {} }) => {
     const rules = ((body.rules ?? []) as Rule[]).map((rule, output) => ({ ...rule, output }));
@@ -160,9 +162,11 @@ async function tryAccount(host: Host, body: Body): Promise<unknown> {
   const channel = host.channels().find((known) => known.id === body.channel);
   if (channel === undefined) throw new Error(`Expected a known channel, got "${body.channel}".`);
   const node = typeof body.node === "string" ? (host.red.nodes.getNode(body.node) as AccountNode | null) : undefined;
-  const account: Account = { id: "test", channel: channel.id, name: "test", settings: settingsOf(channel, (body.settings ?? {}) as Body, secretsOf(body, node?.credentials)) };
-  const problems = channel.check(account);
-  if (problems.length > 0) return { ok: false, fault: "settings", text: problems.join(" "), code: "CONF_001" };
+  const secrets = secretsOf(body, node?.credentials);
+  const clean = redactWith(Object.values(secrets));
+  const account: Account = { id: "test", channel: channel.id, name: "test", settings: settingsOf(channel, (body.settings ?? {}) as Body, secrets) };
+  const problems = problemsOf(channel, account);
+  if (problems.length > 0) return { ok: false, fault: "settings", text: clean(problems.join(" ")), code: "CONF_001" };
   const proxy = account.settings.proxy;
   const context: Omit<ChannelContext, "signal"> = {
     receive: async () => { throw new Error("a test takes no messages"); }, fetch: await host.fetchFor(typeof proxy === "string" ? proxy : undefined),
@@ -173,7 +177,7 @@ async function tryAccount(host: Host, body: Body): Promise<unknown> {
     return { ok: true, name: self?.name ?? channel.label };
   } catch (thrown) {
     const error = asClawError(thrown, "CONN_001");
-    return { ok: false, fault: FAULTS[error.code] ?? "failed", text: error.message, code: error.code };
+    return { ok: false, fault: FAULTS[error.code] ?? "failed", text: clean(error.message), code: error.code };
   }
 }
 const FAULTS: Record<string, string> = { CONN_001: "no network", CONN_002: "token refused", CONN_003: "rate limited", CONN_004: "wrong secret", CONN_005: "used elsewhere", CONF_001: "settings" };

@@ -28,10 +28,15 @@ export const modelNode = (host: Host, id: string | undefined) => configNode<Mode
  * Ties a node to its gateway: `use` runs when the gateway is open and may return what undoes it; that runs when the node closes.
  * A missing gateway shows on the node; the returned function gives the gateway or throws why there is none.
  */
-export function withGateway(host: Host, node: RedNode, id: string | undefined, use: (gateway: Gateway, handle: Handle) => (() => void) | void): () => Gateway {
+export function withGateway(host: Host, node: RedNode, id: string | undefined, use: (gateway: Gateway, handle: Handle) => (() => void) | undefined): () => Gateway {
   let closed = false;
-  let undo: (() => void) | void;
+  let undo: (() => void) | undefined;
   let handle: Handle | undefined;
+  /** While the store cannot be opened, every node of the gateway says why. */
+  const tellProblem = () => {
+    const problem = handle?.gateway === undefined ? handle?.problems[0] : undefined;
+    if (problem !== undefined) node.status({ fill: "red", shape: "ring", text: `${problem.code}: ${short(problem.text)}` });
+  };
   try {
     handle = gatewayNode(host, id).handle;
     const known = handle;
@@ -39,12 +44,14 @@ export function withGateway(host: Host, node: RedNode, id: string | undefined, u
     if (known.gateway !== undefined) begin(known.gateway);
     else {
       node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
-      known.ready.then((gateway) => { node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
+      tellProblem();
+      known.listeners.add(tellProblem);
+      known.ready.then((gateway) => { known.listeners.delete(tellProblem); if (!closed) node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
     }
   } catch (error) {
-    shown(node, error);
+    node.error(shown(node, error).message);
   }
-  node.on("close", () => { closed = true; undo?.(); });
+  node.on("close", () => { closed = true; handle?.listeners.delete(tellProblem); undo?.(); });
   return () => {
     if (handle?.gateway !== undefined) return handle.gateway;
     gatewayNode(host, id);

@@ -14,7 +14,9 @@ import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
+import { told } from "./input.ts";
 import type { FlowMsg, Red, RedNode } from "./red.ts";
+import { redact } from "./secrets.ts";
 import { createSettle, type Settle } from "./settle.ts";
 import { speaker, type Say } from "./strings.ts";
 
@@ -79,7 +81,10 @@ function createHost(red: Red): Host {
   function fetchFor(proxy: string | undefined): Promise<typeof fetch> {
     const key = proxy ?? "";
     let made = fetches.get(key);
-    if (made === undefined) fetches.set(key, (made = import("../../engine/http.ts").then((module) => module.createFetch(proxy === undefined ? {} : { proxy }) as unknown as typeof fetch)));
+    if (made === undefined) {
+      made = import("../../engine/http.ts").then((module) => module.createFetch(proxy === undefined ? {} : { proxy }) as unknown as typeof fetch);
+      fetches.set(key, made);
+    }
     return made;
   }
 
@@ -90,6 +95,7 @@ function createHost(red: Red): Host {
         const path = folder(handle.slug);
         const store = await openSqliteStore(path);
         handle.problems = [...store.problems];
+        for (const problem of store.problems) red.log.error(`[clawflow] [${problem.code}] ${problem.text}`);
         const spool = createSpool(join(path, "media"), { clock: systemClock });
         return await createGateway({
           store, spool, clock: systemClock, fetchFor,
@@ -98,12 +104,15 @@ function createHost(red: Red): Host {
             return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000 };
           },
           texts: { claimed: say("claimed") },
-          log: (level, text) => red.log[level === "warn" ? "warn" : level === "info" ? "info" : "debug"](`[clawflow] ${text}`),
+          log: (level, text) => red.log[level === "warn" ? "warn" : level === "info" ? "info" : "debug"](redact(`[clawflow] ${text}`)),
+          redact,
         });
       } catch (thrown) {
         const error: ClawError = asClawError(thrown, "STORE_001", "later");
-        handle.problems = [{ code: error.code, text: error.message }];
-        red.log.error(`[clawflow] [${error.code}] ${error.message} ${error.remedy}`);
+        const known = handle.gateway === undefined && handle.problems[0]?.code === error.code;
+        handle.problems = [{ code: error.code, text: redact(error.message) }];
+        // It is tried every few seconds; the log needs it once.
+        if (!known) red.log.error(`[clawflow] ${told(error).message}`);
         notify(handle);
         // Another process may give the store free, a disk may get space: it is tried again for as long as the node stands.
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
@@ -153,7 +162,7 @@ function createHost(red: Red): Host {
         await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
         for (const scope of settle.lost()) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
         gateway.start();
-      }).catch((error: Error) => red.log.error(`[clawflow] ${error.message}`));
+      }).catch((error: Error) => red.log.error(redact(`[clawflow] ${error.message}`)));
     }
   }
 

@@ -112,7 +112,7 @@ async function answer(doors: ReadonlyMap<string, Handler>, url: string, req: Inc
   reached.add(req);
   if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
   const gone = new AbortController();
-  res.on("close", () => gone.abort());
+  res.on("close", () => { if (!res.writableFinished) gone.abort(); });
   const rest = path.slice(door.path.length);
   // A page's relative addresses need the slash at the end of its own.
   if (rest === "" && req.method === "GET") { res.writeHead(308, { location: `${(req.originalUrl ?? req.url ?? "").split("?")[0]}/${mark < 0 ? "" : url.slice(mark)}` }); res.end(); return; }

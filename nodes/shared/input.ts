@@ -1,6 +1,7 @@
 /** What every node with an input does alike: one act, one `done`, a fault with its code and remedy on the Catch wire and the status. */
 import { asClawError, type ClawError } from "../../engine/errors.ts";
 import type { FlowMsg, RedNode, Send } from "./red.ts";
+import { redact } from "./secrets.ts";
 
 export function onInput(node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<void> | void): void {
   // Node-RED decides by the declared arity: three parameters mean "I call done".
@@ -16,13 +17,14 @@ async function run(_node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<vo
 /** Shows a fault on the node and gives it the form in which Catch nodes get it. */
 export function shown(node: RedNode, thrown: unknown): Error {
   const error = asClawError(thrown, "CONF_001");
-  node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(error.message)}` });
+  node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(redact(error.message))}` });
   return told(error);
 }
 
-/** `[CODE] what was expected and got. Remedy.` */
+/** `[CODE] what was expected and got. Remedy.` Every error that Node-RED gets from us is made here: without secrets, and without the cause, which may hold some. */
 export function told(error: ClawError): Error {
-  const text = error.message.startsWith(`[${error.code}]`) ? error.message : `[${error.code}] ${error.message}`;
+  const message = redact(error.message);
+  const text = message.startsWith(`[${error.code}]`) ? message : `[${error.code}] ${message}`;
   return Object.assign(new Error(`${text} ${error.remedy}`), { code: error.code, remedy: error.remedy });
 }
 

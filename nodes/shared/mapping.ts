@@ -11,7 +11,8 @@ export function mappingResolver(host: Host, node: RedNode | undefined, msg: Reco
   return (type, value) => {
     if (!RUNTIME.has(type)) return resolveValue(type, value, msg, Date.now());
     const key = `${type}\n${String(value)}`;
-    return known.has(key) ? known.get(key) : type === "env" ? host.red.util.evaluateNodeProperty(value, type, node ?? {}, msg) : undefined;
+    // Without a node a form asks: it sees the variable's name, because its value may be a secret.
+    return known.has(key) ? known.get(key) : type === "env" ? (node === undefined ? `\${${String(value)}}` : host.red.util.evaluateNodeProperty(value, type, node, msg)) : undefined;
   };
 }
 

@@ -53,7 +53,7 @@ export interface Red {
   readonly version?: string;
   readonly nodes: {
     createNode(node: unknown, config: unknown): void;
-    registerType(type: string, constructor: unknown, options?: { credentials?: Record<string, { type: "text" | "password" }>; settings?: unknown }): void;
+    registerType(type: string, make: unknown, options?: { credentials?: Record<string, { type: "text" | "password" }>; settings?: unknown }): void;
     getNode(id: string): RedNode | null | undefined;
     eachNode(visit: (config: Record<string, unknown>) => void): void;
     getCredentials(id: string): Record<string, string> | undefined;

@@ -9,7 +9,10 @@ export function speaker(red: Red): Say {
   return (key, values) => {
     if (values !== undefined) return translate(key, values);
     let text = plain.get(key);
-    if (text === undefined) plain.set(key, (text = translate(key)));
+    if (text === undefined) {
+      text = translate(key);
+      plain.set(key, text);
+    }
     return text;
   };
 }

@@ -8,7 +8,7 @@ import type { Red, RedNode, Saved } from "./red.ts";
 export interface Refused extends RedNode { readonly refused?: ClawError }
 
 /** What `registerType` takes in the constructor's place. A node of a newer ClawFlow stands there, does nothing and says so. */
-export function versioned<N extends RedNode, C extends Saved<object>>(red: Red, type: string, constructor: (this: N, config: C) => void): (this: N, config: C) => void {
+export function versioned<N extends RedNode, C extends Saved<object>>(red: Red, type: string, make: (this: N, config: C) => void): (this: N, config: C) => void {
   return function VersionedNode(this: N, saved: C): void {
     let config: C;
     try {
@@ -23,6 +23,6 @@ export function versioned<N extends RedNode, C extends Saved<object>>(red: Red, 
     }
     // Node-RED hangs the node's flow on the saved fields, not enumerable: a copy would stand in no flow.
     if (config !== saved) for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(saved))) if (!own.enumerable) Object.defineProperty(config, name, own);
-    constructor.call(this, config);
+    make.call(this, config);
   };
 }

@@ -2,6 +2,7 @@
 import { ChannelError } from "../../errors.ts";
 import type { Draft } from "../../message.ts";
 import type { Account, Channel, ChannelContext, Connection } from "../channel.ts";
+import { faultAnswer } from "./answers.ts";
 import { assetOf, type Assets } from "./assets.ts";
 import { cardOf, filesOfDraft, recordsOf } from "./files.ts";
 import { createPage } from "./page.ts";
@@ -65,7 +66,9 @@ async function open(account: Account, context: ChannelContext, assets: Assets): 
     },
   });
   context.signal.addEventListener("abort", () => streams.close(), { once: true });
+  let closed = false;
   await receiveAgain();
+  context.status("connected");
 
   /** What an earlier process recorded but perhaps did not hand over; the same id makes a second handing over harmless. */
   async function receiveAgain(): Promise<void> {
@@ -98,12 +101,13 @@ async function open(account: Account, context: ChannelContext, assets: Assets): 
     },
     find: (_to, { key }) => transcript.byKey(key),
     edit: (to, ref, draft) => change(to.chat, ref, ({ buttons: _buttons, pressed: _pressed, plain: _plain, location: _location, replyTo, ...entry }) => ({ ...entry, ...(replyTo === undefined ? {} : { replyTo }), ...entryOf(draft), edited: true })),
-    remove: (to, ref) => change(to.chat, ref, () => undefined),
+    // What is gone already is no fault: a removal is repeated after a crash.
+    async remove(to, ref) { await transcript.change(to.chat, ref, () => undefined); },
     react: (to, ref, emoji) => change(to.chat, ref, ({ reaction: _old, ...entry }) => (emoji === "" ? entry : { ...entry, reaction: emoji.slice(0, 16) })),
     async typing(to) { streams.tell(to.chat, { type: "typing" }); },
     async preview(to, draft, key) { streams.tell(to.chat, { type: "preview", key, text: draft.text, plain: draft.plain === true }); },
-    webhook: routes,
-    async close() { streams.close(); },
+    async webhook(request) { return closed || context.signal.aborted ? faultAnswer(new ChannelError("CONN_001", { retry: "later" }, "The chat is being restarted.")) : routes(request); },
+    async close() { closed = true; streams.close(); },
   };
 }
 
