@@ -57,20 +57,19 @@ function addingOf(event: HistoryEvent | undefined, id: string): HistoryEvent | u
   return undefined;
 }
 
-/**
- * `onadd` of every node: a node the user drops on the canvas gets the gateway, and the first one brings it. Node-RED calls onadd for imported
- * nodes too, but those are in the editor already; a dropped one is not yet, so that it is counted as the gateway's user afterwards.
- */
-export function chooseGateway(node: EditorNode): void {
-  if (node.gateway || red.nodes.node(node.id)) return;
-  const [first, ...others] = configs(GATEWAY).filter((gateway) => !gateway.d);
-  if (others.length > 0) return;
-  if (first) {
-    node.gateway = first.id;
-    return;
-  }
-  const gateway = addGateway();
-  node.gateway = gateway.id;
-  // The editor writes its undo step after the drop; the gateway belongs to the same step.
-  setTimeout(() => addingOf(red.history.peek(), node.id)?.nodes?.push(gateway.id), 0);
+/** How the editor says that a person added the node: dropped, chosen in the quick-add list, or accepted from a suggestion. Imports and redo have other words. */
+const BY_HAND = new Set(["palette", "typeSearch", "suggestion"]);
+
+/** A node the user adds gets the gateway, and the first one brings it. To be called once, by the plugin. */
+export function bringGateways(): void {
+  red.events.on("nodes:add", (node: EditorNode, context?: { source?: string }) => {
+    if (!BY_HAND.has(context?.source ?? "") || !node.type.startsWith("clawflow-") || !("gateway" in node._def.defaults) || node.gateway) return;
+    const [first, ...others] = configs(GATEWAY).filter((gateway) => !gateway.d);
+    if (others.length > 0) return;
+    const gateway = first ?? addGateway();
+    node.gateway = gateway.id;
+    red.nodes.updateConfigNodeUsers(node, { action: "add" });
+    // The editor writes its undo step right after this event; a gateway that was brought belongs to the same step.
+    if (!first) setTimeout(() => addingOf(red.history.peek(), node.id)?.nodes?.push(gateway.id), 0);
+  });
 }

@@ -5,10 +5,10 @@ import { allowList } from "./allow-list.ts";
 import { byId } from "./dom.ts";
 import { accountForm, chosenConfig, isAdding, keepSlug, modelForm, preselectGateway, saveAccount, showFor, showSlug } from "./forms.ts";
 import { gatewayPanel } from "./gateway-panel.ts";
-import { chooseGateway, configOf, nameOf } from "./gateways.ts";
+import { bringGateways, configOf, nameOf } from "./gateways.ts";
 import { mappingForm } from "./mapping.ts";
 import { params } from "./params.ts";
-import { red, t, type EditorNode } from "./red.ts";
+import { red, t } from "./red.ts";
 import { routeForm } from "./route-form.ts";
 import { schedule } from "./schedule.ts";
 import { stepsForm } from "./steps.ts";
@@ -28,13 +28,14 @@ const labelOf = (id: unknown): string => {
 };
 
 const ClawFlow = {
-  t, validate, prepare, labelOf, isAdding, chooseGateway: (node: EditorNode) => chooseGateway(node), chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
+  t, validate, prepare, labelOf, isAdding, chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
   accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, params, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
 };
 export type ClawFlowWidgets = typeof ClawFlow;
 (window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;
 
 red.plugins.registerPlugin("clawflow-editor", { type: "clawflow-editor" });
+bringGateways();
 red.events.on("registry:plugin-added", forgetTables);
 // Validation needs the channels' settings; a runtime that does not answer yet is asked again by the first form.
 red.events.on("flows:loaded", () => { tables().catch(() => undefined); });

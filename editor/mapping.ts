@@ -44,8 +44,13 @@ export function mappingForm(container: HTMLElement, value: Mapping, preset: stri
   tables().then(({ presets }) => drawPresets(presets as readonly MappingPreset[]), () => undefined);
   soon();
 
+  function hintOf(field: MappingField): string {
+    const key = field.replace(".", "_");
+    const hint = t(`mapping.hints.${key}`, {}, " ");
+    return source === "webhook" ? t(`mapping.webhookHints.${key}`, {}, hint) : hint;
+  }
   function line(field: MappingField): HTMLElement {
-    const input = h("input", { type: "text", id: newId(), placeholder: t(`mapping.hints.${field.replace(".", "_")}`, {}, " "), "aria-label": t(`mapping.fields.${field.replace(".", "_")}`) });
+    const input = h("input", { type: "text", id: newId(), placeholder: hintOf(field), "aria-label": t(`mapping.fields.${field.replace(".", "_")}`) });
     inputs.set(field, input);
     return h("div", { class: "form-row" }, h("label", { for: input.id }, t(`mapping.fields.${field.replace(".", "_")}`)), input);
   }

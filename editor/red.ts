@@ -39,6 +39,7 @@ interface Editor {
     node(id: string): EditorNode | null;
     add(node: object, context?: object): EditorNode;
     dirty(state?: boolean): boolean;
+    updateConfigNodeUsers(node: EditorNode, options: { action: "add" | "remove" }): void;
     eachNode(visit: (node: EditorNode) => boolean | undefined): void;
     eachConfig(visit: (node: EditorNode) => boolean | undefined): void;
     getType(type: string): EditorNode["_def"] & { _?: (key: string) => string };

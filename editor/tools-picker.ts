@@ -16,7 +16,7 @@ export function chosen(tools: readonly EditorNode[], choices: readonly ToolChoic
 
 export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[], gateway: () => string): { values(): ToolChoice[]; refresh(): void } {
   const place = h("div");
-  const result = h("p", { class: "cf-muted", "aria-live": "polite" });
+  const result = h("p", { class: "cf-muted cf-sees", "aria-live": "polite" });
   container.append(place, result);
   const names = (): string[] => toolsOf(gateway()).map((tool) => String(tool.tool)).filter((name) => name !== "");
   const tags = (): string[] => [...new Set(toolsOf(gateway()).flatMap(tagsOf))].sort();

@@ -2,7 +2,7 @@
 import type { Account, Channel } from "../engine/channels/channel.ts";
 import { secretInAddress } from "../engine/secrets.ts";
 import { slugOf } from "./gateway.ts";
-import { gatewayNode, type GatewayNode } from "./shared/config.ts";
+import { gatewayNode, type AccountNode as AccountNodeShape } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
@@ -31,7 +31,7 @@ export function problemsOf(channel: Channel, account: Account): string[] {
 
 export default function register(red: Red): void {
   const host = hostOf(red);
-  function AccountNode(this: RedNode & { slug: string; channel: string; gatewayNode: GatewayNode | undefined }, config: Config): void {
+  function AccountNode(this: RedNode & { -readonly [field in "slug" | "channel" | "gatewayNode" | "fault"]: AccountNodeShape[field] }, config: Config): void {
     red.nodes.createNode(this, config);
     learnSecrets(Object.values(this.credentials ?? {}));
     this.slug = config.slug || slugOf(config.name || config.channel);
@@ -69,7 +69,9 @@ export default function register(red: Red): void {
       if (config.policy === "open") this.warn(host.say("openWarning", { name: account.name }));
     } catch (error) {
       // The other nodes go on without this account; it shows in the gateway and on the channel in nodes.
-      this.error(shown(this, error).message);
+      const told = shown(this, error) as Error & { code: string };
+      this.fault = { code: told.code, text: told.message };
+      this.error(told.message);
     }
   }
   red.nodes.registerType("clawflow-account", versioned(red, "clawflow-account", AccountNode), { credentials: Object.fromEntries(SECRETS.map((key) => [key, { type: "password" as const }])) });

@@ -1,9 +1,10 @@
 /** Channel in: where messages of one account, several, or all of a gateway enter a flow. */
 import { SettingError } from "../engine/errors.ts";
 import type { Entry, Run } from "../engine/inbox.ts";
+import type { AccountStatus } from "../engine/connections.ts";
 import type { Message, MessageKind } from "../engine/message.ts";
 import { numberOf } from "./gateway.ts";
-import { accountsStatus, withGateway, type AccountNode } from "./shared/config.ts";
+import { accountsStatus, faultOf, withGateway, type AccountNode } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { shown, told } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
@@ -48,7 +49,9 @@ export default function register(red: Red): void {
     const absent = missing.length === 0 ? undefined : new SettingError("CONF_002", {}, `Expected every chosen account to be there and enabled, got ${missing.length} of ${chosen.length} missing or disabled.`);
     if (absent !== undefined) this.error(told(absent).message);
     withGateway(host, this, config.gateway, (gateway, handle) => {
-      const named = new Set(chosen.flatMap((id) => (red.nodes.getNode(id) as AccountNode | null)?.slug ?? []));
+      const nodes = chosen.flatMap((id) => (red.nodes.getNode(id) as AccountNode | null) ?? []);
+      const named = new Set(nodes.flatMap((node) => (faultOf(node) === undefined ? (node.slug ?? []) : [])));
+      const faults = nodes.flatMap((node): AccountStatus[] => { const error = faultOf(node); return error === undefined ? [] : [{ account: node.slug ?? node.id, channel: node.channel ?? "", state: "failed", error }]; });
       const slugs = () => (chosen.length === 0 ? [...handle.accounts.keys()] : [...named]);
       const covers = ({ at }: Message) => handle.accounts.get(at.account)?.account.channel === at.channel && (chosen.length === 0 || named.has(at.account));
       const gatherMs = Math.max(numberOf(config.gatherMs, 0), burstBelow(red, config.id));
@@ -63,7 +66,7 @@ export default function register(red: Red): void {
         },
       };
       const refused = (message: Message) => { if (covers(message)) this.send([null, { payload: message.text, message }]); };
-      const show = () => absent !== undefined && named.size === 0 ? void shown(this, absent) : this.status(accountsStatus(host, slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])));
+      const show = () => absent !== undefined && nodes.length === 0 ? void shown(this, absent) : this.status(accountsStatus(host, [...faults, ...slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])]));
       gateway.inbox.add(entry);
       handle.commands.set(this.id, { accounts: chosen.length === 0 ? undefined : named, names: commandNames(config.command), description: config.name || "" });
       gateway.events.on("refused", refused);

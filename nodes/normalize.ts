@@ -12,7 +12,7 @@ import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { gatewayOfRun } from "./shared/run.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ mode?: "clean" | "map"; gateway?: string; steps?: Step[]; mapping?: Mapping; to?: AddressFields }>;
+type Config = Saved<{ mode?: "clean" | "map"; gateway?: string; steps?: Step[]; mapping?: Mapping } & AddressFields>;
 /** Original msgs that wait to be sent on with their Message: an http in still finds its msg.res. */
 const MAX_KEPT = 1_000;
 
@@ -57,7 +57,7 @@ export default function register(red: Red): void {
     onInput(node, async (msg) => {
       const gateway = gatewayOf();
       const mapped = await mapForeign(host, node, config.mapping ?? {}, msg);
-      const to = (config.to === undefined ? undefined : addressOf(red, config.to)) ?? mapped.to;
+      const to = addressOf(red, config) ?? mapped.to;
       const message: Message = { ...mapped, at: { ...mapped.at, account: node.id }, ...(to === undefined ? {} : { to }) };
       if (waiting.size >= MAX_KEPT) waiting.delete(waiting.keys().next().value as string);
       waiting.set(message.id, msg);

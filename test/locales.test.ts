@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { channels } from "../engine/channels/index.ts";
 import { FIELDS, TESTS } from "../engine/route.ts";
 import { MAPPING_FIELDS } from "../engine/mapping.ts";
 import { STEPS } from "../engine/normalize.ts";
@@ -59,12 +60,13 @@ describe("locales", () => {
     assert.deepEqual(missing, []);
   });
 
-  it("editor: fields, tests, steps, mapping fields and faults of the engine have a name", () => {
+  it("editor: fields, tests, steps, mapping fields, channel settings and faults of the engine have a name", () => {
     const expected = [
       ...FIELDS.map(({ id }) => `fields.${id}`), ...TESTS.flatMap(({ id }) => [`tests.${id}`, `tests.not.${id}`]),
       ...FIELDS.flatMap(({ id, values }) => (values ?? []).map((value) => `values.${id}.${value}`)),
       ...STEPS.flatMap(({ type, params }) => [`steps.${type}.label`, `steps.${type}.hint`, ...params.map(({ key }) => `steps.${type}.${key}`)]),
       ...MAPPING_FIELDS.filter(({ field }) => !field.startsWith("to.")).map(({ field }) => `mapping.fields.${field.replace(".", "_")}`),
+      ...channels.flatMap(({ id, settings }) => settings.flatMap(({ key, hint, choices }) => [`channels.${id}.${key}.label`, ...hint ? [`channels.${id}.${key}.hint`] : [], ...(choices ?? []).map(({ value }) => `channels.${id}.${key}.${value}`)])),
       ...FAULTS.map((fault) => `test.faults.${fault.replaceAll(" ", "-")}`),
     ];
     for (const language of languages) {

@@ -1,7 +1,7 @@
 /** What the forms ask of the runtime, below `<httpAdminRoot>/clawflow/`. Every route needs a permission; no answer holds a secret. */
 import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
 import { systemClock } from "../../engine/clock.ts";
-import { asClawError, ERRORS } from "../../engine/errors.ts";
+import { asClawError, ChannelError, ERRORS } from "../../engine/errors.ts";
 import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
@@ -14,7 +14,7 @@ import { checkSchema } from "../../engine/tool-input.ts";
 import type { Trust } from "../../engine/tool.ts";
 import { problemsOf, settingsOf } from "../account.ts";
 import { modelSecrets, modelSettings } from "../model.ts";
-import type { AccountNode, ModelNode } from "./config.ts";
+import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Handle, Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
@@ -133,9 +133,10 @@ async function overview(host: Host, id: string): Promise<unknown> {
     if (config.gateway !== id) return;
     if (config.type === "clawflow-account") {
       const node = host.red.nodes.getNode(String(config.id)) as AccountNode | null;
-      const status = node === null ? undefined : gateway?.connections.status(node.slug);
+      const fault = faultOf(node);
+      const status = node === null || fault !== undefined ? undefined : gateway?.connections.status(node.slug);
       const path = `${handle.slug}/${node?.slug ?? ""}`;
-      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: status?.state ?? (config.d === true ? "disabled" : "disconnected"), ...(status?.self === undefined ? {} : { self: status.self }), ...(status?.error === undefined ? {} : { code: status.error.code, text: status.error.text }), path: host.http.url(path) });
+      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: fault !== undefined ? "failed" : (status?.state ?? (config.d === true ? "disabled" : "disconnected")), ...(status?.self === undefined ? {} : { self: status.self }), ...(fault ?? status?.error ?? {}), path: host.http.url(path) });
     } else if (config.type === "clawflow-model") models.push({ id: config.id, name: config.name, provider: config.provider || "practice", model: config.model });
   });
   return {
@@ -173,8 +174,9 @@ async function tryAccount(host: Host, body: Body): Promise<unknown> {
     storage: { get: async () => undefined, set: async () => undefined, list: async () => [] }, clock: systemClock, status: () => undefined, log: () => undefined, commands: [],
   };
   try {
-    const self = await channel.try?.(account, { ...context, signal: AbortSignal.timeout(TRY_MS) });
-    return { ok: true, name: self?.name ?? channel.label };
+    if (channel.try === undefined) throw new ChannelError("MSG_005", {}, `${channel.label} has no test beside its connection. Deploy, and read the account's state in the gateway.`);
+    const self = await channel.try(account, { ...context, signal: AbortSignal.timeout(TRY_MS) });
+    return { ok: true, name: self.name };
   } catch (thrown) {
     const error = asClawError(thrown, "CONN_001");
     return { ok: false, fault: FAULTS[error.code] ?? "failed", text: clean(error.message), code: error.code };

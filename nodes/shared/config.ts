@@ -4,12 +4,23 @@ import type { Gateway } from "../../engine/gateway.ts";
 import type { Model } from "../../engine/models/model.ts";
 import type { AccountStatus } from "../../engine/connections.ts";
 import type { Handle, Host } from "./gateways.ts";
-import { short, shown } from "./input.ts";
+import { isFaulty, short, shown } from "./input.ts";
 import type { RedNode, Status } from "./red.ts";
 import type { Refused } from "./versioned.ts";
 
 export interface GatewayNode extends RedNode { readonly handle: Handle }
-export interface AccountNode extends RedNode { readonly slug: string; readonly channel: string; readonly gatewayNode: GatewayNode | undefined }
+export interface AccountNode extends RedNode {
+  readonly slug: string;
+  readonly channel: string;
+  readonly gatewayNode: GatewayNode | undefined;
+  /** Why it was never opened. */
+  readonly fault?: { readonly code: string; readonly text: string } | undefined;
+}
+/** Why this account does not stand in its gateway at all; undefined when it does. */
+export function faultOf(account: AccountNode | null | undefined): { readonly code: string; readonly text: string } | undefined {
+  const refused = (account as Refused | null | undefined)?.refused;
+  return refused === undefined ? account?.fault : { code: refused.code, text: refused.message };
+}
 export interface ModelNode extends RedNode { model(): Promise<Model>; readonly label: string }
 
 /** The deployed config node of this type, or CONF_002. */
@@ -35,7 +46,7 @@ export function withGateway(host: Host, node: RedNode, id: string | undefined, u
   /** While the store cannot be opened, every node of the gateway says why. */
   const tellProblem = () => {
     const problem = handle?.gateway === undefined ? handle?.problems[0] : undefined;
-    if (problem !== undefined) node.status({ fill: "red", shape: "ring", text: `${problem.code}: ${short(problem.text)}` });
+    if (problem !== undefined && !isFaulty(node)) node.status({ fill: "red", shape: "ring", text: `${problem.code}: ${short(problem.text)}` });
   };
   try {
     handle = gatewayNode(host, id).handle;
@@ -43,10 +54,10 @@ export function withGateway(host: Host, node: RedNode, id: string | undefined, u
     const begin = (gateway: Gateway) => { if (!closed) undo = use(gateway, known); };
     if (known.gateway !== undefined) begin(known.gateway);
     else {
-      node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
+      if (!isFaulty(node)) node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
       tellProblem();
       known.listeners.add(tellProblem);
-      known.ready.then((gateway) => { known.listeners.delete(tellProblem); if (!closed) node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
+      known.ready.then((gateway) => { known.listeners.delete(tellProblem); if (!closed && !isFaulty(node)) node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
     }
   } catch (error) {
     node.error(shown(node, error).message);

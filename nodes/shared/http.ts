@@ -120,7 +120,8 @@ async function answer(doors: ReadonlyMap<string, Handler>, url: string, req: Inc
   for (const name in req.headers) { const value = req.headers[name]; headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? ""); }
   try {
     const got = await door.handler({ method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", signal: gone.signal });
-    res.writeHead(got.status, got.headers ?? {});
+    res.statusCode = got.status;
+    for (const name in got.headers) res.setHeader(name, got.headers[name] as string);
     if (got.body === undefined || typeof got.body === "string" || got.body instanceof Uint8Array) { res.end(got.body); return; }
     res.flushHeaders();
     const stream = Readable.from(got.body, { objectMode: true });

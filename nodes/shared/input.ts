@@ -14,8 +14,13 @@ async function run(_node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<vo
   await act(msg, send);
 }
 
+const faulty = new WeakSet<RedNode>();
+/** Has this node shown a fault? What merely passes (the store opens) must not wipe it away. */
+export const isFaulty = (node: RedNode): boolean => faulty.has(node);
+
 /** Shows a fault on the node and gives it the form in which Catch nodes get it. */
 export function shown(node: RedNode, thrown: unknown): Error {
+  faulty.add(node);
   const error = asClawError(thrown, "CONF_001");
   node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(redact(error.message))}` });
   return told(error);
@@ -25,7 +30,8 @@ export function shown(node: RedNode, thrown: unknown): Error {
 export function told(error: ClawError): Error {
   const message = redact(error.message);
   const text = message.startsWith(`[${error.code}]`) ? message : `[${error.code}] ${message}`;
-  return Object.assign(new Error(`${text} ${error.remedy}`), { code: error.code, remedy: error.remedy });
+  const sentence = /[.!?…]$/.test(text) ? text : `${text}.`;
+  return Object.assign(new Error(text.endsWith(error.remedy) ? text : `${sentence} ${error.remedy}`), { code: error.code, remedy: error.remedy });
 }
 
 export function short(text: string, length = 40): string {
