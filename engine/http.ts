@@ -1,10 +1,11 @@
 /**
- * A small, complete fetch over `undici.request`: keep-alive pools per origin, streams, abort, redirects, proxies.
+ * A small, complete fetch over undici: keep-alive pools per origin, streams, abort, redirects, proxies.
  * It exists for CPU: the built-in fetch costs about four times as much per request, and every SDK we use takes a `fetch`.
  */
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { SettingError } from "./errors.ts";
 import { answer } from "./http-answer.ts";
+import { type Head, send } from "./http-body.ts";
 import { HttpError, httpError } from "./http-error.ts";
 import { payload } from "./http-payload.ts";
 
@@ -100,18 +101,11 @@ async function go(dispatcher: Dispatcher, input: string | URL | Request, init: R
   let data = body?.data();
 
   for (let hop = 0; ; hop++) {
-    let got: Dispatcher.ResponseData;
+    let got: Head;
     try {
       // grammY brings an AbortSignal of its own, without throwIfAborted and reason.
       if (signal?.aborted) throw signal.reason;
-      got = await dispatcher.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: method as Dispatcher.HttpMethod,
-        headers,
-        body: (data ?? null) as Dispatcher.DispatchOptions["body"] & null,
-        ...(signal ? { signal } : {}),
-      });
+      got = await send(dispatcher, { origin: url.origin, path: url.pathname + url.search, method: method as Dispatcher.HttpMethod, headers, body: (data ?? null) as Dispatcher.DispatchOptions["body"] & null }, signal);
     } catch (thrown) {
       throw httpError(thrown, url, signal, hop > 0);
     }
@@ -134,8 +128,22 @@ async function go(dispatcher: Dispatcher, input: string | URL | Request, init: R
   }
 }
 
+/** Addresses are few and come again with each request; a parsed one is never changed. */
+const parsed = new Map<string, URL>();
+const MAX_PARSED = 100;
 function parse(address: string | URL): URL {
-  const url = typeof address === "string" ? (URL.canParse(address) ? new URL(address) : undefined) : new URL(address);
+  const text = String(address);
+  let url = parsed.get(text);
+  if (url === undefined) {
+    url = read(text);
+    if (parsed.size >= MAX_PARSED) parsed.clear();
+    parsed.set(text, url);
+  }
+  return url;
+}
+
+function read(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined) throw new HttpError("Expected a full address that begins with http:// or https://.", "ERR_INVALID_URL", true);
   if (url.protocol !== "http:" && url.protocol !== "https:") throw new HttpError(`Expected an address with http: or https:, got "${url.protocol}".`, "ERR_INVALID_URL", true);
   return url;

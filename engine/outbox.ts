@@ -98,7 +98,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   function chatFor(key: string): Chat {
     let chat = chats.get(key);
-    if (chat === undefined) chats.set(key, (chat = { rows: [], busy: false, cancel: undefined }));
+    if (chat === undefined) {
+      chat = { rows: [], busy: false, cancel: undefined };
+      chats.set(key, chat);
+    }
     return chat;
   }
 

@@ -37,7 +37,7 @@ export default function register(red: Red): void {
       const handle = gatewayNode(host, config.gateway).handle;
       const origin = msg.message ?? known?.receipt.message;
       if (action === "send") {
-        const to = addressOf(red, { account: config.account ?? "", chat: value("chat", msg), thread: value("thread", msg), chatKind: config.chatKind ?? "direct" }) ?? addressFrom(handle, msg.to);
+        const to = addressOf(red, { account: config.account ?? "", chat: value("chat", msg), thread: value("thread", msg), chatKind: config.chatKind ?? "direct" }, config.gateway) ?? addressFrom(handle, msg.to);
         if (to === undefined) throw new SettingError("MSG_001", {}, "Expected an account and a chat in the node, or msg.to, got neither.");
         return to;
       }

@@ -25,7 +25,7 @@ export default function register(red: Red): void {
       const spec = specOf(config);
       const problems = await checkSpec(spec);
       if (problems.length > 0) throw new SettingError("CONF_001", {}, problems.join(" "));
-      const to = addressOf(red, config);
+      const to = addressOf(red, config, config.gateway);
       const print = JSON.stringify(spec);
       const mark = (await gateway.store.get("cron", this.id)) as { print: string; fired: number } | undefined;
       const message = (tick: Tick): Message => ({

@@ -57,13 +57,14 @@ export default function register(red: Red): void {
     onInput(node, async (msg) => {
       const gateway = gatewayOf();
       const mapped = await mapForeign(host, node, config.mapping ?? {}, msg);
-      const to = addressOf(red, config) ?? mapped.to;
+      const to = addressOf(red, config, config.gateway) ?? mapped.to;
       const message: Message = { ...mapped, at: { ...mapped.at, account: node.id }, ...(to === undefined ? {} : { to }) };
       if (waiting.size >= MAX_KEPT) waiting.delete(waiting.keys().next().value as string);
-      waiting.set(message.id, msg);
+      // The second of one id must not take the place of the first, which may still wait.
+      if (!waiting.has(message.id)) waiting.set(message.id, msg);
       // A foreign msg proves nothing about its sender: allowed, and everything in it counts as outside text.
       const received = await gateway.accept(message, { trust: "allowed", tainted: true });
-      if (received !== "saved") waiting.delete(message.id);
+      if (received !== "saved" && waiting.get(message.id) === msg) waiting.delete(message.id);
       node.status(received === "saved" ? {} : { fill: "grey", shape: "ring", text: host.say("duplicate") });
     });
   }

@@ -70,7 +70,7 @@ export default function register(red: Red): void {
           const source = { payload: inbound.body, headers: inbound.headers, query: inbound.query, req: { method: inbound.method, headers: inbound.headers, query: inbound.query } };
           const mapping: Mapping = { ...(config.mapping?.text ? {} : { text: { type: "str", value: textOf(inbound.body) } }), ...(config.mapping?.["sender.id"] ? {} : { "sender.id": { type: "str", value: "webhook" } }), ...config.mapping };
           const mapped = await mapForeign(host, this, mapping, source);
-          const to = addressOf(red, config) ?? mapped.to;
+          const to = addressOf(red, config, config.gateway) ?? mapped.to;
           const raw = { method: inbound.method, path: inbound.path, headers: inbound.headers, query: inbound.query, body: inbound.body };
           return {
             ...mapped, id: inbound.id, ref: inbound.id, kind: "event",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
-import { createRedactor, createSecretBox, SecretError } from "../engine/secrets.ts";
+import { createRedactor, createSecretBox, SecretError, secretInAddress } from "../engine/secrets.ts";
 
 const CANARIES = path.join(process.env["CLAWFLOW_SPECS"] ?? "../shared/data/specs", "../badinputs/secrets-canaries.json");
 
@@ -157,11 +157,30 @@ describe("redactor", () => {
     const { redact } = createRedactor(() => ["a-long-secret-value", "ab"]);
     for (const text of ["", "GET /flows 200 12 ms", "about abs\nand cab\n", '{"id":"0123456789abcdef0123456789abcdef"}', "[redacted]", "\n\n", "10:15:00 tick 12:30"]) assert.equal(redact(text), text);
   });
+  it("takes a passphrase out as a whole, not its words wherever they stand", () => {
+    const { redact } = createRedactor(() => ["correct horse battery staple", "no secret at all xk-3141592"]);
+    assert.equal(redact("a battery, correct horse battery staple, a secret, xk-3141592"), "a battery, [redacted], a secret, [redacted]");
+  });
   it("keeps what stands around, keeps lines", () => {
     const { redact } = createRedactor(() => ["geheim-123"]);
     assert.equal(redact("a geheim-123 b\nc geheim-123"), "a [redacted] b\nc [redacted]");
     assert.equal(redact("x\ngeheim\n  -123\ny"), "x\n[redacted]\ny");
     assert.equal(redact("postgres://me:pässw@db/x"), "postgres://[redacted]@db/x");
+  });
+  it("sees the beginning of a secret where a text was shortened", () => {
+    const { redact } = createRedactor(() => ["geheim-1234567890-abc"]);
+    assert.equal(redact("refused: key geheim-123456… (401)"), "refused: key [redacted]… (401)");
+    assert.equal(redact("refused: key geh… (401)"), "refused: key geh… (401)");
+  });
+  it("hides known values alone in a text that is used further, and no words", () => {
+    const { hide } = createRedactor(() => ["kitchen", "geheim-1234567890"], 10);
+    const token = "sk-proj-0123456789abcdefghij";
+    assert.equal(hide(`the kitchen: geheim-1234567890, ${Buffer.from("geheim-1234567890").toString("base64")}, ${token}`), `the kitchen: [redacted], [redacted], ${token}`);
+  });
+  it("takes a word after Basic, Bot or Token for a word", () => {
+    const { redact } = createRedactor(() => []);
+    for (const text of ["a bot understanding it", "Basic authentication", "Token verification failed"]) assert.equal(redact(text), text);
+    for (const text of ["Bot MTk4NjIyNDgzNDcx", "Basic dXNlcjpwYXNzd29yZA", "Bearer abcdefghijklmnop"]) assert.match(redact(text), /^B\w+ \[redacted\]$/);
   });
   it("knows a secret from the moment it is entered", () => {
     const secrets: string[] = [];
@@ -195,5 +214,23 @@ describe("redactor", () => {
     assert.equal(redactError(error).message, "e");
     assert.deepEqual(redactData(JSON.parse('{"__proto__":{"x":1},"y":[true,null]}')), { y: [true, null] });
     assert.deepEqual(redactData(new Map([["cookie", "c"], ["a", "hunter22"]])), { cookie: "[redacted]", a: "[redacted]" });
+  });
+});
+
+describe("secrets in addresses", () => {
+  const problem = (address: string) => secretInAddress("Server", address, "Use the key.");
+  it("are found, named and not repeated", () => {
+    for (const [address, what] of [
+      ["https://user:CANARY@host/v1", "a user name or password"], ["https://CANARY@host", "a user name or password"], ["https://host/?key=CANARY", 'a secret ("key")'],
+      ["https://host/?a=1&api_key=CANARY", 'a secret ("api_key")'], ["https://host/?sig=CANARY", 'a secret ("sig")'], ["https://host/x?code=CANARY", 'a secret ("code")'], ["https://host/?access_token=CANARY", 'a secret ("access_token")'],
+      ["https://host/bot123456789:CANARYcccccccccccccccccccccccccccc/", "what looks like a token"], ["https://host/sk-CANARYaaaaaaaaaaaaaaaa/v1", "what looks like a token"],
+    ] as const) {
+      const text = problem(address) ?? "";
+      assert.ok(text.startsWith(`Expected "Server" to be a bare address, got ${what} in it`) && text.endsWith("Use the key."), `${address}: ${text}`);
+      assert.doesNotMatch(text, /CANARY/);
+    }
+  });
+  it("are not seen where there are none", () => {
+    for (const address of ["", "no address", "http://localhost:11434/v1/", "https://x.openai.azure.com/openai/v1/?api-version=2024-10-21", "https://host/?key=", "https://[::1]:8080/a@b", "https://host/v1?monkeys=3&author_id=5"]) assert.equal(problem(address), undefined, address);
   });
 });

@@ -1,5 +1,6 @@
 /** The chat completions wire, through the `openai` SDK. Source: OpenAI's API reference, chat/create; what differs elsewhere is in the quirks. */
 import type OpenAI from "openai";
+import type { DraftFile } from "../message.ts";
 import type { Extras } from "./extras.ts";
 import { ModelFault, modelFault } from "./faults.ts";
 import { collectChat } from "./openai-collect.ts";
@@ -90,7 +91,7 @@ async function chatBody(place: Place, request: ModelRequest, encodeTool: (tool: 
   const { quirks = {} } = place.provider;
   const messages: ChatMessage[] = [];
   if (request.system !== "") messages.push({ role: quirks.systemRole ?? "system", content: request.system });
-  for (const turn of tidyTurns(request.turns)) messages.push(await chatMessage(turn, place, extras, signal));
+  for (const turn of tidyTurns(request.turns)) messages.push(turn.role === "user" && turn.files?.length ? await seenMessage(turn.text, turn.files, quirks.images !== false, extras, signal) : chatMessage(turn, place));
   const body: Record<string, unknown> & ChatRequest = { model: place.settings.model, messages };
   if (request.tools.length > 0) body.tools = request.tools.map(encodeTool);
   if (request.temperature !== undefined) body.temperature = request.temperature;
@@ -100,22 +101,24 @@ async function chatBody(place: Place, request: ModelRequest, encodeTool: (tool: 
   return body;
 }
 
-async function chatMessage(turn: Turn, place: Place, extras: Extras, signal: AbortSignal): Promise<ChatMessage> {
+/** What the user said, with files; those the model cannot see are named. */
+async function seenMessage(said: string, files: readonly DraftFile[], images: boolean, extras: Extras, signal: AbortSignal): Promise<ChatMessage> {
+  const { text, pictures } = await readFiles(said, files, images, extras, signal);
+  if (pictures.length === 0) return { role: "user", content: text };
+  return {
+    role: "user",
+    content: [
+      ...(text === "" ? [] : [{ type: "text" as const, text }]),
+      ...pictures.map((picture) => ({ type: "image_url" as const, image_url: { url: `data:${picture.mime};base64,${picture.base64}` } })),
+    ],
+  };
+}
+
+function chatMessage(turn: Turn, place: Place): ChatMessage {
   const quirks = place.provider.quirks ?? {};
   const id = (own: string): string => (quirks.toolIdRule === "nine-alphanumerics" ? fitId(own, /^[a-zA-Z0-9]{9}$/, 9) : fitId(own, /^[\s\S]{1,64}$/, 40));
   if (turn.role === "tool") return { role: "tool", tool_call_id: id(turn.call), content: turn.failed ? `Error: ${turn.text}` : turn.text };
-  if (turn.role === "user") {
-    if (!turn.files?.length) return { role: "user", content: turn.text };
-    const { text, pictures } = await readFiles(turn.text, turn.files, quirks.images !== false, extras, signal);
-    if (pictures.length === 0) return { role: "user", content: text };
-    return {
-      role: "user",
-      content: [
-        ...(text === "" ? [] : [{ type: "text" as const, text }]),
-        ...pictures.map((picture) => ({ type: "image_url" as const, image_url: { url: `data:${picture.mime};base64,${picture.base64}` } })),
-      ],
-    };
-  }
+  if (turn.role === "user") return { role: "user", content: turn.text };
   if (!turn.calls?.length) return { role: "assistant", content: turn.text };
   return {
     role: "assistant",

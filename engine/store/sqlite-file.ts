@@ -16,6 +16,8 @@ export interface FileOptions { readonly now: number; readonly synchronous: "FULL
 const CHECK_BYTES = { closed: 32 * 1024 * 1024, open: 256 * 1024 * 1024, damaged: Number.POSITIVE_INFINITY };
 const WAL_BYTES = 16 * 1024 * 1024;
 const PAGE_BYTES = 4096;
+/** Pages in the -wal before they are brought home: most of them change several times within that. */
+const CHECKPOINT_PAGES = 3000;
 /** Primary result codes of SQLite. */
 const BUSY = [5, 6];
 const DAMAGED = [11, 26];
@@ -123,7 +125,7 @@ function open<T>(Database: typeof DatabaseSync, file: string, { synchronous, max
       const found = (db.prepare("PRAGMA integrity_check(1)").get() as { integrity_check?: string } | undefined)?.integrity_check;
       if (found !== "ok") throw new Damaged(found ?? "the check gave no answer");
     }
-    migrate(db, undefined, () => db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = ${WAL_BYTES}`));
+    migrate(db, undefined, () => db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}; PRAGMA journal_size_limit = ${WAL_BYTES}`));
     if (maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
     return { db, started: begin(db, start) };
   } catch (error) {

@@ -7,11 +7,12 @@ import type { Red } from "./red.ts";
 
 export interface AddressFields { readonly account?: string; readonly chat?: string; readonly thread?: string; readonly chatKind?: "direct" | "group" }
 
-/** The address of a form's account, chat and thread; undefined where no chat is given. */
-export function addressOf(red: Red, fields: AddressFields): Address | undefined {
+/** The address of a form's account, chat and thread; undefined where no chat is given. `gateway`: the node's own, which alone can send there. */
+export function addressOf(red: Red, fields: AddressFields, gateway: string | undefined): Address | undefined {
   if (!fields.account || !fields.chat) return undefined;
   const node = red.nodes.getNode(fields.account) as AccountNode | null;
   if (node?.type !== "clawflow-account") throw new SettingError("CONF_002", {}, "Expected the account of the address to be deployed and enabled.");
+  if (node.gatewayNode !== undefined && node.gatewayNode.id !== gateway) throw new SettingError("CONF_001", {}, `Expected the account of the address to belong to this node's gateway, got "${node.slug}" of another one.`);
   return { channel: node.channel, account: node.slug, chat: fields.chat, kind: fields.chatKind ?? "direct", ...(fields.thread ? { thread: fields.thread } : {}) };
 }
 

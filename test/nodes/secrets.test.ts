@@ -4,9 +4,17 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { inspect } from "node:util";
 import { channels } from "../../engine/channels/index.ts";
+import { ChannelError, ModelError } from "../../engine/errors.ts";
+import { createGateway, type GatewayAccount } from "../../engine/gateway.ts";
+import type { Run } from "../../engine/inbox.ts";
+import { createRedactor } from "../../engine/secrets.ts";
+import { createMemoryStore } from "../../engine/store/memory.ts";
 import { SECRETS } from "../../nodes/account.ts";
-import { until } from "../kit/scripted.ts";
+import { shown } from "../../nodes/shared/input.ts";
+import { learnSecrets } from "../../nodes/shared/secrets.ts";
+import { manualClock, message, scriptedChannel, until } from "../kit/scripted.ts";
 import { account, gateway, on, startSink, tab } from "../rigs/home.ts";
 import { type FlowNode, type NodeRed, projectRoot, startNodeRed } from "../rigs/node-red.ts";
 import { startParrot } from "../rigs/parrot.ts";
@@ -56,7 +64,7 @@ async function listen(red: NodeRed): Promise<{ heard: string[]; close(): void }>
 describe("secrets", function () {
   this.timeout(120_000);
 
-  it("every secret setting of every channel is declared as a credential, every other address is checked", () => {
+  it("every secret setting of every channel is declared as a credential", () => {
     const secret = channels.flatMap((channel) => channel.settings.filter(({ type }) => type === "secret").map(({ key }) => key));
     assert.ok(secret.length > 0);
     assert.deepEqual(secret.filter((key) => !(SECRETS as readonly string[]).includes(key)), []);
@@ -69,6 +77,38 @@ describe("secrets", function () {
   const { cases } = JSON.parse(readFileSync(path.resolve(projectRoot, CANARIES), "utf8")) as { cases: Record<string, string> };
   const canary = (name: string): string => cases[name] ?? assert.fail(`no canary "${name}"`);
   const password = new URL(canary("basicUrl")).password;
+
+  it("are taken out of a status before it is shortened, and of an error with its cause and code", () => {
+    const secret = canary("twilio");
+    learnSecrets([secret, undefined, " "]);
+    const statuses: { text?: string }[] = [];
+    const error = shown({ status: (status: object) => { statuses.push(status); } } as never, new ModelError("MODEL_002", { cause: new Error(secret) }, `${secret} is refused, and so is ${Buffer.from(`u:${secret}`).toString("base64")}`));
+    assert.equal(statuses[0]?.text, "MODEL_002: [redacted] is refused, and so is dTp[re…");
+    assert.deepEqual(findings("error", inspect(error, { depth: 9, showHidden: true }), { secret }), []);
+    assert.equal((error as Error & { code: string }).code, "MODEL_002");
+  });
+
+  it("are taken out of what an account and its files report, before it is told or kept", async () => {
+    const secret = canary("discord");
+    const { redact } = createRedactor(() => [secret]);
+    const broken = scriptedChannel({ failOpen: () => new ChannelError("CONN_002", {}, `refused ${secret}`) });
+    const fine = scriptedChannel();
+    const channel = { ...fine, id: "fine", open: async (...given: Parameters<typeof fine.open>) => ({ ...await fine.open(...given), media: () => Promise.reject(new Error(`404 for https://files.example/${secret}`)) }) };
+    const clock = manualClock();
+    const own = await createGateway({ store: createMemoryStore(), clock, spool: {} as never, fetchFor: async () => fetch, texts: { claimed: "" }, redact, log: () => undefined });
+    const bot = (id: string, of: string): GatewayAccount => ({ id, channel: of, name: id, settings: {}, policy: { policy: "open", allow: [] } });
+    await own.setAccounts([{ account: bot("broken", "scripted"), channel: broken }, { account: bot("fine", "fine"), channel }]);
+    const runs: Run[] = [];
+    own.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => true, emit: (run) => { runs.push(run); } });
+    own.start();
+    await until(() => own.connections.status("broken")?.state === "failed" && fine.context !== undefined, "both accounts");
+    assert.deepEqual(own.connections.status("broken")?.error, { code: "CONN_002", text: "refused [redacted]" });
+    await fine.context?.receive(message({ at: { channel: "fine", account: "fine", chat: "c", kind: "direct" }, attachments: [{ kind: "image", media: "x", state: "remote" }] }));
+    await until(() => runs.length === 1, "the message");
+    const file = runs[0]?.messages[0]?.attachments[0];
+    assert.equal(file && "error" in file ? file.error : "", "404 for https://files.example/[redacted]");
+    await own.close();
+  });
 
   it("the judge sees a canary in every form", () => {
     for (const [name, secret] of Object.entries(cases)) {
@@ -95,7 +135,7 @@ describe("secrets", function () {
       llm("bearer", `${parrot.url}/refuse`, { headers: `Authorization: ${canary("bearer")}` }),
       llm("anthropic", `${parrot.url}/refuse`, { key: canary("anthropic"), headers }, "anthropic-compatible"),
       llm("broken", `${parrot.url}/broken`, { key: canary("openai"), headers }),
-      llm("cut", `${parrot.url}/cut`, { key: canary("openai") }),
+      llm("cut", `${parrot.url}/cut`, { key: "none", headers: `X-Extra: ${canary("twilio")}` }),
       llm("page", `${parrot.url}/page`, { key: canary("aws") }),
       llm("halfway", `${parrot.url}/halfway`, { key: canary("openai") }),
       llm("closed", deadEnd, { key: canary("openai"), headers }),
@@ -129,7 +169,7 @@ describe("secrets", function () {
       on("pick", "function", { func: `const to = ${JSON.stringify(agents)}.indexOf(msg.payload); return Array.from({ length: ${agents.length + 1} }, (_, n) => n === (to < 0 ? ${agents.length} : to) ? msg : null);`, outputs: agents.length + 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ...agents.map((name) => [`a-${name}`]), ["out"]),
       ...agents.map(agent),
       on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }, ["seen"]),
-      ...leak("leak_result", "msg.payload = { token: env.get('CANARY_TOOL'), auth: 'Basic ' + Buffer.from('bot:' + env.get('CANARY_TOOL')).toString('base64') }; return msg;"),
+      ...leak("leak_result", "msg.payload = { token: env.get('CANARY_TOOL'), key: env.get('CANARY_KEY'), hook: env.get('CANARY_HOOK'), auth: 'Basic ' + Buffer.from('bot:' + env.get('CANARY_TOOL')).toString('base64') }; return msg;"),
       ...leak("leak_error", "msg.payload = new Error('401 for https://api.example/bot' + env.get('CANARY_TOOL') + '/getMe'); return msg;"),
       on("t-out", "clawflow-tool-out", { field: "payload", fieldType: "msg" }),
       hook("bearer", "bearer", canary("slackApp")), hook("signed", "hmac", canary("github"), { hmacPreset: "github" }), hook("standard", "standard", canary("webhookSecret")), hook("short", "standard", `no secret ${canary("slackApp")}`),
@@ -139,7 +179,7 @@ describe("secrets", function () {
     await using red = await startNodeRed({
       packages: [path.join(projectRoot, "test/plugins/echo-channel")], settings: { logging: { console: { level: "trace", metrics: true, audit: true } } }, flows: flow(canary("openai")),
       env: {
-        CANARY_KEY: canary("google"), CANARY_TOOL: canary("telegram"), CANARY_BASE: `http://user:${password}@${host}/refuse`, CANARY_QUERY: `${parrot.url}/refuse?key=${canary("google")}`,
+        CANARY_KEY: canary("google"), CANARY_TOOL: canary("telegram"), CANARY_HOOK: canary("slackApp"), CANARY_BASE: `http://user:${password}@${host}/refuse`, CANARY_QUERY: `${parrot.url}/refuse?key=${canary("google")}`,
         CANARY_ROOT: `http://user:${password}@${host}/bot-send`, CANARY_PROMPT: `You know ${canary("aws")}.`, CANARY_TEMPLATE: `{{ text | nothing }} ${canary("cookie")} {{ ${canary("aws")} }}`,
       },
     });
@@ -170,7 +210,9 @@ describe("secrets", function () {
     const update = { update_id: 1, message: { message_id: 5, date: 1, chat: { id: 7, type: "private", first_name: "A" }, from: { id: 7, is_bot: false, first_name: "A" }, text: "hello" } };
     await post("/clawflow/home/bot-hook", update, { "x-telegram-bot-api-secret-token": canary("twilio") });
     await post("/clawflow/home/bot-hook", { ...update, update_id: 2 }, { "x-telegram-bot-api-secret-token": "wrong" });
-    await until(() => parrot.heard.some((text) => text.includes("sendMessage")), "the refused send", 10_000);
+    const photo = [{ file_id: "f1", file_unique_id: "u1", width: 1, height: 1, file_size: 10 }];
+    await post("/clawflow/home/bot-hook", { update_id: 3, message: { ...update.message, message_id: 6, text: undefined, caption: "a picture", photo } }, { "x-telegram-bot-api-secret-token": canary("twilio") });
+    await until(() => ["hello", "a picture"].every((text) => parrot.heard.some((one) => one.includes("sendMessage") && one.includes(text))), "the refused sends", 10_000);
     // The platform's own answer "no" to a send, which repeats the token.
     sink.fault = (one) => (one.to.chat === "c-no" ? { code: "MSG_002", retry: "no", text: `refused ${canary("discord")} and ${encodeURIComponent(canary("slackBot"))}` } : undefined);
     await say("no");
@@ -219,8 +261,11 @@ describe("secrets", function () {
     assert.ok(heard.includes(`user:${password}`), "the proxy's password reached nobody");
     const told = editor.heard.join("\n");
     assert.match(told, /MODEL_002/);
-    assert.match(heard, /"tool_call_id":"c1","content":"\[TOOL_003\] 401 for https/);
+    assert.match(heard, /getFile/);
+    const results = [...heard.matchAll(/"tool_call_id":"c\d","content":"(.*?)"\}/g)].map((match) => match[1]);
+    assert.deepEqual([...new Set(results)], ['{\\"token\\":\\"[redacted]\\",\\"key\\":\\"[redacted]\\",\\"hook\\":\\"[redacted]\\",\\"auth\\":\\"Basic Ym90Oj[redacted]\\', "Error: [TOOL_003] 401 for https://api.example/bot[redacted]/getMe"]);
     assert.match(red.log(), /AGENT_002/);
+    for (const refused of [/"Bot API server" to be a bare address, got a user name/, /"Base URL" to be a bare address, got a user name/, /"Base URL" to be a bare address, got a secret \("key"\)/]) assert.match(red.log(), refused);
     assert.deepEqual(accounts.filter(({ slug, state }) => slug.startsWith("bot-") && !["bot-hook"].includes(slug) && state === "connected"), []);
     assert.match(accounts.find(({ slug }) => slug === "bot-refused")?.text ?? "", /refused/);
   });

@@ -35,7 +35,7 @@ if (text === 'where') { draft.text = ''; draft.location = { latitude: 52.5, long
 msg.draft = draft;
 return [null, msg, null];`;
 const DONE = "Done: kitchen: on.";
-const STORY = Array.from({ length: 60 }, (_, n) => `word${n}`).join(" ");
+const STORY = Array.from({ length: 60 }, (_, n) => `word${n}`).join(" ").concat(".");
 
 const house = (stub: TelegramStub, mode: string, base = ""): FlowNode[] => [
   tab, { ...gateway, webhookBase: base }, account(stub, mode), model(),
@@ -44,7 +44,7 @@ const house = (stub: TelegramStub, mode: string, base = ""): FlowNode[] => [
   on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [{ by: "all" }] }, ["said"], []), out("said"),
   tool("set_light", { description: "Switches the light of a room on or off.", risk: "write", params: [{ name: "room", type: "enum", values: ["kitchen", "hall"], required: true }, { name: "on", type: "boolean", required: true }] }, "light"),
   func("light", "node.warn('LIGHT ' + JSON.stringify(msg.payload)); return msg;", ["toolout"]),
-  tool("tell_story", { description: "Tells a story.", risk: "read" }, "story"), func("story", `msg.payload = '${STORY}'; return msg;`, ["toolout"]), on("toolout", "clawflow-tool-out"),
+  tool("tell_story", { description: "Tells a story.", risk: "read" }, "story"), func("story", `node.warn('STORY'); msg.payload = '${STORY}'; return msg;`, ["toolout"]), on("toolout", "clawflow-tool-out"),
   out("echo", { replyTo: true }, ["receipt"]), func("receipt", "node.warn('RECEIPT ' + JSON.stringify(msg.receipt)); return msg.receipt.state === 'sent' && msg.message.text === 'star me' ? msg : null;", ["star"]),
   out("star", { action: "react", ref: "message.ref", refType: "msg", emoji: "👍" }),
   on("wait", "delay", { pauseType: "delay", timeout: "1500", timeoutUnits: "milliseconds", rate: "1", nbRateUnits: "1", rateUnits: "second", outputs: 1 }, ["after"]), out("after"),
@@ -62,6 +62,7 @@ async function heard(stub: TelegramStub, text: string | RegExp, chat: number | s
   const fits = (one: string) => (typeof text === "string" ? one === text : text.test(one));
   await until(() => texts(stub, chat).some(fits), "a text", 10_000).catch(() => assert.fail(`expected ${text} in the chat, got ${JSON.stringify(texts(stub, chat))}\n${red?.lines.slice(-20).join("\n") ?? ""}`));
 }
+const quoted = (stub: TelegramStub) => (stub.calls("sendMessage").at(-1)?.payload.reply_parameters as Json | undefined)?.message_id;
 const seen = (red: NodeRed): Message[] => red.lines.flatMap((line) => (line.includes("SEEN ") ? [JSON.parse(line.slice(line.indexOf("SEEN ") + 5)) as Message] : []));
 const state = async (red: NodeRed, admin = ""): Promise<{ state: string; code?: string; text?: string } | undefined> =>
   (await red.admin<{ accounts: { state: string; code?: string; text?: string }[] }>("GET", `${admin}/clawflow/gateway/gw`)).accounts[0];
@@ -160,7 +161,7 @@ describe("a Telegram bot in a real Node-RED", function () {
       const { message_id } = first.message as { message_id: number };
       stub.push(first);
       await heard(stub, "heard tea");
-      assert.equal((stub.calls("sendMessage").at(-1)?.payload.reply_parameters as Json).message_id, message_id);
+      assert.equal(quoted(stub), message_id);
       stub.push({ edited_message: { ...(first.message as Json), text: "coffee", edit_date: 1_790_000_060 } });
       await heard(stub, "changed to coffee");
       assert.equal(seen(red).at(-1)?.ref, String(message_id));
@@ -218,16 +219,20 @@ describe("a Telegram bot in a real Node-RED", function () {
       assert.equal((await state(red))?.state, "connected");
     });
 
-    it("answers exactly once when it is killed between update and answer", async () => {
+    it("answers exactly once when it is killed while it writes the answer, and asks its tool no second time", async () => {
       const answers = stub.calls("sendMessage").length;
-      stub.push(said({ text: "slow" }));
-      await until(() => stub.pending().length === 0, "the confirmation");
+      const previews = stub.calls("sendMessageDraft").length;
+      const tools = red.lines.filter((line) => line.includes("STORY")).length;
+      stub.push(said({ text: "tell me a story" }));
+      await until(() => stub.calls("sendMessageDraft").length > previews, "the first words");
       await red.kill();
-      assert.equal(stub.calls("sendMessage").length, answers, "nothing was said yet");
+      assert.equal(stub.calls("sendMessage").length, answers, "nothing was sent yet");
       await red.start();
-      await heard(stub, "slow", ADA_CHAT.id, red);
+      await until(() => stub.calls("sendMessage").length > answers, "the answer", 10_000);
       await until(async () => (await counts(red)).pending === 0, "the end of the run");
-      assert.equal(texts(stub).filter((text) => text === "slow").length, 1);
+      assert.equal(stub.calls("sendMessage").length, answers + 1);
+      assert.equal(texts(stub).at(-1), STORY);
+      assert.equal(red.lines.filter((line) => line.includes("STORY")).length, tools + 1);
       const { dead, outbox } = await counts(red);
       assert.deepEqual([dead, outbox.planned, outbox.sending], [0, 0, 0]);
     });

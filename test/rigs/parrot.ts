@@ -21,7 +21,7 @@ const json = (response: ServerResponse, status: number, data: unknown) => { resp
 const llmError = (status: number, lead = ""): Say => (response, said) => json(response, status, { type: "error", error: { type: status === 401 ? "authentication_error" : "api_error", message: `${lead}${said}` } });
 const telegram = (method: string, said: string, body: Record<string, unknown>): [number, unknown] => {
   if (method === "getMe") return [200, { ok: true, result: { id: 1, is_bot: true, first_name: "Bot", username: "canary_bot" } }];
-  if (method.startsWith("send")) return [400, { ok: false, error_code: 400, description: `Bad Request: ${said} ${JSON.stringify(body)}` }];
+  if (/^(send|getFile)/.test(method)) return [400, { ok: false, error_code: 400, description: `Bad Request: ${said} ${JSON.stringify(body)}` }];
   return [200, { ok: true, result: true }];
 };
 
@@ -30,7 +30,7 @@ const SAYS: Readonly<Record<string, Say>> = {
   refuse: llmError(401, "Incorrect API key provided: "),
   broken: llmError(500),
   /** The text is cut by its reader: somewhere inside the key. */
-  cut: llmError(400, "x".repeat(275)),
+  cut: llmError(400, "x".repeat(265)),
   page: (response, said) => { response.writeHead(502, { "content-type": "text/html" }).end(`<html><title>${said}</title></html>`); },
   halfway: (response, said) => { response.writeHead(200, { "content-type": "text/event-stream" }).end(`data: ${JSON.stringify({ error: { message: said, code: 500 } })}\n\n`); },
   "bot-refuse": (response, said) => json(response, 401, { ok: false, error_code: 401, description: `Unauthorized: ${said}` }),

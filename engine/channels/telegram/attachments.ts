@@ -46,12 +46,13 @@ const CONTENT: Content = {
   paid_media: ({ star_count }) => [embed("paid_media", { text: String(star_count) })],
   web_app_data: ({ data, button_text }) => [embed("web_app_data", { title: button_text, text: data })],
 };
+const ROWS = Object.entries(CONTENT);
 /** Fields that repeat another one. */
 const INSTEAD: Readonly<Record<string, keyof TelegramMessage>> = { document: "animation", location: "venue", photo: "live_photo" };
 
 export function attachmentsOf(message: TelegramMessage): Attachment[] {
   const found: Attachment[] = [];
-  for (const [field, read] of Object.entries(CONTENT)) {
+  for (const [field, read] of ROWS) {
     const value = message[field as keyof TelegramMessage];
     const instead = INSTEAD[field];
     if (value === undefined || (instead !== undefined && message[instead] !== undefined)) continue;

@@ -44,7 +44,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
   const refusals = createRate(clock, REFUSED_PER_MINUTE);
   const claims = createRate(clock, CLAIMS_PER_MINUTE);
   /** What the gateway last said of a visitor. */
-  const trusts = new Map<string, "known" | "refused">();
+  const trusts = new Map<string, Hello["trust"]>();
 
   const addressOf = (visitor: string): Address => ({ channel: "webchat", account, chat: visitor, kind: "direct" });
   function senderOf(visitor: string, name: unknown, request: WebhookRequest): Sender {
@@ -54,19 +54,23 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
   async function trustOf(visitor: string): Promise<Hello["trust"]> {
     return trusts.get(visitor) ?? ((await transcript.known(visitor)) ? "known" : "unknown");
   }
-  function setTrust(visitor: string, trust: "known" | "refused"): void {
+  function setTrust(visitor: string, trust: Hello["trust"]): void {
     const before = trusts.get(visitor);
     trusts.delete(visitor);
     trusts.set(visitor, trust);
     if (trusts.size > 10_000) trusts.delete(trusts.keys().next().value as string);
-    if (before !== trust) streams.tell(visitor, { type: "trust", trust });
+    if (before !== trust && trust !== "unknown") streams.tell(visitor, { type: "trust", trust });
   }
   function tooMany(waitMs: number, text: string): void {
     if (waitMs > 0) throw new HttpFault(429, "CONN_003", text, { "retry-after": seconds(waitMs) });
   }
+  /** Before anything of a message is recorded: an entry that is only recorded makes nobody known. */
+  async function admit(visitor: string): Promise<void> {
+    const trust = await trustOf(visitor);
+    setTrust(visitor, trust);
+    if (trust !== "known") tooMany(refusals.wait("all"), "Too many strangers are writing now. Wait a moment.");
+  }
   async function receive(visitor: string, message: Message): Promise<boolean> {
-    const known = (await trustOf(visitor)) === "known";
-    if (!known) tooMany(refusals.wait("all"), "Too many strangers are writing now. Wait a moment.");
     const received = await context.receive(message);
     if (received === "refused") refusals.take("all");
     setTrust(visitor, received === "refused" ? "refused" : "known");
@@ -96,6 +100,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const quoted = body.get("replyTo");
     const replyTo = typeof quoted === "string" && (await transcript.entry(visitor, quoted)) !== undefined ? quoted : undefined;
     const sender = senderOf(visitor, body.get("name"), request);
+    await admit(visitor);
     const { entry, pending } = await transcript.addVisitor(
       visitor,
       { from: "visitor", text, clientId, ...(files.length === 0 ? {} : { files: files.map(cardOf) }), ...(replyTo === undefined ? {} : { replyTo }) },
@@ -119,6 +124,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const button = entry?.buttons?.flat().find((each) => each.url === undefined && (each.value ?? each.label) === value);
     if (entry === undefined || button === undefined) throw new HttpFault(404, "MSG_001", "Expected a button of a message in this chat; it may have been taken away.");
     const pressed = button.value ?? button.label;
+    await admit(visitor);
     const taken = await receive(visitor, {
       version: MESSAGE_VERSION, id: `${visitor}:${clientId}`, ref: String(entry.seq), kind: "action", at: addressOf(visitor), sender: senderOf(visitor, body.get("name"), request),
       sentAt: clock.now(), text: "", attachments: [], action: { type: "button", value: pressed, label: button.label }, addressed: true,
