@@ -8,7 +8,10 @@ const compiled = new WeakMap<JsonSchema, ValidateFunction>();
 /** A sentence the model can act on, or undefined when the arguments fit. */
 export function checkInput(tool: { readonly name: string; readonly parameters: JsonSchema }, input: unknown): string | undefined {
   let validate = compiled.get(tool.parameters);
-  if (validate === undefined) compiled.set(tool.parameters, (validate = ajv.compile(tool.parameters as object)));
+  if (validate === undefined) {
+    validate = ajv.compile(tool.parameters as object);
+    compiled.set(tool.parameters, validate);
+  }
   if (validate(input)) return undefined;
   const faults = (validate.errors ?? []).slice(0, 5).map((error) => `${error.instancePath || "arguments"} ${error.message}${error.params.allowedValues ? ` (${(error.params.allowedValues as unknown[]).join(", ")})` : ""}`);
   return `The arguments do not fit the parameters of "${tool.name}": ${faults.join("; ")}.`;

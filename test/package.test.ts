@@ -55,7 +55,7 @@ describe("the package", function () {
 
   it("holds what it needs and nothing else", () => {
     for (const file of ["LICENSE", "README.md", "CHANGELOG.md", "package.json", "dist/THIRD-PARTY.md", ...Object.values(manifest["node-red"].nodes), ...Object.values(manifest["node-red"].plugins)]) assert.ok(packed.includes(file), `expected ${file}`);
-    assert.deepEqual(packed.filter((file) => !/^(dist|docs|examples)\/|^(LICENSE|README\.md|CHANGELOG\.md|package\.json)$/.test(file)), []);
+    assert.deepEqual(packed.filter((file) => !/^(dist|docs|examples|resources)\/|^(LICENSE|README\.md|CHANGELOG\.md|package\.json)$/.test(file)), []);
     assert.deepEqual(packed.filter((file) => /\.ts$|\.map$|(^|\/)\./.test(file)), []);
     assert.ok(statSync(tarball).size < 5_000_000, "small enough for a Raspberry Pi");
   });

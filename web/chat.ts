@@ -163,17 +163,17 @@ function onState(now: LinkState): void {
   dot.dataset.state = now.state;
   dot.textContent = now.state === "open" ? say("online") : say("connecting");
   const banner = byId("banner");
-  clearTimeout(bannerTimer);
   if (now.state !== "lost") {
-    if (now.state === "open") banner.hidden = true;
+    if (now.state === "open") { clearTimeout(bannerTimer); bannerTimer = undefined; banner.hidden = true; }
     return;
   }
   model.dropPreviews();
   log.stopTyping();
   draw();
   const words = !navigator.onLine ? say("offline") : now.fault === undefined ? say("reconnecting") : say("linkFault", { text: now.fault });
+  banner.textContent = words;
   // A short break is nobody's business.
-  bannerTimer = setTimeout(() => { banner.textContent = words; banner.hidden = false; }, banner.hidden ? 1_500 : 0);
+  bannerTimer ??= setTimeout(() => { banner.hidden = false; }, 1_500);
 }
 
 function toast(text: string, kind: "fault" | "good"): void {

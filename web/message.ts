@@ -81,7 +81,10 @@ export function createMessage(tools: MessageTools): MessageView {
         if (entry.buttons !== undefined) children.push(buttonsOf(entry, tools));
         children.push(make("div", { class: "foot" }, metaOf(entry, tools), actsOf(entry, tools)));
       } else children.push(fateOf(item.outgoing, tools));
+      const stops = () => [...node.querySelectorAll<HTMLElement>("button, a, [tabindex]")];
+      const focused = stops().indexOf(document.activeElement as HTMLElement);
       node.replaceChildren(...children.filter((child) => child !== undefined));
+      if (focused >= 0) stops()[focused]?.focus({ preventScroll: true });
     },
   };
 }
@@ -133,15 +136,15 @@ function buttonsOf(entry: Entry, { say, press, fault }: MessageTools): HTMLEleme
     }
     const chosen = entry.pressed === (button.value ?? button.label);
     const choice = textButton(button.label, { class: chosen ? "choice chosen" : "choice", "aria-pressed": chosen ? "true" : "false" }, async () => {
-      choice.setAttribute("aria-busy", "true");
-      choice.disabled = true;
+      // Not `disabled`: a button that is takes the keyboard's focus away.
+      if (choice.ariaBusy === "true") return;
+      choice.ariaBusy = "true";
       try {
         await press(entry, button);
       } catch (error) {
         fault(say("pressFault", { text: (error as Error).message }));
       }
-      choice.disabled = false;
-      choice.removeAttribute("aria-busy");
+      choice.ariaBusy = "false";
     });
     if (chosen) choice.prepend(icon("done"));
     return choice;

@@ -67,7 +67,7 @@ describe("the web chat's server", () => {
         const [got] = host.received as [Message];
         assert.deepEqual(parseMessage(got), got);
         assert.equal((got as { trust?: string }).trust, undefined);
-        assert.deepEqual(got, { ...message, version: 1, id: `${ME}:${body.clientId}`, ref: answer.body.ref, at: to, sentAt: Number(got.ref), sender: { ...message.sender, id: ME } });
+        assert.deepEqual(got, { ...message, version: 1, id: `${ME}:${body.clientId}`, ref: answer.body.ref, at: to, sentAt: got.sentAt, sender: { ...message.sender, id: ME } });
       });
     }
 
@@ -152,6 +152,15 @@ describe("the web chat's server", () => {
       await me.say("an answer", "client-0001", { replyTo: ref });
       await me.say("another", "client-0002", { replyTo: "12345" });
       assert.deepEqual(host.received.map(({ replyTo }) => replyTo), [ref, undefined]);
+    });
+
+    it("carries the request's known fields where the account keeps them, and not when they are too many", async () => {
+      await start({ settings: { raw: true } });
+      const me = visitor(host.url);
+      await me.post("send", '{"clientId":"client-0001","text":"hi","name":"A","__proto__":{"x":1},"other":{"y":2},"files":[]}');
+      await me.say("x".repeat(300_000), "client-0002");
+      assert.deepEqual(host.received.map(({ raw }) => raw), [{ clientId: "client-0001", text: "hi", name: "A", files: [] }, undefined]);
+      for (const message of host.received) assert.deepEqual(parseMessage(message), message);
     });
 
     const bad: [string, unknown, number, string][] = [

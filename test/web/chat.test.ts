@@ -132,9 +132,12 @@ describe("the page's queue", () => {
     queue.add("one", [], undefined);
     queue.add("two", [], undefined);
     await until(() => shown.includes("one waiting (Not sent yet. Waiting for the connection.)"));
+    queue.add("three", [], undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(sent.length, 1, "what waits holds back the rest");
     queue.wake();
-    await until(() => shown.at(-1) === "two sent");
-    assert.deepEqual(sent.map((each) => each.split(" ")[1]), ["one", "one", "two"]);
+    await until(() => shown.at(-1) === "three sent");
+    assert.deepEqual(sent.map((each) => each.split(" ")[1]), ["one", "one", "two", "three"]);
     assert.equal(sent[0], sent[1]);
   });
 

@@ -9,6 +9,7 @@
  *     POST /file                        bytes; answers a FileCard
  */
 import { type Address, type Attachment, type Message, MESSAGE_VERSION, type Sender } from "../../message.ts";
+import { MESSAGE_CAPS } from "../../message-schema.ts";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
 import { eventStream, faultAnswer, fields, HttpFault, json, seconds } from "./answers.ts";
 import { cardOf, fileOf, keepUpload, type StoredFile, serveFile } from "./files.ts";
@@ -24,6 +25,8 @@ export interface RoutesOptions {
   readonly streams: Streams;
   page(request: WebhookRequest): Promise<WebhookAnswer | undefined>;
   readonly look: Pick<Hello, "title" | "welcome" | "suggestions" | "notice" | "accent" | "maxUploadBytes">;
+  /** Messages carry the request's body. */
+  readonly keepRaw: boolean;
   /** Origins beside the page's own. */
   readonly allowed: ReadonlySet<string>;
 }
@@ -60,6 +63,11 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     trusts.set(visitor, trust);
     if (trusts.size > 10_000) trusts.delete(trusts.keys().next().value as string);
     if (before !== trust && trust !== "unknown") streams.tell(visitor, { type: "trust", trust });
+  }
+  function withRaw(message: Message, body: ReadonlyMap<string, unknown>, known: readonly string[]): Message {
+    if (!options.keepRaw) return message;
+    const raw = Object.fromEntries(known.flatMap((key) => { const value = body.get(key); return typeof value === "string" || Array.isArray(value) ? [[key, Array.isArray(value) ? value.map(String) : value]] : []; }));
+    return JSON.stringify(raw).length > MESSAGE_CAPS.raw ? message : { ...message, raw };
   }
   function tooMany(waitMs: number, text: string): void {
     if (waitMs > 0) throw new HttpFault(429, "CONN_003", text, { "retry-after": seconds(waitMs) });
@@ -104,7 +112,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const { entry, pending } = await transcript.addVisitor(
       visitor,
       { from: "visitor", text, clientId, ...(files.length === 0 ? {} : { files: files.map(cardOf) }), ...(replyTo === undefined ? {} : { replyTo }) },
-      (added) => toMessage(added, addressOf(visitor), sender, files),
+      (added) => withRaw(toMessage(added, addressOf(visitor), sender, files), body, ["clientId", "text", "name", "replyTo", "files"]),
     );
     const seq = entry?.seq ?? 0;
     if (pending !== undefined) {
@@ -125,10 +133,10 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     if (entry === undefined || button === undefined) throw new HttpFault(404, "MSG_001", "Expected a button of a message in this chat; it may have been taken away.");
     const pressed = button.value ?? button.label;
     await admit(visitor);
-    const taken = await receive(visitor, {
+    const taken = await receive(visitor, withRaw({
       version: MESSAGE_VERSION, id: `${visitor}:${clientId}`, ref: String(entry.seq), kind: "action", at: addressOf(visitor), sender: senderOf(visitor, body.get("name"), request),
       sentAt: clock.now(), text: "", attachments: [], action: { type: "button", value: pressed, label: button.label }, addressed: true,
-    });
+    }, body, ["clientId", "ref", "value", "name"]));
     if (!taken) return json({ state: "refused" } satisfies SendAnswer);
     if (entry.pressed !== pressed) await transcript.change(visitor, String(entry.seq), (now) => ({ ...now, pressed }));
     return json({ state: "saved", ref: String(entry.seq) } satisfies SendAnswer);

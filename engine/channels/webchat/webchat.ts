@@ -59,6 +59,7 @@ async function open(account: Account, context: ChannelContext, assets: Assets): 
   const routes = createRoutes({
     account: account.id, context, transcript, streams,
     page: createPage(assets, origins),
+    keepRaw: settings.raw === true,
     allowed: new Set([...origins, ...(context.webhookUrl === undefined ? [] : [URL.parse(context.webhookUrl)?.origin ?? ""])]),
     look: {
       title: titleOf(account), welcome: textOf(settings.welcome), suggestions: listOf(settings.suggestions), notice: textOf(settings.notice), accent: textOf(settings.accent),
