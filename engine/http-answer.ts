@@ -2,10 +2,11 @@
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
-import type { Body, Head } from "./http-body.ts";
+import type { Dispatcher } from "undici";
 import { httpError } from "./http-error.ts";
 
-type RawHeaders = Head["headers"];
+type Source = Dispatcher.ResponseData["body"];
+type RawHeaders = Record<string, string | string[] | undefined>;
 
 const UNPACK: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
   gzip: createGunzip, "x-gzip": createGunzip, deflate: createInflate, br: createBrotliDecompress,
@@ -13,7 +14,7 @@ const UNPACK: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
 const EMPTY_STATUS = new Set([101, 103, 204, 205, 304]);
 
 /** Wraps an undici answer. Reading the body throws HttpError, or the signal's reason after an abort. */
-export function answer(got: Head, url: URL, redirected: boolean, method: string, signal: AbortSignal | undefined): Response {
+export function answer(got: Dispatcher.ResponseData, url: URL, redirected: boolean, method: string, signal: AbortSignal | undefined): Response {
   return new Answer(got, url, redirected, method, signal) as unknown as Response;
 }
 
@@ -24,7 +25,7 @@ class Answer {
   readonly type = "basic";
   readonly headers: AnswerHeaders;
   readonly #url: URL;
-  readonly #source: Body;
+  readonly #source: Source;
   readonly #signal: AbortSignal | undefined;
   readonly #empty: boolean;
   #stream: Readable | undefined;
@@ -32,7 +33,7 @@ class Answer {
   #used = false;
   #cloned = false;
 
-  constructor(got: Head, url: URL, redirected: boolean, method: string, signal: AbortSignal | undefined) {
+  constructor(got: Dispatcher.ResponseData, url: URL, redirected: boolean, method: string, signal: AbortSignal | undefined) {
     this.status = got.statusCode;
     this.ok = got.statusCode >= 200 && got.statusCode < 300;
     this.redirected = redirected;
@@ -42,7 +43,7 @@ class Answer {
     this.#signal = signal;
     this.#empty = EMPTY_STATUS.has(got.statusCode) || method === "HEAD";
     // Nothing will come: frees the connection at once, so nobody needs to read.
-    if (this.#empty || got.headers["content-length"] === "0") void got.body.dump();
+    if (this.#empty || got.headers["content-length"] === "0") got.body.dump().catch(() => undefined);
     const packing = got.headers["content-encoding"];
     const unpack = typeof packing === "string" && !this.#empty ? UNPACK[packing.toLowerCase()] : undefined;
     // A broken stream shows itself to its reader; the callback only keeps it from being unhandled.
@@ -51,7 +52,7 @@ class Answer {
 
   get url(): string { return this.#url.href; }
   get statusText(): string { return ""; }
-  get bodyUsed(): boolean { return this.#used || this.#body?.locked === true || (!this.#cloned && (this.#stream?.readableDidRead ?? this.#source.read)); }
+  get bodyUsed(): boolean { return this.#used || this.#body?.locked === true || (!this.#cloned && this.#bytes.readableDidRead); }
 
   /** A web stream, made on first use: it costs more than the rest of the answer together. */
   get body(): ReadableStream<Uint8Array> | null {
@@ -96,7 +97,7 @@ class Answer {
     return new Response(other, head);
   }
 
-  get #bytes(): Readable | Body { return this.#stream ?? this.#source; }
+  get #bytes(): Readable { return this.#stream ?? this.#source; }
   #take(): void {
     if (this.bodyUsed) throw new TypeError("The body was read already.");
     this.#used = true;
@@ -114,7 +115,7 @@ class Answer {
 }
 
 /** A web stream that reads from a node stream only when it is itself read; cancelling destroys the source and so the connection. */
-function webStream(source: Readable | Body, fault: (thrown: unknown) => unknown): ReadableStream<Uint8Array> {
+function webStream(source: Readable, fault: (thrown: unknown) => unknown): ReadableStream<Uint8Array> {
   let pieces: AsyncIterator<Uint8Array> | undefined;
   return new ReadableStream<Uint8Array>(
     {
@@ -129,8 +130,7 @@ function webStream(source: Readable | Body, fault: (thrown: unknown) => unknown)
         }
       },
       cancel() {
-        if ("on" in source) source.on("error", () => undefined);
-        source.destroy();
+        source.on("error", () => undefined).destroy();
       },
     },
     { highWaterMark: 0 },

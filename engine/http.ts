@@ -1,11 +1,10 @@
 /**
- * A small, complete fetch over undici: keep-alive pools per origin, streams, abort, redirects, proxies.
+ * A small, complete fetch over `undici.request`: keep-alive pools per origin, streams, abort, redirects, proxies.
  * It exists for CPU: the built-in fetch costs about four times as much per request, and every SDK we use takes a `fetch`.
  */
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { SettingError } from "./errors.ts";
 import { answer } from "./http-answer.ts";
-import { type Head, send } from "./http-body.ts";
 import { HttpError, httpError } from "./http-error.ts";
 import { payload } from "./http-payload.ts";
 
@@ -101,11 +100,18 @@ async function go(dispatcher: Dispatcher, input: string | URL | Request, init: R
   let data = body?.data();
 
   for (let hop = 0; ; hop++) {
-    let got: Head;
+    let got: Dispatcher.ResponseData;
     try {
       // grammY brings an AbortSignal of its own, without throwIfAborted and reason.
       if (signal?.aborted) throw signal.reason;
-      got = await send(dispatcher, { origin: url.origin, path: url.pathname + url.search, method: method as Dispatcher.HttpMethod, headers, body: (data ?? null) as Dispatcher.DispatchOptions["body"] & null }, signal);
+      got = await dispatcher.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: method as Dispatcher.HttpMethod,
+        headers,
+        body: (data ?? null) as Dispatcher.DispatchOptions["body"] & null,
+        ...(signal ? { signal } : {}),
+      });
     } catch (thrown) {
       throw httpError(thrown, url, signal, hop > 0);
     }

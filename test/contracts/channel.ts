@@ -1,4 +1,5 @@
 /** What every channel must do. `make` starts a stub of the platform and gives what the suite needs to play both sides. */
+import { skip } from "../rigs/skip.ts";
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -244,7 +245,7 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
       for (const [fault, wanted] of Object.entries(WANTED) as [SendFault, Partial<ChannelError>][]) {
         it(`reports the fault "${fault}" as a ChannelError and does not try again by itself`, async function () {
           const connection = await connect();
-          if (rig.fail?.(fault) !== true) return this.skip();
+          if (rig.fail?.(fault) !== true) return skip(this, `${name} knows no fault "${fault}": there is no platform behind it, or not this one`);
           const error = await connection.send(rig.to, { text: "**x**" }, `fault-${fault}`).then(() => assert.fail("expected an error"), (thrown: unknown) => thrown);
           assert.ok(error instanceof ChannelError, String(error));
           for (const [key, value] of Object.entries(wanted)) assert.equal(error[key as keyof ChannelError], value, `${key}: ${error.message}`);
@@ -257,7 +258,7 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
 
     describe("opening", () => {
       it("refuses wrong credentials for good", async function () {
-        if (rig.wrong === undefined) return this.skip();
+        if (rig.wrong === undefined) return skip(this, `${name} has no credentials that could be wrong`);
         const error = await rig.channel.open(rig.wrong, context).then(() => assert.fail("expected an error"), (thrown: unknown) => thrown);
         assert.ok(error instanceof ChannelError, String(error));
         assert.equal(error.code, "CONN_002");
@@ -266,7 +267,7 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
       });
 
       it("says that nobody is there, and that nothing was sent", async function () {
-        if (rig.away === undefined) return this.skip();
+        if (rig.away === undefined) return skip(this, `${name} has no platform that could be away`);
         const error = await rig.channel.open(rig.away, context).then(() => assert.fail("expected an error"), (thrown: unknown) => thrown);
         assert.ok(error instanceof ChannelError, String(error));
         assert.equal(error.code, "CONN_001");
