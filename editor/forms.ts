@@ -8,7 +8,8 @@ import { query, red, t, type EditorNode } from "./red.ts";
 
 /** The id in a select of config nodes; "" while none is chosen. */
 export function chosenConfig(prefix: string, name: string): string {
-  const value = (byId(`${prefix}-${name}`) as HTMLSelectElement).value;
+  // Lists outlive their form for a moment: what asks after it was closed gets nothing.
+  const value = (document.getElementById(`${prefix}-${name}`) as HTMLSelectElement | null)?.value ?? "";
   return value === "_ADD_" ? "" : value;
 }
 /** A config node that is being made gets the gateway when there is one only. */

@@ -37,7 +37,12 @@ export default function register(red: Red): void {
       webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;
-    if (code !== undefined && code !== "") void this.handle.ready.then(async (gateway) => { if (gateway.people.ownerCode() !== undefined && gateway.people.ownerCode() !== code) await gateway.people.newOwnerCode(code); }).catch(() => undefined);
+    if (code !== undefined && code !== "") void this.handle.ready.then(async (gateway) => {
+      // One code, one owner: a deploy does not make a used code good again, the next start's code is a new one.
+      if ((await gateway.store.get("gateway", "codeOfStart")) === code) return;
+      await gateway.store.commit([{ do: "set", space: "gateway", key: "codeOfStart", value: code }]);
+      await gateway.people.newOwnerCode(code);
+    }).catch((error: Error) => this.warn(error.message));
     this.on("close", (done: () => void) => {
       if (this.handle.node === this) this.handle.node = undefined;
       // Node-RED may be about to end its process: a message on its way out would be sent again by the next one.

@@ -110,6 +110,8 @@ function chatPath(flows) {
 }
 
 function writeSettings(userDir) {
+  // The folder lies inside a package of ES modules; Node-RED's settings are CommonJS.
+  kept(path.join(userDir, "package.json"), () => `${JSON.stringify({ name: "clawflow-demo", private: true, type: "commonjs" }, null, 2)}\n`);
   writeFileSync(path.join(userDir, "settings.js"), `// Written by npm run demo at every start.
 process.stdin.on("close", () => process.kill(process.pid, "SIGTERM")).resume(); // ends with the program that started it
 module.exports = {
@@ -166,7 +168,7 @@ async function main() {
     cwd: userDir, stdio: ["pipe", "inherit", "inherit"],
     env: { ...process.env, CLAWFLOW_DEMO_PORT: String(port), CLAWFLOW_DEMO_KEY: chosen.key, CLAWFLOW_DEMO_WEBHOOK_SECRET: webhookSecret, CLAWFLOW_OWNER_CODE: ownerCode, ...chosen.cap > 0 ? { CLAWFLOW_TOKEN_CAP: String(chosen.cap) } : {} },
   });
-  const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 0)));
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
   let stopping = false;
   const stop = () => {
     stopping = true;
@@ -194,7 +196,9 @@ To ring: curl -H "Authorization: Bearer ${webhookSecret}" -d "text=Somebody is a
 `}
 The chat address makes its first visitor the owner; everybody else is a stranger. Ctrl-C stops.
 `);
-  process.exitCode = stopping ? 0 : await ended;
+  const code = await ended;
+  if (!stopping) console.error("Node-RED has ended by itself. Nothing is lost: npm run demo goes on where it was.");
+  process.exitCode = stopping ? 0 : code || 1;
 }
 
 try {

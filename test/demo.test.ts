@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { buildIfStale, type FlowNode, projectRoot } from "./rigs/node-red.ts";
 
@@ -44,7 +43,8 @@ describe("npm run demo", function () {
 
   before(() => {
     buildIfStale();
-    userDir = mkdtempSync(path.join(tmpdir(), "clawflow-demo-"));
+    // Inside the checkout, as the command does it: the package there is of ES modules.
+    userDir = mkdtempSync(path.join(projectRoot, ".demo-test-"));
   });
   after(async () => {
     for (const child of running) if (child.exitCode === null && child.signalCode === null) { child.kill("SIGKILL"); await once(child, "close"); }

@@ -70,7 +70,7 @@ export function createQueue(local: Local, server: Pick<Server, "send">, say: Say
       const fault = thrown instanceof ServerFault ? thrown : new ServerFault(0, "", String(thrown));
       const wait = WAITS_MS[Math.min(failures++, WAITS_MS.length - 1)] as number;
       if (fault.status === 0) later(message, say("waitConnection"), wait);
-      else if (fault.status === 429 || fault.status >= 500) {
+      else if (fault.status === 404 || fault.status === 429 || fault.status >= 500) {
         const ms = fault.afterMs ?? wait;
         later(message, say(fault.status === 429 ? "waitSeconds" : "waitServer", { n: Math.ceil(ms / 1000) }), ms);
       } else {

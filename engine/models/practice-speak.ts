@@ -34,7 +34,7 @@ export function chat(text: string, tools: readonly ToolSpec[], language: Languag
   if (small !== undefined) return small.say[language];
   const sorry = language === "de" ? "Das verstehe ich nicht." : "I did not understand that.";
   const real = language === "de" ? "Für freie Gespräche trage im Modell-Knoten einen Anbieter ein." : "To talk freely, choose a provider in the model node.";
-  return `${sorry} ${WHO[language]} ${skills(tools, language)} ${real}`;
+  return `${sorry} ${WHO[language]} ${skills(tools, language)}\n\n${real}`;
 }
 
 function skills(tools: readonly ToolSpec[], language: Language): string {

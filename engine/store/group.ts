@@ -13,7 +13,8 @@ export interface Transaction {
   wrap(error: unknown): Error;
 }
 export interface Group {
-  add(ops: readonly Op[]): Promise<CommitResult>;
+  /** `soon`: with the next group, at the latest after SOON_MS. */
+  add(ops: readonly Op[], soon?: boolean): Promise<CommitResult>;
   /** Commits what waits, now. */
   flush(): void;
   /** Begins no transaction until the returned function is called (once). */
@@ -27,16 +28,18 @@ const MOST = 1000;
  * A group is complete when these turns of the event loop brought nobody new, or after the most of them. What one commit sets free comes back
  * close together (requests, answers, the next messages), and an fsync costs more than a hundred empty turns.
  */
-const QUIET_TURNS = 3;
+const QUIET_TURNS = 2;
 const MOST_TURNS = 16;
+const SOON_MS = 20;
 
 export function createGroup(transaction: Transaction): Group {
   let queue: Waiting[] = [];
   let scheduled = false;
+  let later: NodeJS.Timeout | undefined;
   let holds = 0;
 
   function schedule(): void {
-    if (scheduled || holds > 0) return;
+    if (scheduled || holds > 0 || queue.length === 0) return;
     scheduled = true;
     gather(0, 0, queue.length);
   }
@@ -55,6 +58,8 @@ export function createGroup(transaction: Transaction): Group {
     write(now);
   }
   function flush(): void {
+    clearTimeout(later);
+    later = undefined;
     const now = queue;
     queue = [];
     write(now);
@@ -85,10 +90,11 @@ export function createGroup(transaction: Transaction): Group {
     }
   }
   return {
-    add(ops) {
+    add(ops, soon = false) {
       return new Promise((resolve, reject) => {
         queue.push({ ops, resolve, reject, result: [] });
-        schedule();
+        if (soon) later ??= setTimeout(() => { later = undefined; schedule(); }, SOON_MS);
+        else schedule();
       });
     },
     flush,

@@ -29,6 +29,8 @@ export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefi
 export interface Handle {
   readonly slug: string;
   readonly ready: Promise<Gateway>;
+  /** Resolves after the first try to open it, however that went. */
+  readonly tried: Promise<void>;
   gateway: Gateway | undefined;
   /** Why it is not open, or what its store had to do to open. */
   problems: { code: string; text: string }[];
@@ -123,8 +125,10 @@ function createHost(red: Red): Host {
   function open(node: RedNode, settings: GatewaySettings): Handle {
     let handle = handles.get(settings.slug);
     if (handle === undefined) {
-      const made: Handle = { slug: settings.slug, ready: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false };
+      const made: Handle = { slug: settings.slug, ready: undefined as never, tried: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false };
       handles.set(settings.slug, made);
+      // What is told first is that it opened, or why not.
+      const tried = new Promise<void>((resolve) => { const heard = () => { made.listeners.delete(heard); resolve(); }; made.listeners.add(heard); });
       const ready = build(made).then((gateway) => {
         made.gateway = gateway;
         for (const event of ["status", "dead", "people", "refused"] as const) gateway.events.on(event, () => notify(made));
@@ -133,7 +137,7 @@ function createHost(red: Red): Host {
         return gateway;
       });
       ready.catch(() => undefined);
-      Object.assign(made, { ready });
+      Object.assign(made, { ready, tried });
       handle = made;
     }
     handle.settings = settings;
@@ -143,12 +147,13 @@ function createHost(red: Red): Host {
 
   function notify(handle: Handle): void { for (const listener of handle.listeners) listener(); }
 
-  red.events.on("flows:stopping", () => { running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
+  red.events.on("flows:stopping", () => { http.starting(true); running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
   red.events.on("flows:started", () => { void started(); });
   let running = false;
   const waiting = new Set<() => void>();
   async function started(): Promise<void> {
     running = true;
+    const opening: Promise<unknown>[] = [];
     for (const act of waiting) act();
     waiting.clear();
     for (const handle of [...handles.values()]) {
@@ -158,12 +163,15 @@ function createHost(red: Red): Host {
         await handle.gateway?.close();
         continue;
       }
+      opening.push(handle.tried);
       void handle.ready.then(async (gateway) => {
         await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
         for (const scope of settle.lost()) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
         gateway.start();
       }).catch((error: Error) => red.log.error(redact(`[clawflow] ${error.message}`)));
     }
+    await Promise.allSettled(opening);
+    if (running) http.starting(false);
   }
 
   return {

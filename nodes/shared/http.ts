@@ -17,6 +17,8 @@ export interface HttpDoor {
   /** Path of a door as a browser sees it, without the host. */
   url(path: string): string;
   readonly available: boolean;
+  /** While the flows start or a deploy changes them, a door that is not there yet is "come again", not "not found". */
+  starting(yes: boolean): void;
 }
 
 /** Larger bodies end with 413 before they are kept; what is smaller is each channel's own affair. */
@@ -28,15 +30,17 @@ export function createHttp(red: Red): HttpDoor {
   const nodeRoot = typeof red.settings.httpNodeRoot === "string" ? red.settings.httpNodeRoot.replace(/\/+$/, "") : "";
   const prefix = `${nodeRoot}/clawflow/`;
   const app = red.httpNode;
+  let starting = true;
   const available = typeof app?.use === "function" && red.settings.httpNodeRoot !== false;
   if (available && app !== undefined) {
     const guarded = ["httpNodeAuth", "httpNodeMiddleware", "httpNodeCors"].some((name) => Boolean((red.settings as Record<string, unknown>)[name]));
     const ours = (url: string) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined;
-    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, (req.url ?? "").slice(prefix.length - 1), req, res); });
-    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, req.url ?? "/", req, res); });
+    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, starting, (req.url ?? "").slice(prefix.length - 1), req, res); });
+    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, starting, req.url ?? "/", req, res); });
   }
   return {
     available,
+    starting(yes) { starting = yes; },
     open(path, handler) {
       if (!available) return "Expected Node-RED to answer HTTP requests for flows, but httpNodeRoot is false in settings.js: nothing can be received here.";
       const taken = doors.get(path);
@@ -105,11 +109,14 @@ function readBody(req: Incoming): Promise<Buffer> {
 }
 
 /** `url`: the part below our prefix. */
-async function answer(doors: ReadonlyMap<string, Handler>, url: string, req: Incoming, res: ServerResponse): Promise<void> {
+async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, url: string, req: Incoming, res: ServerResponse): Promise<void> {
   const mark = url.indexOf("?");
   const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
   const door = findDoor(doors, path);
   reached.add(req);
+  // A body that came before its door was open has been taken by others: its bytes, and so its signature, are gone.
+  const tooEarly = door === undefined ? starting : req.method !== "GET" && req.method !== "HEAD" && !Buffer.isBuffer(req.body);
+  if (tooEarly) { res.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" }); res.end("Node-RED is starting"); return; }
   if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
   const gone = new AbortController();
   res.on("close", () => { if (!res.writableFinished) gone.abort(); });

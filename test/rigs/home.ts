@@ -43,7 +43,14 @@ export async function startHome(flow: (sink: Sink) => readonly FlowNode[], optio
   return {
     red, sink, texts,
     async say(text, more = {}) {
-      const response = await red.fetch("/clawflow/home/echo", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id: `e${++ids}`, text, ...more }) });
+      const body = JSON.stringify({ id: `e${++ids}`, text, ...more });
+      const post = () => red.fetch("/clawflow/home/echo", { method: "POST", headers: { "content-type": "application/json" }, body });
+      let response = await post();
+      // As every platform does: come again while the account is being opened.
+      for (let tries = 0; response.status === 503 && tries < 100; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        response = await post();
+      }
       if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
       return ((await response.json()) as { received: string }).received;
     },

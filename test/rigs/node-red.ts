@@ -259,7 +259,14 @@ export async function startNodeRed(options: NodeRedOptions = {}): Promise<NodeRe
     get pid() { return child?.pid ?? 0; },
     userDir, lines, waitForLog, admin, deploy, kill, start, stop, remove,
     log: () => lines.join("\n"),
-    fetch: (route, init) => fetch(`http://127.0.0.1:${port}${route}`, init),
+    async fetch(route, init) {
+      for (let tries = 0; ; tries++) {
+        const answer = await fetch(`http://127.0.0.1:${port}${route}`, init);
+        // As every platform does: come again while Node-RED starts.
+        if (answer.status !== 503 || tries >= 50 || answer.headers.get("retry-after") !== "1") return answer;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
     async restart() { await stop(); await start(); },
     [Symbol.asyncDispose]: remove,
   };
