@@ -60,6 +60,18 @@ function addingOf(event: HistoryEvent | undefined, id: string): HistoryEvent | u
 /** How the editor says that a person added the node: dropped, chosen in the quick-add list, or accepted from a suggestion. Imports and redo have other words. */
 const BY_HAND = new Set(["palette", "typeSearch", "suggestion"]);
 
+/** A copy that was imported beside its original (or another example's "Home") is a gateway, or an account, of its own: it gets a free slug. */
+export function separateCopies(): void {
+  red.events.on("nodes:add", (node: EditorNode, context?: { source?: string }) => {
+    if (context?.source === "clawflow" || (node.type !== GATEWAY && node.type !== ACCOUNT) || !node.slug) return;
+    const slug = makeSlug(String(node.slug), node.type, node.id, node.type === ACCOUNT ? String(node.gateway ?? "") : undefined);
+    if (slug === node.slug) return;
+    node.slug = slug;
+    node.changed = true;
+    setTimeout(() => red.editor.validateNode(node), 0);
+  });
+}
+
 /** A node the user adds gets the gateway, and the first one brings it. To be called once, by the plugin. */
 export function bringGateways(): void {
   red.events.on("nodes:add", (node: EditorNode, context?: { source?: string }) => {

@@ -5,7 +5,7 @@ import { allowList } from "./allow-list.ts";
 import { byId } from "./dom.ts";
 import { accountForm, chosenConfig, isAdding, keepSlug, modelForm, preselectGateway, saveAccount, showFor, showSlug } from "./forms.ts";
 import { gatewayPanel } from "./gateway-panel.ts";
-import { bringGateways, configOf, nameOf } from "./gateways.ts";
+import { bringGateways, configOf, nameOf, separateCopies } from "./gateways.ts";
 import { mappingForm } from "./mapping.ts";
 import { params } from "./params.ts";
 import { red, t } from "./red.ts";
@@ -36,6 +36,7 @@ export type ClawFlowWidgets = typeof ClawFlow;
 
 red.plugins.registerPlugin("clawflow-editor", { type: "clawflow-editor" });
 bringGateways();
+separateCopies();
 red.events.on("registry:plugin-added", forgetTables);
 // Validation needs the channels' settings; a runtime that does not answer yet is asked again by the first form.
 red.events.on("flows:loaded", () => { tables().catch(() => undefined); });

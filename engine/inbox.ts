@@ -238,7 +238,7 @@ export function createInbox(options: InboxOptions): Inbox {
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     for (;;) {
       try {
-        await store.commit(changes, { soon: true });
+        await store.commit(changes);
         return;
       } catch (error) {
         // The end must be on disk some time: else the next start does it all again.
@@ -364,7 +364,7 @@ export function createInbox(options: InboxOptions): Inbox {
       interrupted.delete(id);
       // The lane need not wait for the disk: after a crash the run is begun again, finds every step done, and the lane is in the same order.
       const result = outcome(Object.values(ends));
-      const saved = rest ? store.commit([{ do: "receipt", seq: head.seq, runs: ends }], { soon: true }) : finish(current, ends, result.state, result.reason);
+      const saved = rest ? store.commit([{ do: "receipt", seq: head.seq, runs: ends }]) : finish(current, ends, result.state, result.reason);
       options.onEnd?.(run, end);
       if (!rest) release(run.receipt.lane, lane);
       await saved;

@@ -13,8 +13,7 @@ export interface Transaction {
   wrap(error: unknown): Error;
 }
 export interface Group {
-  /** `soon`: with the next group, at the latest after SOON_MS. */
-  add(ops: readonly Op[], soon?: boolean): Promise<CommitResult>;
+  add(ops: readonly Op[]): Promise<CommitResult>;
   /** Commits what waits, now. */
   flush(): void;
   /** Begins no transaction until the returned function is called (once). */
@@ -30,16 +29,14 @@ const MOST = 1000;
  */
 const QUIET_TURNS = 2;
 const MOST_TURNS = 16;
-const SOON_MS = 20;
 
 export function createGroup(transaction: Transaction): Group {
   let queue: Waiting[] = [];
   let scheduled = false;
-  let later: NodeJS.Timeout | undefined;
   let holds = 0;
 
   function schedule(): void {
-    if (scheduled || holds > 0 || queue.length === 0) return;
+    if (scheduled || holds > 0) return;
     scheduled = true;
     gather(0, 0, queue.length);
   }
@@ -58,8 +55,6 @@ export function createGroup(transaction: Transaction): Group {
     write(now);
   }
   function flush(): void {
-    clearTimeout(later);
-    later = undefined;
     const now = queue;
     queue = [];
     write(now);
@@ -90,11 +85,10 @@ export function createGroup(transaction: Transaction): Group {
     }
   }
   return {
-    add(ops, soon = false) {
+    add(ops) {
       return new Promise((resolve, reject) => {
         queue.push({ ops, resolve, reject, result: [] });
-        if (soon) later ??= setTimeout(() => { later = undefined; schedule(); }, SOON_MS);
-        else schedule();
+        schedule();
       });
     },
     flush,

@@ -112,7 +112,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     }
   }
 
-  async function commit(changes: readonly Change[], options?: { readonly soon?: boolean }): Promise<CommitResult> {
+  async function commit(changes: readonly Change[]): Promise<CommitResult> {
     if (closed) throw closedError(file);
     const [first] = changes;
     if (first === undefined) return [];
@@ -123,7 +123,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     } catch (error) {
       throw storeError(error, file);
     }
-    return group.add(ops, options?.soon);
+    return group.add(ops);
   }
   /** In portions, so that others are served in between. */
   async function pruneAlone(change: Extract<Change, { do: "prune" }>): Promise<number | undefined> {

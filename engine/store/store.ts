@@ -91,11 +91,8 @@ export type CommitResult = readonly (number | undefined)[];
 export interface Counts { readonly received: number; readonly pending: number; readonly done: number; readonly dead: number; readonly outbox: Readonly<Record<OutboxState, number>> }
 
 export interface Store {
-  /**
-   * All or none, on disk when it resolves. Changes of several callers that fall into one turn of the event loop share one transaction. Throws StoreError.
-   * `soon`: nobody waits for it, so it goes along with the next commit, at the latest after about 20 ms.
-   */
-  commit(changes: readonly Change[], options?: { readonly soon?: boolean }): Promise<CommitResult>;
+  /** All or none, on disk when it resolves. Changes of several callers that fall into one turn of the event loop share one transaction. Throws StoreError. */
+  commit(changes: readonly Change[]): Promise<CommitResult>;
   /** Unfinished receipts, oldest first, from after `after`. */
   pending(after: number, limit: number): Promise<Receipt[]>;
   receipt(seq: number): Promise<Receipt | undefined>;

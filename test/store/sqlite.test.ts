@@ -136,22 +136,6 @@ describe("the SQLite store on its disk", () => {
     assert.deepEqual(results.map(([seq]) => seq), Array.from({ length: 3500 }, (_, n) => n + 1));
   });
 
-  it("lets what nobody waits for go along with the next commit, and writes it soon by itself, at the latest when it closes", async () => {
-    const path = folder();
-    const store = await open(path);
-    const pending = async (): Promise<number> => (await store.pending(0, 10)).length;
-    const along = store.commit([receive("a")], { soon: true });
-    for (let turn = 0; turn < 40; turn++) await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(await pending(), 0);
-    await store.commit([receive("b")]);
-    assert.deepEqual([await pending(), await along], [2, [1]]);
-    await store.commit([receive("c")], { soon: true });
-    assert.equal(await pending(), 3);
-    void store.commit([receive("d")], { soon: true });
-    await store.close();
-    assert.equal((await (await open(path)).pending(0, 10)).length, 4);
-  });
-
   it("loses nothing it confirmed to 30 kills", async () => {
     const path = folder();
     const next = random(11);
