@@ -24,15 +24,16 @@ interface Waiting { readonly ops: readonly Op[]; readonly resolve: (result: Comm
 /** Callers per transaction: a burst of thousands must not hold the event loop for longer than about 20 ms. */
 const MOST = 1000;
 /**
- * A group is complete when these turns of the event loop brought nobody new, or after the most of them. What one commit sets free comes back
- * close together (requests, answers, the next messages), and an fsync costs more than a hundred empty turns.
+ * A group is complete when so many turns of the event loop brought nobody new: few while callers come one by one, more while they come in crowds.
+ * What one commit sets free then comes back close together (requests, answers, the next messages), and an fsync costs more than a hundred empty turns.
  */
-const QUIET_TURNS = 2;
+const QUIET_TURNS = { alone: 2, crowd: 4 };
 const MOST_TURNS = 16;
 
 export function createGroup(transaction: Transaction): Group {
   let queue: Waiting[] = [];
   let scheduled = false;
+  let quietTurns = QUIET_TURNS.alone;
   let holds = 0;
 
   function schedule(): void {
@@ -43,7 +44,7 @@ export function createGroup(transaction: Transaction): Group {
   function gather(turns: number, quiet: number, seen: number): void {
     setImmediate(() => {
       const still = queue.length === seen ? quiet + 1 : 0;
-      if (still < QUIET_TURNS && turns < MOST_TURNS) gather(turns + 1, still, queue.length);
+      if (still < quietTurns && turns < MOST_TURNS) gather(turns + 1, still, queue.length);
       else turn();
     });
   }
@@ -51,6 +52,7 @@ export function createGroup(transaction: Transaction): Group {
     scheduled = false;
     if (holds > 0) return;
     const now = queue.splice(0, MOST);
+    quietTurns = now.length > 1 ? QUIET_TURNS.crowd : QUIET_TURNS.alone;
     if (queue.length > 0) schedule();
     write(now);
   }
