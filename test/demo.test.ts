@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { buildIfStale, type FlowNode, projectRoot } from "./rigs/node-red.ts";
 
@@ -12,6 +13,7 @@ interface Demo { child: ChildProcess; editor: string; chat: string; output(): st
 describe("npm run demo", function () {
   this.timeout(120_000);
   const key = "sk-canary-4711";
+  let parent: string;
   let userDir: string;
   const running: ChildProcess[] = [];
   const flows = (): FlowNode[] => JSON.parse(readFileSync(path.join(userDir, "flows.json"), "utf8")) as FlowNode[];
@@ -43,12 +45,14 @@ describe("npm run demo", function () {
 
   before(() => {
     buildIfStale();
-    // Inside the checkout, as the command does it: the package there is of ES modules.
-    userDir = mkdtempSync(path.join(projectRoot, ".demo-test-"));
+    // As in the checkout, where the folder lies inside a package of ES modules.
+    parent = mkdtempSync(path.join(tmpdir(), "clawflow-demo-"));
+    writeFileSync(path.join(parent, "package.json"), '{ "type": "module" }');
+    userDir = path.join(parent, ".demo");
   });
   after(async () => {
     for (const child of running) if (child.exitCode === null && child.signalCode === null) { child.kill("SIGKILL"); await once(child, "close"); }
-    rmSync(userDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    rmSync(parent, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   });
 
   it("names a key that it found, never shows or stores it, and uses it with a cap", async () => {
