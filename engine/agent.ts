@@ -5,7 +5,7 @@ import type { DraftFile, Message } from "./message.ts";
 import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { decide } from "./policy.ts";
 import type { Redactor } from "./secrets.ts";
-import type { Change } from "./store/store.ts";
+import type { Change, Step } from "./store/store.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
 import type { CallContext, Tool, Trust } from "./tool.ts";
 import { checkInput } from "./tool-input.ts";
@@ -46,8 +46,8 @@ export interface AgentDeps {
   readonly model: Model;
   readonly tools: readonly Tool[];
   readonly history: readonly Turn[];
-  /** Does a step once in the life of a run: a replay gets the recorded result. `also` is committed with it. */
-  once<T>(step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T>;
+  /** Does a step once in the life of a run: a replay gets the recorded result. */
+  once<T>(step: string, act: () => Promise<Step<T>>): Promise<T>;
   /** Was this step recorded by an earlier pass? */
   recorded(step: string): boolean;
   /** The changes that keep these turns in the session. */
@@ -60,7 +60,13 @@ export interface AgentDeps {
   on(event: AgentEvent): void;
   readonly signal: AbortSignal;
 }
-export interface AgentResult { readonly text: string; readonly rounds: number; readonly usage: Usage }
+export interface AgentResult {
+  readonly text: string;
+  readonly rounds: number;
+  readonly usage: Usage;
+  /** Settles when the answer is on disk. Whoever uses it otherwise than by a commit to the same store waits for this first; commits keep their order. */
+  readonly saved: Promise<unknown>;
+}
 
 interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown }
 
@@ -75,12 +81,12 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     let tainted = input.tainted;
     for (let round = 1; ; round++) {
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
-      const final: { turns?: readonly Turn[] } = {};
+      const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
       const reply = await deps.once(`model ${round}`, async () => {
         const got = await ask(system, [...deps.history, ...turns], settings, deps, limit.signal);
         if (got.calls.length > 0) return { data: got };
         final.turns = [...turns, assistantTurn(got)];
-        return { data: got, also: deps.remember(final.turns, tainted) };
+        return { data: got, also: deps.remember(final.turns, tainted), saving: (saved) => { final.saved = saved; } };
       });
       if (final.turns !== undefined) deps.remembered(final.turns, tainted);
       total.input += reply.usage.input;
@@ -89,7 +95,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {
         deps.on({ type: "end", text: reply.text, rounds: round, usage: total });
-        return { text: reply.text, rounds: round, usage: total };
+        return { text: reply.text, rounds: round, usage: total, saved: final.saved ?? Promise.resolve() };
       }
       const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs, message: input.message };
       const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, context, deps, limit.signal)));

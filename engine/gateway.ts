@@ -12,7 +12,7 @@ import type { Spool } from "./media.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Live, type Outbox } from "./outbox.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
-import type { Change, OutboxRow, Receipt, RunEnd, Store } from "./store/store.ts";
+import type { OutboxRow, Receipt, RunEnd, Step, Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
 
@@ -81,7 +81,7 @@ export interface Gateway {
   accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
   /** Names the next step of this node in this run. */
   step(run: string, node: string, parent: string): string;
-  once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T>;
+  once<T>(run: string, step: string, act: () => Promise<Step<T>>): Promise<T>;
   /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
   join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
   recorded(run: string, step: string): boolean;
@@ -217,12 +217,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return { ...message, attachments };
   }
 
-  async function once<T>(run: string, step: string, act: () => Promise<{ readonly data: T; readonly also?: readonly Change[] }>): Promise<T> {
+  async function once<T>(run: string, step: string, act: () => Promise<Step<T>>): Promise<T> {
     const live = inbox.run(run);
     if (live?.journal.has(step)) return live.journal.get(step) as T;
     return join(run, step, async () => {
-      const { data, also = [] } = await act();
-      await store.commit([{ do: "journal", run, entry: { step, at: clock.now(), data } }, ...also]);
+      const { data, also = [], saving } = await act();
+      const saved = store.commit([{ do: "journal", run, entry: { step, at: clock.now(), data } }, ...also]);
+      if (saving === undefined) await saved;
+      else {
+        saved.catch(() => { /* Whoever asked for it hears of it. */ });
+        saving(saved);
+      }
       live?.journal.set(step, data);
       if (live !== undefined) live.touchedAt = clock.monotonic();
       return data;

@@ -198,6 +198,13 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
   }
 
+  /** The platform has it: its flow goes on at once. Nothing else can be sent before this is on disk, because commits keep their order and each send begins with one. */
+  function sent(row: OutboxRow, ref: string): void {
+    sending++;
+    settle(row, { state: "sent", ref }).catch(() => { /* Closed: the next process looks what came of it. */ }).finally(sendingEnded);
+    watchers.get(row.key)?.({ ...row, state: "sent", ref });
+  }
+
   /** One try. Resolves to the row as it still has to be done, or undefined when it is final. */
   async function attempt(row: OutboxRow, channel: Channel, connection: Connection): Promise<OutboxRow | undefined> {
     let current = row;
@@ -208,7 +215,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       }
       if (row.state !== "sending") current = await record(row, { state: "sending", startedAt: clock.now() });
       const ref = await act(current, channel, connection);
-      await settle(current, { state: "sent", ref });
+      sent(current, ref);
       return undefined;
     } catch (thrown) {
       const error = failure(thrown);

@@ -87,9 +87,13 @@ export default function register(red: Red): void {
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
       const stopTyping = outs.length > 0 ? keepTyping(gateway, to) : () => undefined;
+      let saved: Promise<unknown> | undefined;
       try {
         const result = await gateway.join(known.id, step, () => answer(gateway, known, step, msg, lives, send));
         stopTyping();
+        // A channel out commits to the same store, so it needs not wait; anybody else gets only what is on disk.
+        saved = result.saved;
+        if (outs.length === 0) await saved;
         for (const live of lives) await live.stop();
         const reply = { ...msg, payload: result.text, run: { id: known.id, step }, usage: result.usage };
         delete reply.draft;
@@ -102,6 +106,7 @@ export default function register(red: Red): void {
         for (const live of lives) await live.abandon();
         throw error;
       }
+      await saved;
     });
 
     const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {

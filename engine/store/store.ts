@@ -39,6 +39,8 @@ export type NewReceipt = Omit<Receipt, "seq" | "state" | "attempts" | "runs" | "
 
 /** A step that happened once and must not happen again: a model's reply, a tool's result, a decision. */
 export interface JournalEntry { readonly step: string; readonly at: number; readonly data: unknown }
+/** What a step came to: `data` for the journal, `also` committed with it. With `saving` the caller gets the commit itself, and does not wait for it. */
+export interface Step<T> { readonly data: T; readonly also?: readonly Change[]; readonly saving?: (saved: Promise<unknown>) => void }
 
 export type OutboxOp = "send" | "edit" | "react" | "remove";
 /** `planned`: may be sent. `sending`: was handed to the platform, the answer is not known. `sent`, `dead`: final. */

@@ -118,15 +118,14 @@ async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, ur
   const tooEarly = door === undefined ? starting : req.method !== "GET" && req.method !== "HEAD" && !Buffer.isBuffer(req.body);
   if (tooEarly) { res.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" }); res.end("Node-RED is starting"); return; }
   if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
-  const gone = new AbortController();
-  res.on("close", () => { if (!res.writableFinished) gone.abort(); });
+  const gone = goneSignal(res);
   const rest = path.slice(door.path.length);
   // A page's relative addresses need the slash at the end of its own.
   if (rest === "" && req.method === "GET") { res.writeHead(308, { location: `${(req.originalUrl ?? req.url ?? "").split("?")[0]}/${mark < 0 ? "" : url.slice(mark)}` }); res.end(); return; }
   const headers: Record<string, string> = {};
   for (const name in req.headers) { const value = req.headers[name]; headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? ""); }
   try {
-    const got = await door.handler({ method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", signal: gone.signal });
+    const got = await door.handler({ method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", get signal() { return gone(); } });
     res.statusCode = got.status;
     for (const name in got.headers) res.setHeader(name, got.headers[name] as string);
     if (got.body === undefined || typeof got.body === "string" || got.body instanceof Uint8Array) { res.end(got.body); return; }
@@ -134,13 +133,27 @@ async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, ur
     const stream = Readable.from(got.body, { objectMode: true });
     stream.on("error", () => res.destroy());
     stream.pipe(res);
-    gone.signal.addEventListener("abort", () => stream.destroy());
+    gone().addEventListener("abort", () => stream.destroy());
   } catch {
     if (!res.headersSent) res.writeHead(500, { "content-type": "text/plain; charset=utf-8" });
     res.end("Internal error");
   }
 }
 const EMPTY = new Uint8Array(0);
+
+/** Aborts when the caller goes away before it has all of the answer; made for those who ask, few do. */
+function goneSignal(res: ServerResponse): () => AbortSignal {
+  let gone: AbortController | undefined;
+  return () => {
+    if (gone === undefined) {
+      const made = new AbortController();
+      gone = made;
+      if (res.destroyed && !res.writableFinished) made.abort();
+      else res.on("close", () => { if (!res.writableFinished) made.abort(); });
+    }
+    return gone.signal;
+  };
+}
 
 /** The longest door that is the path or a parent of it. */
 function findDoor(doors: ReadonlyMap<string, Handler>, path: string): { path: string; handler: Handler } | undefined {
