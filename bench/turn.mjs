@@ -12,7 +12,7 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { derivedSecret } from "../engine/channels/telegram/webhook.ts";
 import { projectRoot, startNodeRed } from "../test/rigs/node-red.ts";
-import { freePort, medians, option, residentMb, sleep, table } from "./table.mjs";
+import { freePort, median, medians, option, residentMb, sleep, table } from "./table.mjs";
 
 const bench = path.resolve(projectRoot, process.env.CLAWFLOW_TURN_BENCH ?? "../shared/tools/turn-bench");
 if (!existsSync(path.join(bench, "drive.mjs"))) {
@@ -86,10 +86,11 @@ try {
     system.open.push(result);
   }
   const rows = systems.map((system) => ({ name: system.name, idleMb: system.idleMb, ...medians(system.closed, ["cpuPer1k", "tps", "p50", "p99", "rssMB"]), open: system.open[0] }));
-  const [own, core] = [rows[0], rows[1]];
+  // The machine's speed drifts: a round is compared with the same round of the others.
+  const against = (system, other) => median(system.closed.map((result, round) => result.cpuPer1k / other.closed[round].cpuPer1k));
   table(`One chat turn, closed loop (${rounds} rounds of ${load.turns} turns, ${load.chats} chats; to reach: 0.65 of the script, 0.6 of the core nodes, 2000 turns/s)`, [
     ["", "CPU s/1000", "of script", "of core nodes", "turns/s", "p50 ms", "p99 ms", "MB loaded", "MB idle"],
-    ...rows.map((row) => [row.name, row.cpuPer1k, row.cpuPer1k / own.cpuPer1k, row.cpuPer1k / core.cpuPer1k, Math.round(row.tps), row.p50, row.p99, Math.round(row.rssMB), Math.round(row.idleMb)]),
+    ...rows.map((row, place) => [row.name, row.cpuPer1k, against(systems[place], systems[0]), against(systems[place], systems[1]), Math.round(row.tps), row.p50, row.p99, Math.round(row.rssMB), Math.round(row.idleMb)]),
   ]);
   table(`One chat turn at ${open.rate} turns/s, ${open.chats} chats, ${open.seconds} s`, [
     ["", "p50 ms", "p99 ms", "max ms", "cores"],
