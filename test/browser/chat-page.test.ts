@@ -358,7 +358,7 @@ describe("the chat page", function () {
     assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), "Yes");
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), "Reply");
-    assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement?.closest(".acts") as Element).opacity !== "0"), true);
+    await page.waitForFunction(() => getComputedStyle(document.activeElement?.closest(".acts") as Element).opacity === "1", undefined, { timeout: 5_000 });
     await page.keyboard.press("Enter");
     await page.locator("#quoting").waitFor();
     await page.keyboard.press("Escape");
