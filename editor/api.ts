@@ -48,11 +48,12 @@ export function tables(): Promise<Tables> {
 export const tablesNow = (): Tables | undefined => known;
 export const forgetTables = (): void => { asked = undefined; };
 
-/** A function that runs `act` after each call and drops the answer of an older one. */
-export function latest<T>(act: () => Promise<T>, show: (answer: T) => void, fail: (error: Error) => void): () => void {
+/** A function that runs `act` after each call and drops the answer of an older one, and all once the form around `place` is closed. */
+export function latest<T>(place: HTMLElement, act: () => Promise<T>, show: (answer: T) => void, fail: (error: Error) => void): () => void {
   let turn = 0;
   return () => {
     const own = ++turn;
-    act().then((answer) => { if (own === turn) show(answer); }, (error: Error) => { if (own === turn) fail(error); });
+    const isWanted = () => own === turn && place.isConnected;
+    if (isWanted()) act().then((answer) => { if (isWanted()) show(answer); }, (error: Error) => { if (isWanted()) fail(error); });
   };
 }

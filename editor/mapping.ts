@@ -83,7 +83,7 @@ export function mappingForm(container: HTMLElement, value: Mapping, preset: stri
     presetPlace.append(h("label", { for: choice.id }, t("mapping.preset")), choice, fillIn);
     presetPlace.hidden = false;
   }
-  const preview = latest(async (): Promise<Answer> => {
+  const preview = latest(container, async (): Promise<Answer> => {
     let msg: unknown;
     try {
       msg = JSON.parse(sample.value || "{}");

@@ -13,7 +13,7 @@ export function routeForm(container: HTMLElement, tryBox: HTMLElement, node: Edi
   const before = { rules: (Array.isArray(node.rules) ? node.rules : []) as Rule[], hasElse: node.hasElse !== false };
   let sample: Sample | undefined;
   const result = h("div", { "aria-live": "polite" });
-  const ask = latest(async () => {
+  const ask = latest(tryBox, async () => {
     const fault = sample?.fault();
     if (!sample || fault) return { problems: fault ? [fault] : [] };
     return post<Answer>("try/route", {

@@ -20,7 +20,7 @@ export function schedule(container: HTMLElement): void {
   const zones = byId("clawflow-zones");
   if (zones.childElementCount === 0) zones.append(...Intl.supportedValuesOf("timeZone").map((zone) => h("option", { value: zone })));
 
-  const preview = latest(() => post<Answer>("try/cron", { ...timing(), locale: red.i18n.lang() }), (answer) => {
+  const preview = latest(container, () => post<Answer>("try/cron", { ...timing(), locale: red.i18n.lang() }), (answer) => {
     words.textContent = answer.problems.length > 0 ? "" : answer.words ?? "";
     const zone = timing().timeZone;
     next.replaceChildren(...(answer.next ?? []).map((at) => line(at, zone)));

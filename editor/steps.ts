@@ -18,7 +18,7 @@ export function stepsForm(container: HTMLElement, value: readonly Step[]): { val
     const box = h("div", { class: "cf-box" });
     const result = h("div", { "aria-live": "polite" });
     container.append(place, h("h4", {}, t("steps.try")), box);
-    const ask = latest(async () => {
+    const ask = latest(container, async () => {
       const fault = sample.fault();
       return fault ? { problems: [fault] } : post<Answer>("try/normalize", { steps: values(), message: sample.read() });
     }, (answer: Answer) => result.replaceChildren(...shown(answer)), (error) => result.replaceChildren(problems([error.message])));

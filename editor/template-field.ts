@@ -7,7 +7,7 @@ export function templateField(id: string): void {
   const area = fieldOf(id);
   const place = h("div", { "aria-live": "polite" });
   area.after(place);
-  const look = latest(() => post<{ problems: string[] }>("try/template", { text: area.value }), (answer) => place.replaceChildren(problems(answer.problems)), () => place.replaceChildren());
+  const look = latest(place, () => post<{ problems: string[] }>("try/template", { text: area.value }), (answer) => place.replaceChildren(problems(answer.problems)), () => place.replaceChildren());
   area.addEventListener("input", debounce(() => (area.value.includes("{") ? look() : place.replaceChildren()), 600));
   const label = document.querySelector(`label[for="${id}"]`);
   label?.after(button("", () => red.editor.editText({
