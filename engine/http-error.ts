@@ -76,6 +76,8 @@ export function neverSent(error: unknown, depth = 5): boolean {
   // Happy eyeballs: one error per address that was tried.
   if (Array.isArray(errors) && errors.length > 0) return errors.every((each) => neverSent(each, depth - 1));
   if (typeof code === "string") {
+    // A connection that stood may lose its way too: "read EHOSTUNREACH" says nothing of what had left before.
+    if (syscall === "read" || syscall === "write") return false;
     if (BEFORE_SENDING.has(code)) return true;
     if ((code === "ETIMEDOUT" || code === "ECONNRESET") && syscall === "connect") return true;
   }

@@ -127,6 +127,8 @@ export interface Connection {
   typing?(to: Address): Promise<void>;
   /** Shows an unfinished draft that vanishes by itself; `send` with the same key replaces it. Needs to survive nothing. */
   preview?(to: Address, draft: Draft, key: string): Promise<void>;
+  /** Cheap call that proves the link and the credentials; throws a ChannelError. Left out where there is no platform behind the link, or where it shows by itself that it is alive. */
+  health?(signal: AbortSignal): Promise<void>;
   /** The bytes behind a FileAttachment's reference. */
   media?(reference: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /** Checks the signature first, on the raw body. */

@@ -2,6 +2,7 @@
 import type { Clock } from "../clock.ts";
 import { type ErrorCode, ModelError, type Retry } from "../errors.ts";
 import { codeOf, neverSent } from "../http-error.ts";
+import { retryAfter } from "../retry-after.ts";
 
 /** What went wrong in a few words; the closed list of the Test button. */
 export const FAULTS = [
@@ -74,7 +75,7 @@ export function modelFault(thrown: unknown, party: Party): ModelError {
   }
   const kind = kindOf(facts);
   const status = facts.status === undefined ? "" : ` (${facts.status})`;
-  const afterMs = kind === "rate limited" || kind === "overloaded" ? waitOf(facts, party.clock) : undefined;
+  const afterMs = kind === "rate limited" || kind === "overloaded" ? retryAfter(facts, party.clock.now()) : undefined;
   const told = facts.header("x-should-retry");
   const retry: Retry | undefined = told === "true" ? "later" : told === "false" ? "no" : undefined;
   const options = { ...(retry === undefined ? {} : { retry }), ...(afterMs === undefined ? {} : { afterMs }) };
@@ -170,25 +171,4 @@ export function scrub(text: string, secrets: readonly string[]): string {
     if (encoded !== secret) clean = clean.replaceAll(encoded, "***");
   }
   return clean;
-}
-
-/** Milliseconds the provider asks to wait: retry-after-ms, retry-after (seconds, float, or an HTTP date), Google's retryDelay, or words. */
-export function waitOf(facts: Pick<Facts, "header" | "body" | "text">, clock: Clock): number | undefined {
-  const ms = Number.parseFloat(facts.header("retry-after-ms") ?? "");
-  if (Number.isFinite(ms)) return Math.max(0, Math.ceil(ms));
-  const after = facts.header("retry-after")?.trim() ?? "";
-  if (/^\d+(\.\d+)?$/.test(after)) return Math.ceil(Number(after) * 1000);
-  const date = after === "" ? Number.NaN : Date.parse(after);
-  if (Number.isFinite(date)) return Math.max(0, date - clock.now());
-  const delay = /"retryDelay":\s*"([\d.]+)s"/.exec(JSON.stringify(facts.body ?? ""));
-  if (delay) return Math.ceil(Number(delay[1]) * 1000);
-  const words = /(?:try again|retry)(?: again)? (?:in|after) (?:about )?((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+\s?(?:ms|s(?:ec\w*)?))?)/i.exec(facts.text)?.[1];
-  return words ? duration(words) : undefined;
-}
-
-/** `6m0s`, `1.5s`, `20ms`, `59 seconds`. */
-function duration(text: string): number | undefined {
-  const part = (unit: RegExp): number => Number(unit.exec(text)?.[1] ?? 0);
-  const ms = part(/(\d+)h/) * 3_600_000 + part(/(\d+)m(?!s)/) * 60_000 + part(/([\d.]+)\s?ms/) + part(/([\d.]+)\s?s/) * 1000;
-  return ms > 0 ? Math.ceil(ms) : undefined;
 }

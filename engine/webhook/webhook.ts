@@ -81,7 +81,7 @@ export function createWebhook(settings: WebhookSettings, deps: WebhookDeps): Web
       return await take(request);
     } catch (thrown) {
       if (thrown instanceof BodyError) return refuse(thrown.status, thrown.code, thrown.message);
-      const error = asClawError(thrown, "MSG_002");
+      const error = asClawError(thrown, "CORE_001");
       if (error.code === "MSG_003") return refuse(413, error.code, error.message);
       const later = error.retry === "later";
       return refuse(later ? 503 : 500, error.code, error.message, later ? { "retry-after": seconds(error.afterMs ?? 30_000) } : {});

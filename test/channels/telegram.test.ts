@@ -146,6 +146,26 @@ describe("Telegram", () => {
       assert.equal(context.states.at(-1)?.state, "connected");
     });
 
+    it("tells its health by one getMe: well, refused, away, and no longer than it is asked to", async () => {
+      const { stub } = await connect();
+      const health = (signal = new AbortController().signal) => (connection as Connection).health?.(signal);
+      const before = stub.calls("getMe").length;
+      await health();
+      assert.equal(stub.calls("getMe").length, before + 1);
+      stub.fault("getMe", { code: 401, description: "Unauthorized" });
+      await assert.rejects(async () => health(), { name: "ChannelError", code: "CONN_002", retry: "no" });
+      stub.fault("getMe", { reset: "before" });
+      await assert.rejects(async () => health(), { name: "ChannelError", code: "CONN_001", retry: "later" });
+      stub.fault("getMe", { delayMs: 5_000 });
+      const limit = new AbortController();
+      const asked = assert.rejects(async () => health(limit.signal), { name: "ChannelError", code: "CONN_001" });
+      await until(() => stub.calls("getMe").length === before + 4, "the slow call");
+      limit.abort();
+      await asked;
+      stub.push(said("the poller was not disturbed"));
+      await until(() => context.received.length === 1, "a message");
+    });
+
     it("removes a webhook that was set, without dropping what waits", async () => {
       const stub = await startTelegram();
       stub.webhook.url = "http://127.0.0.1:9/";

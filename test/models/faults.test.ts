@@ -107,6 +107,8 @@ describe("faults of models", () => {
         for (const [headers, low, high] of [
           [{ "retry-after": "20" }, 20_000, 20_000], [{ "retry-after": "1.5" }, 1500, 1500], [{ "retry-after-ms": "250" }, 250, 250], [{ "retry-after-ms": "250", "retry-after": "9" }, 250, 250],
           [{ "retry-after": new Date(now + 60_000).toUTCString() }, 50_000, 61_000], [{ "retry-after": new Date(now - 60_000).toUTCString() }, 0, 0],
+          [{ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m30s" }, 90_000, 90_000], [{ "anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": new Date(now + 60_000).toISOString() }, 50_000, 61_000],
+          [{ "retry-after": "31536000" }, 86_400_000, 86_400_000],
         ] as const) {
           stub.answer = json(body(wire, "slow down", "rate_limit_error"), 429, headers as Record<string, string>);
           const { afterMs = -1 } = await failure(collect(model, ask()));
@@ -116,6 +118,8 @@ describe("faults of models", () => {
           stub.answer = json(body(wire, words, "rate_limit_error"), 429);
           assert.equal((await failure(collect(model, ask()))).afterMs, expected, words);
         }
+        stub.answer = json({ error: { message: "slow down", type: "rate_limit_error", details: [{ retryDelay: "34s" }] } }, 429);
+        assert.equal((await failure(collect(model, ask()))).afterMs, 34_000);
         stub.answer = json(body(wire, "slow down", "rate_limit_error"), 429, { "retry-after": "soon" });
         assert.equal((await failure(collect(model, ask()))).afterMs, undefined);
       });

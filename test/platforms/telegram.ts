@@ -11,12 +11,16 @@ export interface Upload { readonly name: string | undefined; readonly bytes: Buf
 /** One request as it came. `problems` is what the specification says against it. */
 export interface Seen { readonly method: string; readonly payload: Json; readonly uploads: Readonly<Record<string, Upload>>; readonly type: string; readonly problems: readonly string[]; readonly at: number }
 export type Fault =
-  | { readonly code: number; readonly description: string; readonly parameters?: Json }
-  | { readonly status: number; readonly body: string }
+  | { readonly code: number; readonly description: string; readonly parameters?: Json; readonly headers?: Record<string, string> }
+  | { readonly status: number; readonly body: string; readonly headers?: Record<string, string> }
   | { readonly reset: "before" | "after" }
   | { readonly delayMs: number }
   /** Does what was asked, then says nothing. */
-  | { readonly silent: true };
+  | { readonly silent: true }
+  /** Does what was asked and answers half of it: then the connection is cut, or stands still. */
+  | { readonly half: "cut" | "stall" }
+  /** Does what was asked and answers one byte at a time. */
+  | { readonly byteMs: number };
 export interface PushOptions { /** Update ids go on from here. */ readonly id?: number }
 /** What the webhook of the bot answered. */
 export interface Delivered { readonly update: number; readonly status: number; readonly retryAfter: string | undefined }
@@ -98,14 +102,15 @@ export async function startTelegram(options: { token?: string; retryMs?: number 
     if (fault !== undefined) {
       if ("reset" in fault && fault.reset === "before") return void request.socket.destroy();
       if ("delayMs" in fault) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
-      if ("status" in fault) return void response.writeHead(fault.status, { "content-type": "text/html" }).end(fault.body);
-      if ("code" in fault) return reply(response, fault.code, { ok: false, error_code: fault.code, description: fault.description, ...(fault.parameters === undefined ? {} : { parameters: fault.parameters }) });
+      if ("status" in fault) return void response.writeHead(fault.status, { "content-type": "text/html", ...fault.headers }).end(fault.body);
+      if ("code" in fault) return reply(response, fault.code, { ok: false, error_code: fault.code, description: fault.description, ...(fault.parameters === undefined ? {} : { parameters: fault.parameters }) }, fault.headers);
     }
     try {
       if (readable.error !== undefined) throw new Refusal(400, `Bad Request: can't parse entities: ${readable.error}`);
       if (problems.length > 0) throw new Refusal(400, `Bad Request: ${problems.join("; ")}`);
       const result = await act(rest, payload, readable.payload, uploads, request, response);
       if (fault !== undefined && ("silent" in fault || "reset" in fault)) return void request.socket.destroy();
+      if (fault !== undefined && ("half" in fault || "byteMs" in fault)) return await limp(response, JSON.stringify({ ok: true, result }), fault);
       reply(response, 200, { ok: true, result });
     } catch (thrown) {
       if (!(thrown instanceof Refusal)) throw thrown;
@@ -253,9 +258,20 @@ export async function startTelegram(options: { token?: string; retryMs?: number 
   };
 }
 
-function reply(response: ServerResponse, status: number, body: Json): void {
+async function limp(response: ServerResponse, body: string, fault: { readonly half: "cut" | "stall" } | { readonly byteMs: number }): Promise<void> {
+  response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
+  for (const byte of "half" in fault ? [body.slice(0, body.length / 2)] : body) {
+    await new Promise((resolve) => setTimeout(resolve, "half" in fault ? 0 : fault.byteMs));
+    if (response.destroyed) return;
+    response.write(byte);
+  }
+  if (!("half" in fault)) response.end();
+  else if (fault.half === "cut") setTimeout(() => response.socket?.destroy(), 20);
+}
+
+function reply(response: ServerResponse, status: number, body: Json, headers: Record<string, string> = {}): void {
   if (response.destroyed) return;
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
 /** The parameters with every marked-up text as its reader sees it: lengths count "after entities parsing". */

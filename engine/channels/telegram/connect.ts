@@ -23,7 +23,7 @@ export async function identify(account: Account, context: ChannelContext): Promi
 
 function botOf(account: Account, context: ChannelContext, signal: AbortSignal): Promise<Bot> {
   const apiRoot = (text(account, "apiRoot") || DEFAULT_API_ROOT).replace(/\/+$/, "");
-  return createBot({ token: text(account, "token"), apiRoot, fetch: context.fetch, signal });
+  return createBot({ token: text(account, "token"), apiRoot, fetch: context.fetch, clock: context.clock, signal });
 }
 
 function selfOf(me: { readonly id: number; readonly username: string }): Connection["self"] {
@@ -58,6 +58,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
     self: selfOf(me),
     ...talk(bot, context),
     ...(webhook === undefined ? {} : { webhook }),
+    async health(abort) { await bot.call("getMe", {}, { seconds: 15, signal: abort }); },
     async close() {
       own.abort();
       await polling;

@@ -2,7 +2,7 @@
 import type { Update } from "grammy/types";
 import type { ChannelContext } from "../channel.ts";
 import { asClawError, type ClawError } from "../../errors.ts";
-import { backoffMs } from "../../run.ts";
+import { backoffMs } from "../../life.ts";
 import type { Bot } from "./api.ts";
 import { ALLOWED_UPDATES } from "./to-message.ts";
 
