@@ -122,7 +122,7 @@ export function createMemoryStore(): Store {
     }
   }
   function index(row: OutboxRecord): void {
-    if (row.state === "planned" || row.state === "sending") unsent.add(row); else unsent.delete(row);
+    if (row.state !== "sent" && row.state !== "dead") unsent.add(row); else unsent.delete(row);
   }
   function keepTurns(session: string, keep: (turn: TurnRecord) => boolean): number | undefined {
     const before = sessions.get(session) ?? [];
@@ -180,7 +180,7 @@ export function createMemoryStore(): Store {
     }),
     counts: () => open((): Counts => {
       const dead = receipts.values().filter(({ state }) => state === "dead").toArray().length;
-      const outbox = { planned: 0, sending: 0, sent: 0, dead: 0 };
+      const outbox = { planned: 0, sending: 0, unknown: 0, sent: 0, dead: 0 };
       for (const { state } of rows.values()) outbox[state as keyof typeof outbox]++;
       return { received: receipts.size, pending: pending.size, done: receipts.size - pending.size - dead, dead, outbox };
     }),

@@ -1,6 +1,6 @@
 /** Between what the store hands out and what it keeps: pure, shared by all stores. */
 import { type Draft, MESSAGE_VERSION, type Message } from "../message.ts";
-import type { NewOutboxRow, NewReceipt, OutboxOp, OutboxRow, OutboxState, Priority, Receipt, ReceiptState } from "./store.ts";
+import { type NewOutboxRow, type NewReceipt, type OutboxOp, type OutboxRow, type OutboxState, PRIORITIES, type Priority, type Receipt, type ReceiptState } from "./store.ts";
 import type { Trust } from "../tool.ts";
 
 /** What stays of a sent row's draft. */
@@ -27,24 +27,29 @@ export interface InboxRecord {
   seq: number; key: string; state: string; at: number; attempts: number; secret: string; lane: string; priority: string; trust: string; tainted: number;
   runs: string | null; reason: string | null; head: string; body: string | null;
 }
-/** Never throws: a receipt whose texts were damaged on disk comes back dead, with what its key still tells. */
+/** Never throws: a receipt that was damaged on disk comes back dead, with what its key still tells and no rights. */
 export function receiptOf(row: InboxRecord): Receipt {
   const { seq, secret, lane, attempts } = row;
-  const rest = { seq, secret, lane, attempts, priority: row.priority as Priority, trust: row.trust as Trust, tainted: row.tainted === 1, receivedAt: row.at };
   try {
+    const message: unknown = JSON.parse(row.body ?? row.head);
+    const runs: unknown = row.runs === null ? {} : JSON.parse(row.runs);
+    if (!isSoundReceipt(row) || !isMessage(message) || !isObject(runs) || !Object.values(runs).every(isRunEnd)) throw new TypeError(DAMAGED.text);
     return {
-      ...rest, state: row.state as ReceiptState, message: JSON.parse(row.body ?? row.head) as Message, runs: row.runs === null ? {} : JSON.parse(row.runs) as Receipt["runs"],
-      ...(row.reason === null ? {} : { reason: row.reason }),
+      seq, secret, lane, attempts, priority: row.priority as Priority, trust: row.trust as Trust, tainted: row.tainted === 1, receivedAt: row.at, state: row.state as ReceiptState,
+      message, runs: runs as Receipt["runs"], ...(row.reason === null ? {} : { reason: row.reason }),
     };
   } catch {
-    return { ...rest, state: "dead", message: lostMessage(row), runs: {}, reason: DAMAGED.text };
+    return {
+      seq, secret: textOf(secret), lane: textOf(lane), attempts: numberOf(attempts), priority: "normal", trust: "stranger", tainted: true, receivedAt: numberOf(row.at),
+      state: "dead", message: lostMessage(row), runs: {}, reason: DAMAGED.text,
+    };
   }
 }
-const DAMAGED = { code: "STORE_002", text: "Its record was damaged on disk." };
-function lostMessage({ key, lane, at }: InboxRecord): Message {
-  const [channel = "", account = "", ...id] = key.split("\n");
-  const address = { channel, account, chat: lane.split("\n")[2] ?? "", kind: "direct" } as const;
-  return { version: MESSAGE_VERSION, id: id.join("\n"), ref: "", kind: "event", at: address, sender: { id: "", name: "", bot: false, self: false }, sentAt: at, text: "", attachments: [], addressed: false };
+export const DAMAGED = { code: "STORE_002", text: "Its record was damaged on disk." };
+export function lostMessage(row: Pick<InboxRecord, "key" | "lane" | "at">): Message {
+  const [channel = "", account = "", ...id] = textOf(row.key).split("\n");
+  const address = { channel, account, chat: textOf(row.lane).split("\n")[2] ?? "", kind: "direct" } as const;
+  return { version: MESSAGE_VERSION, id: id.join("\n"), ref: "", kind: "event", at: address, sender: { id: "", name: "", bot: false, self: false }, sentAt: numberOf(row.at), text: "", attachments: [], addressed: false };
 }
 /** A message's two texts: what stays, and all of it. Throws TypeError when the message is no JSON. */
 export function messageTexts(message: Message): { head: string; body: string } {
@@ -59,24 +64,54 @@ export interface OutboxRecord {
   seq: number; key: string; state: string; due: number; planned: number; expires: number | null; started: number | null; attempts: number; run: string; op: string;
   priority: string; target: string | null; ref: string | null; error: string | null; address: string; draft: string | null;
 }
-/** Never throws: a row whose texts were damaged on disk comes back dead. */
+/** Never throws: a row that was damaged on disk comes back dead. */
 export function outboxOf(row: OutboxRecord): OutboxRow {
   const { key, seq, run, attempts } = row;
-  const rest = {
-    key, seq, run, attempts, op: row.op as OutboxOp, priority: row.priority as Priority, plannedAt: row.planned, dueAt: row.due,
-    ...(row.target === null ? {} : { target: row.target }),
-    ...(row.expires === null ? {} : { expiresAt: row.expires }),
-    ...(row.started === null ? {} : { startedAt: row.started }),
-    ...(row.ref === null ? {} : { ref: row.ref }),
-  };
   try {
+    const to: unknown = JSON.parse(row.address);
+    const draft: unknown = row.draft === null ? EMPTY_DRAFT : JSON.parse(row.draft);
+    const error: unknown = row.error === null ? undefined : JSON.parse(row.error);
+    if (!isSoundRow(row) || !isAddress(to) || !isObject(draft) || (error !== undefined && !(isObject(error) && areTexts(error.code, error.text)))) throw new TypeError(DAMAGED.text);
     return {
-      ...rest, state: row.state as OutboxState, to: JSON.parse(row.address) as OutboxRow["to"], draft: row.draft === null ? EMPTY_DRAFT : JSON.parse(row.draft) as Draft,
-      ...(row.error === null ? {} : { error: JSON.parse(row.error) as { code: string; text: string } }),
+      key, seq, run, attempts, op: row.op as OutboxOp, priority: row.priority as Priority, plannedAt: row.planned, dueAt: row.due,
+      ...(row.target === null ? {} : { target: row.target }),
+      ...(row.expires === null ? {} : { expiresAt: row.expires }),
+      ...(row.started === null ? {} : { startedAt: row.started }),
+      ...(row.ref === null ? {} : { ref: row.ref }),
+      state: row.state as OutboxState, to, draft: draft as unknown as Draft, ...(error === undefined ? {} : { error: error as { code: string; text: string } }),
     };
   } catch {
-    return { ...rest, state: "dead", to: { channel: "", account: "", chat: "", kind: "direct" }, draft: EMPTY_DRAFT, error: DAMAGED };
+    return {
+      key: textOf(key), seq, run: textOf(run), attempts: numberOf(attempts), op: "send", priority: "normal", plannedAt: numberOf(row.planned), dueAt: numberOf(row.due),
+      state: "dead", to: { channel: "", account: "", chat: "", kind: "direct" }, draft: EMPTY_DRAFT, error: DAMAGED,
+    };
   }
+}
+
+/** A flipped bit can make any value of a row another one, and of another type; what is handed out is of the types it is said to be. */
+const TRUST_LEVELS: readonly Trust[] = ["owner", "paired", "allowed", "stranger"];
+const ROW_STATES: readonly OutboxState[] = ["planned", "sending", "unknown", "sent", "dead"];
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const areTexts = (...values: readonly unknown[]): boolean => values.every((value) => typeof value === "string");
+const areNumbers = (...values: readonly unknown[]): boolean => values.every((value) => typeof value === "number");
+const isOf = (list: readonly string[], value: unknown): boolean => list.includes(value as string);
+const orNull = (value: unknown, type: "string" | "number"): boolean => value === null || typeof value === type;
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
+const numberOf = (value: unknown): number => (typeof value === "number" ? value : 0);
+const isRunEnd = (value: unknown): boolean => isObject(value) && isOf(["done", "dead"], value.state) && (value.reason === undefined || typeof value.reason === "string");
+function isSoundReceipt({ seq, key, state, at, attempts, secret, lane, priority, trust, tainted, reason }: InboxRecord): boolean {
+  return areNumbers(seq, at, attempts) && areTexts(key, secret, lane) && isOf(["pending", "done", "dead"], state) && isOf(PRIORITIES, priority) && isOf(TRUST_LEVELS, trust) && (tainted === 0 || tainted === 1) && orNull(reason, "string");
+}
+function isSoundRow({ seq, key, state, due, planned, expires, started, attempts, run, op, priority, target, ref }: OutboxRecord): boolean {
+  return areNumbers(seq, due, planned, attempts) && areTexts(key, run) && isOf(ROW_STATES, state) && isOf(["send", "edit", "react", "remove"], op)
+    && isOf(PRIORITIES, priority) && orNull(target, "string") && orNull(ref, "string") && orNull(expires, "number") && orNull(started, "number");
+}
+function isAddress(value: unknown): value is OutboxRow["to"] {
+  return isObject(value) && areTexts(value.channel, value.account, value.chat) && isOf(["direct", "group"], value.kind);
+}
+function isMessage(value: unknown): value is Message {
+  return isObject(value) && areTexts(value.id, value.ref, value.kind, value.text) && typeof value.sentAt === "number" && isAddress(value.at)
+    && isObject(value.sender) && areTexts(value.sender.id, value.sender.name) && Array.isArray(value.attachments);
 }
 
 /** The record of a new row, without `seq`. Throws TypeError when the draft is no JSON. */

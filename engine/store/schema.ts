@@ -20,7 +20,7 @@ CREATE TABLE outbox (
   seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL, due INTEGER NOT NULL, planned INTEGER NOT NULL, expires INTEGER, started INTEGER,
   attempts INTEGER NOT NULL DEFAULT 0, run TEXT NOT NULL, op TEXT NOT NULL, priority TEXT NOT NULL, target TEXT, ref TEXT, error TEXT,
   address TEXT NOT NULL, draft TEXT);
-CREATE INDEX outbox_unsent ON outbox (seq) WHERE state IN ('planned', 'sending');
+CREATE INDEX outbox_unsent ON outbox (seq) WHERE state IN ('planned', 'sending', 'unknown');
 CREATE INDEX outbox_dead ON outbox (seq) WHERE state = 'dead';
 CREATE TABLE journal (run TEXT NOT NULL, step TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, step)) WITHOUT ROWID;
 CREATE TABLE turn (n INTEGER PRIMARY KEY, session TEXT NOT NULL, at INTEGER NOT NULL, run TEXT NOT NULL, data TEXT NOT NULL);
@@ -35,13 +35,19 @@ export function schemaVersion(db: DatabaseSync): number {
   return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;
 }
 
+/** Throws StoreError STORE_003 when a newer program made the store. */
+export function checkVersion(db: DatabaseSync, newest: number = STEPS.length): number {
+  const found = schemaVersion(db);
+  if (found > newest) throw new StoreError("STORE_003", {}, `Expected a store of version ${newest} or older, got version ${found}. Update ClawFlow, or choose another folder.`);
+  return found;
+}
+
 /**
  * Brings the tables to the newest version. `ready` runs once it is known that the file is not newer than this program.
  * Throws StoreError STORE_003, with nothing touched, when it is.
  */
 export function migrate(db: DatabaseSync, steps: readonly string[] = STEPS, ready?: () => void): void {
-  const found = schemaVersion(db);
-  if (found > steps.length) throw new StoreError("STORE_003", {}, `Expected a store of version ${steps.length} or older, got version ${found}. Update ClawFlow, or choose another folder.`);
+  const found = checkVersion(db, steps.length);
   ready?.();
   for (let version = found; version < steps.length; version++) {
     db.exec("BEGIN IMMEDIATE");

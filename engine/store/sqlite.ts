@@ -6,8 +6,10 @@ import { type Clock, systemClock } from "../clock.ts";
 import { StoreError } from "../errors.ts";
 import { createGroup } from "./group.ts";
 import { createPrepare, readNumbers } from "./sqlite-changes.ts";
-import { copy, isStoreFault, note, openFile, type StoreProblem, storeError } from "./sqlite-file.ts";
+import { copy } from "./sqlite-copy.ts";
+import { isStoreFault, openFile, type StoreProblem, storeError } from "./sqlite-file.ts";
 import { createPrune, isEnd, type Portion, START } from "./sqlite-prune.ts";
+import { note } from "./sqlite-state.ts";
 import { createTurns } from "./sqlite-turns.ts";
 import { type InboxRecord, type OutboxRecord, inOrder, outboxOf, receiptOf } from "./rows.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Store } from "./store.ts";
@@ -18,6 +20,8 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "NORMAL";
   /** Size the file may grow to; then STORE_001 until something is removed. */
   readonly maxBytes?: number;
+  /** Pages in the -wal before they are brought home; for tests that want that often. */
+  readonly checkpointPages?: number;
 }
 export interface SqliteStore extends Store {
   /** What was found and repaired at opening. */
@@ -36,7 +40,7 @@ function start(db: DatabaseSync, clock: Clock) {
     pending: db.prepare(`${inbox} state = 'pending' AND seq > ? ORDER BY seq LIMIT ?`),
     receipt: db.prepare(`${inbox} seq = ?`),
     dead: db.prepare(`${inbox} state = 'dead' ORDER BY seq DESC LIMIT ?`),
-    unsent: db.prepare(`${outbox} state IN ('planned', 'sending') AND seq > ? ORDER BY seq LIMIT ?`),
+    unsent: db.prepare(`${outbox} state IN ('planned', 'sending', 'unknown') AND seq > ? ORDER BY seq LIMIT ?`),
     outboxRow: db.prepare(`${outbox} key = ?`),
     journal: db.prepare("SELECT step, at, data FROM journal WHERE run = ? ORDER BY n"),
     get: db.prepare("SELECT value FROM kv WHERE space = ? AND key = ?"),
@@ -45,7 +49,7 @@ function start(db: DatabaseSync, clock: Clock) {
     pendingCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'pending'"),
     deadCount: db.prepare("SELECT count(*) AS n FROM inbox WHERE state = 'dead'"),
     receipts: db.prepare("SELECT count(*) AS n FROM inbox"),
-    unsentCount: db.prepare("SELECT state, count(*) AS n FROM outbox WHERE state IN ('planned', 'sending') GROUP BY state"),
+    unsentCount: db.prepare("SELECT state, count(*) AS n FROM outbox WHERE state IN ('planned', 'sending', 'unknown') GROUP BY state"),
     deadRows: db.prepare("SELECT count(*) AS n FROM outbox WHERE state = 'dead'"),
     rows: db.prepare("SELECT count(*) AS n FROM outbox"),
   };
@@ -58,8 +62,8 @@ function start(db: DatabaseSync, clock: Clock) {
  */
 export async function openSqliteStore(folder: string, options: SqliteOptions = {}): Promise<SqliteStore> {
   const clock = options.clock ?? systemClock;
-  const { maxBytes } = options;
-  const { db, problems, file, started } = await openFile(folder, { now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(maxBytes === undefined ? {} : { maxBytes }) }, (found) => start(found, clock));
+  const { maxBytes, checkpointPages } = options;
+  const { db, problems, file, started } = await openFile(folder, { now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(maxBytes === undefined ? {} : { maxBytes }), ...(checkpointPages === undefined ? {} : { checkpointPages }) }, (found) => start(found, clock));
   const { numbers, turns, prune, prepare, queries, begin, end, undo } = started;
   let closed = false;
   let damaged = false;
@@ -143,7 +147,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     if (path === resolve(file) || (existsSync(path) && realpathSync(path) === realpathSync(file))) throw new StoreError("STORE_001", {}, `Expected another file than the store itself for a backup, got ${path}.`);
     const release = group.hold();
     try {
-      await copy(db, path, release);
+      await copy(db, path, clock.now(), release);
       note(folder, { backup: path });
     } catch (error) {
       const found = fault(error);
@@ -178,8 +182,8 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       numbers.rows ??= count("rows");
       const [pending, dead, deadRows] = [count("pendingCount"), count("deadCount"), count("deadRows")];
       const unsent = queries.unsentCount.all() as unknown as { state: string; n: number }[];
-      const [planned, sending] = ["planned", "sending"].map((state) => unsent.find((row) => row.state === state)?.n ?? 0) as [number, number];
-      return { received: numbers.receipts, pending, done: numbers.receipts - pending - dead, dead, outbox: { planned, sending, sent: numbers.rows - planned - sending - deadRows, dead: deadRows } } satisfies Counts;
+      const [planned, sending, unknown] = ["planned", "sending", "unknown"].map((state) => unsent.find((row) => row.state === state)?.n ?? 0) as [number, number, number];
+      return { received: numbers.receipts, pending, done: numbers.receipts - pending - dead, dead, outbox: { planned, sending, unknown, sent: numbers.rows - planned - sending - unknown - deadRows, dead: deadRows } } satisfies Counts;
     }),
     backup: (target) => copying = (copying ?? Promise.resolve()).catch(() => {}).then(() => backup(target)),
     async close() {
@@ -188,6 +192,8 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       await copying?.catch(() => {});
       group.flush();
       try {
+        // From here on the -wal may be gone.
+        note(folder, { log: false });
         db.close();
         if (!damaged) note(folder, { state: "closed" });
       } catch (error) {

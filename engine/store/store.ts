@@ -43,8 +43,8 @@ export interface JournalEntry { readonly step: string; readonly at: number; read
 export interface Step<T> { readonly data: T; readonly also?: readonly Change[]; readonly saving?: (saved: Promise<unknown>) => void }
 
 export type OutboxOp = "send" | "edit" | "react" | "remove";
-/** `planned`: may be sent. `sending`: was handed to the platform, the answer is not known. `sent`, `dead`: final. */
-export type OutboxState = "planned" | "sending" | "sent" | "dead";
+/** `planned`: may be sent. `sending`: was handed to the platform, the answer is not known. `unknown`: was handed over again after that. `sent`, `dead`: final. */
+export type OutboxState = "planned" | "sending" | "unknown" | "sent" | "dead";
 /** One visible part, or one act on a message. */
 export interface OutboxRow {
   /** Step and part: the idempotency key handed to the platform, at most 64 characters. */

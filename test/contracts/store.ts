@@ -116,8 +116,9 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
         assert.deepEqual((await store.unsent(0, 10)).map(({ key, state }) => [key, state]), [["a", "sending"], ["d", "planned"]]);
         assert.deepEqual((await store.unsent(0, 1)).map(({ key }) => key), ["a"]);
         assert.deepEqual((await store.unsent(1, 9)).map(({ key }) => key), ["d"]);
-        await store.commit([{ do: "outbox-update", key: "c", set: { state: "planned" } }]);
-        assert.deepEqual((await store.unsent(0, 10)).map(({ key }) => key), ["a", "c", "d"]);
+        await store.commit([{ do: "outbox-update", key: "c", set: { state: "planned" } }, { do: "outbox-update", key: "a", set: { state: "unknown" } }]);
+        assert.deepEqual((await store.unsent(0, 10)).map(({ key, state }) => [key, state]), [["a", "unknown"], ["c", "planned"], ["d", "planned"]]);
+        assert.deepEqual((await store.counts()).outbox, { planned: 2, sending: 0, unknown: 1, sent: 1, dead: 0 });
       });
       it("changes each field alone, and tells the row's number", async () => {
         await store.commit([plan("a")]);
@@ -241,7 +242,7 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
       });
       it("takes nothing and changes nothing", async () => {
         assert.deepEqual(await store.commit([]), []);
-        assert.deepEqual(await store.counts(), { received: 0, pending: 0, done: 0, dead: 0, outbox: { planned: 0, sending: 0, sent: 0, dead: 0 } });
+        assert.deepEqual(await store.counts(), { received: 0, pending: 0, done: 0, dead: 0, outbox: { planned: 0, sending: 0, unknown: 0, sent: 0, dead: 0 } });
       });
       it("shares no reference with its callers", async () => {
         const value = { list: [1] };
@@ -290,9 +291,9 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
       await store.counts();
       await store.commit([{ do: "receipt", seq: 1, state: "done" }, { do: "receipt", seq: 2, state: "dead" }, receive("a"), receive("e"), plan("5"), plan("6")]);
       await store.commit([{ do: "outbox-update", key: "1", set: { state: "sent" } }, { do: "outbox-update", key: "2", set: { state: "dead" } }, { do: "outbox-update", key: "3", set: { state: "sending" } }]);
-      assert.deepEqual(await store.counts(), { received: 5, pending: 3, done: 1, dead: 1, outbox: { planned: 3, sending: 1, sent: 1, dead: 1 } });
+      assert.deepEqual(await store.counts(), { received: 5, pending: 3, done: 1, dead: 1, outbox: { planned: 3, sending: 1, unknown: 0, sent: 1, dead: 1 } });
       await store.commit([{ do: "prune", before: NOW + 1, turnsBefore: 0 }]);
-      assert.deepEqual(await store.counts(), { received: 3, pending: 3, done: 0, dead: 0, outbox: { planned: 3, sending: 1, sent: 0, dead: 0 } });
+      assert.deepEqual(await store.counts(), { received: 3, pending: 3, done: 0, dead: 0, outbox: { planned: 3, sending: 1, unknown: 0, sent: 0, dead: 0 } });
     });
 
     it("prunes what is finished and old, and nothing else", async () => {

@@ -1,0 +1,66 @@
+/** What is set right in a sound file whose contents are behind, or hold single damaged values. */
+import type { DatabaseSync } from "node:sqlite";
+import { DAMAGED } from "./rows.ts";
+
+/** Name of the mark a copy bears, so that it is known as one wherever and however it comes back. Value: when it was made. */
+export const COPIED = "copied";
+const PERHAPS_ANSWERED = "It was waiting when the store was copied, and may have been answered since. Send it again if it was not.";
+
+export interface Rewound { readonly receipts: number; readonly rows: number }
+
+/**
+ * After the contents went back in time. What waited then may have been done since, so it is not simply done again: a message becomes a dead letter, a part
+ * to be sent becomes `unknown`, for the outbox to find out. What is due later stays planned: it cannot have been sent. All of it once, also when interrupted.
+ */
+export function rewind(db: DatabaseSync, now: number): Rewound {
+  return transaction(db, () => {
+    const copied = (db.prepare("SELECT value FROM mark WHERE name = ?").get(COPIED) as { value: number } | undefined)?.value;
+    const rows = Number(db.prepare("UPDATE outbox SET state = 'unknown', started = coalesce(started, planned) WHERE state = 'sending' OR state = 'planned' AND due <= ?").run(now).changes);
+    const receipts = Number(db.prepare("UPDATE inbox SET state = 'dead', reason = ? WHERE state = 'pending'").run(PERHAPS_ANSWERED).changes);
+    db.prepare("DELETE FROM mark WHERE name = ?").run(COPIED);
+    db.prepare("INSERT INTO kv (space, key, value) VALUES ('store', 'restored', ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(JSON.stringify({ at: now, ...(copied === undefined ? {} : { copiedAt: copied }) }));
+    return { receipts, rows };
+  });
+}
+export function isCopy(db: DatabaseSync): boolean {
+  return db.prepare("SELECT 1 FROM mark WHERE name = ?").get(COPIED) !== undefined;
+}
+/** Makes sure that the -wal is there and holds a commit, from now until the store is closed. */
+export function beginLog(db: DatabaseSync, now: number): void {
+  db.prepare("INSERT INTO mark (name, value) VALUES ('opened', ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(now);
+}
+
+/** Takes out values and steps that are JSON no more, which no check of the file finds. A message whose steps are not all known is not done again. The names of what was lost. */
+export function dropDamaged(db: DatabaseSync): string[] {
+  return transaction(db, () => {
+    const lost: string[] = [];
+    for (const { space, key, value } of db.prepare("SELECT space, key, value FROM kv").all() as unknown as { space: string; key: string; value: unknown }[]) {
+      if (isJson(value)) continue;
+      db.prepare("DELETE FROM kv WHERE space = ? AND key = ?").run(space, key);
+      lost.push(`value ${String(space)}/${String(key)}`);
+    }
+    for (const { run, step, data } of db.prepare("SELECT run, step, data FROM journal").all() as unknown as { run: string; step: string; data: unknown }[]) {
+      if (isJson(data)) continue;
+      db.prepare("DELETE FROM journal WHERE run = ? AND step = ?").run(run, step);
+      db.prepare("UPDATE inbox SET state = 'dead', reason = ? WHERE seq = CAST(? AS INTEGER) AND state = 'pending'").run(DAMAGED.text, run);
+      lost.push(`step ${String(step)} of run ${String(run)}`);
+    }
+    return lost;
+  });
+}
+export function isJson(text: unknown): boolean {
+  if (typeof text !== "string") return false;
+  try { JSON.parse(text); return true; } catch { return false; }
+}
+/** All of `act` or nothing of it. */
+export function transaction<T>(db: DatabaseSync, act: () => T): T {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    const result = act();
+    db.exec("COMMIT");
+    return result;
+  } catch (error) {
+    try { db.exec("ROLLBACK"); } catch { /* SQLite rolled back itself. */ }
+    throw error;
+  }
+}
