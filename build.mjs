@@ -1,5 +1,7 @@
 /**
  * Builds dist/, what the package ships: `node build.mjs [--if-stale]`.
+ * With CLAWFLOW_FAULTS=1 it builds the same into node_modules/.clawflow-faults/package, an installable package that keeps the places
+ * where the fault tests kill (engine/points.ts); dist/ has none of them.
  *
  *     dist/<node>.js, <node>.html   one set per node, as the "node-red" section of package.json lists them
  *     dist/chunks/                  shared code, and one chunk per channel and wire, loaded on first use
@@ -14,6 +16,9 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 process.chdir(path.dirname(fileURLToPath(import.meta.url)));
+const faults = process.env.CLAWFLOW_FAULTS === "1";
+const home = faults ? "node_modules/.clawflow-faults/package" : ".";
+const target = path.join(home, "dist");
 const lock = "node_modules/.clawflow-build";
 const staging = path.join(lock, "dist");
 const out = (...parts) => path.join(staging, ...parts);
@@ -32,7 +37,7 @@ function newestSource() {
   for (const place of ["build.mjs", "package.json", "nodes", "engine", "editor", "web", "icons", "locales"]) look(place);
   return newest;
 }
-const isFresh = () => existsSync("dist/THIRD-PARTY.md") && statSync("dist/THIRD-PARTY.md").mtimeMs >= newestSource();
+const isFresh = () => (statSync(path.join(target, "THIRD-PARTY.md"), { throwIfNoEntry: false })?.mtimeMs ?? 0) >= newestSource();
 
 /** Two builds at once (test processes) take turns; a lock left by a killed build is void after a minute. */
 async function underLock(act) {
@@ -69,6 +74,7 @@ async function buildNodes() {
   const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
   await bundle({
     entryPoints: withPage("nodes"),
+    ...(faults ? {} : { dropLabels: ["FAULT"] }),
     outdir: staging, format: "esm", splitting: true, chunkNames: "chunks/[name]-[hash]", platform: "node", target: "node22",
     external: [...Object.keys(dependencies), "node-red", "@node-red/*"],
     // Bundled CommonJS libraries ask for Node's modules by require().
@@ -110,8 +116,10 @@ async function buildAll() {
   for (const folder of ["icons", "locales"]) if (existsSync(folder)) cpSync(folder, out(folder), { recursive: true });
   thirdParty();
   utimesSync(out("THIRD-PARTY.md"), started, started); // what changes while we build is newer
-  if (existsSync("dist")) renameSync("dist", path.join(lock, "old"));
-  renameSync(staging, "dist");
+  mkdirSync(home, { recursive: true });
+  if (faults) cpSync("package.json", path.join(home, "package.json"));
+  if (existsSync(target)) renameSync(target, path.join(lock, "old"));
+  renameSync(staging, target);
 }
 
 const onlyIfStale = process.argv.includes("--if-stale");
@@ -120,6 +128,6 @@ if (!(onlyIfStale && isFresh())) {
   await underLock(async () => {
     if (onlyIfStale && isFresh()) return; // another process built it meanwhile
     await buildAll();
-    console.log(`Built dist/ in ${Date.now() - started} ms.`);
+    console.log(`Built ${target}/ in ${Date.now() - started} ms.`);
   });
 }

@@ -4,6 +4,7 @@ import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { decide } from "./policy.ts";
+import { reached } from "./points.ts";
 import type { Redactor } from "./secrets.ts";
 import type { Change, Step } from "./store/store.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
@@ -46,10 +47,8 @@ export interface AgentDeps {
   readonly model: Model;
   readonly tools: readonly Tool[];
   readonly history: readonly Turn[];
-  /** Does a step once in the life of a run: a replay gets the recorded result. */
-  once<T>(step: string, act: () => Promise<Step<T>>): Promise<T>;
-  /** Was this step recorded by an earlier pass? */
-  recorded(step: string): boolean;
+  /** Does a step once in the life of a run: a replay gets the recorded result. With `unknown` it is rather not done than twice: that is its result when it began and never ended. */
+  once<T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
   /** The changes that keep these turns in the session. */
   remember(turns: readonly Turn[], tainted: boolean): readonly Change[];
   remembered(turns: readonly Turn[], tainted: boolean): void;
@@ -125,10 +124,13 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
     ...(settings.temperature === undefined ? {} : { temperature: settings.temperature }),
     ...(settings.maxTokens === undefined ? {} : { maxTokens: settings.maxTokens }),
   };
+  FAULT: await reached("before-model");
+  signal.throwIfAborted();
   for await (const event of deps.model.stream(request, signal)) {
     signal.throwIfAborted();
     if (event.type === "text") {
       text += event.delta;
+      FAULT: await reached("mid-stream");
       if (deps.live) deps.on({ type: "delta", text });
     } else if (event.type === "call") calls.push(event.call);
     else if (event.type === "end") return { text, calls, reason: event.reason, usage: event.usage, ...(event.echo === undefined ? {} : { echo: event.echo }) };
@@ -136,6 +138,7 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
   throw new ModelError("MODEL_007", { retry: "later" }, "Expected the model's stream to end properly, got a cut.");
 }
 
+const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
 interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
 
 /** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
@@ -143,16 +146,11 @@ async function callTool(step: string, call: ToolCall, context: Omit<CallContext,
   const tool = deps.tools.find((known) => known.name === call.name);
   const id = `${context.run}/${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
-  const outcome = await deps.once<ToolOutcome>(step, async () => {
-    const refused = tool === undefined ? `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` : refusal(tool, call, context);
-    if (tool === undefined || refused !== undefined) return { data: { text: refused ?? "", failed: true, tainted: false } };
-    if (tool.risk !== "read") {
-      // On disk before it begins: after a crash in the middle it is not done again.
-      if (deps.recorded(`${step} begun`)) return { data: { text: `[TOOL_005] The outcome of this call is unknown: the system stopped while "${tool.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`, failed: true, tainted: false } };
-      await deps.once(`${step} begun`, async () => ({ data: { tool: tool.name } }));
-    }
-    return { data: await perform(tool, call, { ...context, call: id }, deps, signal) };
-  });
+  const refused = tool === undefined ? `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` : refusal(tool, call, context);
+  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined || refused !== undefined ? failedWith(refused ?? "") : await perform(tool, call, { ...context, call: id }, deps, signal) });
+  // What changes something is on disk before it begins: after a crash in the middle it is not done again.
+  const once = tool !== undefined && refused === undefined && tool.risk !== "read";
+  const outcome = await deps.once<ToolOutcome>(step, act, once ? () => failedWith(`[TOOL_005] The outcome of this call is unknown: the system stopped while "${call.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`) : undefined);
   deps.on({ type: "result", call: call.id, tool: call.name, text: outcome.text, failed: outcome.failed });
   return outcome;
 }
@@ -171,6 +169,7 @@ async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock
   const limit = withTimeout(signal, tool.timeoutMs, clock);
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
+    FAULT: await reached("after-tool", context.run);
     return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };

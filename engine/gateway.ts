@@ -6,10 +6,13 @@ import { splitDraft } from "./channels/split.ts";
 import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
+import { begun, reduce } from "./life.ts";
+import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type FileAttachment, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
-import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Live, type Outbox } from "./outbox.ts";
+import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
+import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import type { OutboxRow, Receipt, RunEnd, Step, Store } from "./store/store.ts";
@@ -26,7 +29,7 @@ export interface GatewayOptions {
   /** Asked each time: a deploy may change them while the gateway stays open. */
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
-  readonly texts: { readonly claimed: string };
+  readonly texts: { readonly claimed: string; notice(about: Notice): string };
   /** Takes secrets out of the texts of faults before they are kept or told. */
   redact?(text: string): string;
   log(level: "debug" | "info" | "warn", text: string): void;
@@ -41,7 +44,11 @@ export interface GatewayLimits {
   readonly staleMs: number;
   /** Turns of sessions are kept this long. */
   readonly keepMs: number;
+  /** Who is told in a chat of a message or an answer that became a dead letter: the owner, the chat it belongs to, or nobody. */
+  readonly notice: "owner" | "chat" | "none";
 }
+/** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
+export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
 
 /** An account with what the gateway has to know about it beside the adapter's settings. */
 export interface GatewayAccount extends Account {
@@ -81,10 +88,10 @@ export interface Gateway {
   accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
   /** Names the next step of this node in this run. */
   step(run: string, node: string, parent: string): string;
-  once<T>(run: string, step: string, act: () => Promise<Step<T>>): Promise<T>;
+  /** Does a step once in the life of a run; a replay gets what the journal has. With `unknown` it is rather not done than twice: when it began and never ended, that is its result. */
+  once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
   /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
   join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
-  recorded(run: string, step: string): boolean;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   typing(to: Address): void;
@@ -101,8 +108,10 @@ export interface Gateway {
 }
 
 const HOUR = 3_600_000;
+/** Stands for a run in the rows of notices. */
+const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR };
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner" };
 /** A file holds its message back no longer than this. */
 const MEDIA_WAIT_MS = 15_000;
 
@@ -123,7 +132,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const inbox = createInbox({
     store, clock, limits,
     prepare: (message) => prepared(message),
-    onDead: (receipt: Receipt, reason) => { events.emit("dead", { what: "message", reason, message: receipt.message }); },
+    onDead: (receipt: Receipt, reason, code) => {
+      events.emit("dead", { what: "message", reason, message: receipt.message });
+      void notify({ what: "message", sender: receipt.message.sender.name, channel: receipt.message.at.channel, code }, receipt.message.at, `receipt ${receipt.seq}`);
+    },
     onEnd: (run, end) => { events.emit("end", run, end); },
   });
   const outbox: Outbox = createOutbox({
@@ -131,8 +143,20 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     line: (account) => attached.get(account) ?? connections.get(account),
     redact,
     split: (draft, channel) => splitDraft(draft, channel.limits),
-    onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
+    onDead: (row) => {
+      events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
+      // A notice that cannot be delivered has no notice of its own.
+      if (row.run !== NOTICE && row.op === "send") void notify({ what: "delivery", channel: row.to.channel, code: row.error?.code ?? "MSG_002" }, row.to, row.key);
+    },
   });
+
+  /** One short word in a chat, by policy; what went wrong stands in Node-RED. */
+  async function notify(about: Omit<Notice, "to">, at: Address, step: string): Promise<void> {
+    const { notice } = limits();
+    const to = notice === "chat" ? at : people.ownerOf(at.account)?.at;
+    if (notice === "none" || to === undefined) return;
+    await deliver({ run: NOTICE, step, op: "send", to, draft: { text: options.texts.notice({ ...about, to: notice }) }, priority: "low" });
+  }
   const connections = createConnections({
     clock, random,
     async context(account) {
@@ -144,7 +168,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         storage: accountStorage(store, account.id),
         clock,
         commands,
-        log: (level, text) => options.log(level, `${account.name}: ${text}`),
+        log: (level, text) => options.log(level, `${accounts.get(account.id)?.name ?? account.name}: ${text}`),
         claim: (code, sender, at) => claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
         ...(webhookUrl === undefined ? {} : { webhookUrl }),
@@ -217,18 +241,26 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return { ...message, attachments };
   }
 
-  async function once<T>(run: string, step: string, act: () => Promise<Step<T>>): Promise<T> {
-    const live = inbox.run(run);
-    if (live?.journal.has(step)) return live.journal.get(step) as T;
+  /** A run that is over here has no journal in memory: late output is not recorded twice, because the store keeps the first. */
+  async function once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T> {
     return join(run, step, async () => {
-      const { data, also = [], saving } = await act();
-      const saved = store.commit([{ do: "journal", run, entry: { step, at: clock.now(), data } }, ...also]);
-      if (saving === undefined) await saved;
-      else {
-        saved.catch(() => { /* Whoever asked for it hears of it. */ });
-        saving(saved);
-      }
-      live?.journal.set(step, data);
+      const live = inbox.run(run);
+      const journal = live?.journal ?? new Map<string, unknown>();
+      const state = journal.has(step) ? "done" : journal.has(begun(step)) ? "begun" : undefined;
+      const asked = reduce(state === undefined ? {} : { step: state }, { type: "asked", run, step, once: unknown !== undefined, now: clock.now() });
+      if (asked.act.type === "use") return journal.get(step) as T;
+      await store.commit(asked.write);
+      if (unknown !== undefined) journal.set(begun(step), true);
+      const { data, also, saving } = asked.act.type === "tell-unknown" && unknown !== undefined ? { data: unknown() } as Step<T> : await act();
+      FAULT: await reached("before-journal", run);
+      const acted = reduce({}, { type: "acted", run, entry: { step, at: clock.now(), data }, ...(also === undefined ? {} : { also }), behind: saving !== undefined });
+      const saved = store.commit(acted.write);
+      if (acted.wait) {
+        await saved;
+        FAULT: await reached("after-journal", run);
+      } else saved.catch(() => { /* Whoever asked for it hears of it. */ });
+      saving?.(saved);
+      journal.set(step, data);
       if (live !== undefined) live.touchedAt = clock.monotonic();
       return data;
     });
@@ -274,13 +306,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     store, inbox, people, sessions, tools, agents, connections, events, clock, spool,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
-      await connections.keepOnly(ids);
+      const closed = connections.keepOnly(ids);
       for (const id of accounts.keys()) if (!ids.has(id)) accounts.delete(id);
       for (const { account, channel } of list) {
         accounts.set(account.id, account);
         people.policy(account.id, account.policy);
         connections.open(account, channel, { webhookUrl: account.webhookUrl, commands: account.commands });
       }
+      await closed;
     },
     account: (id) => accounts.get(id),
     attach(account, line) {
@@ -298,7 +331,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     once,
     join,
-    recorded: (run, step) => inbox.run(run)?.journal.has(step) ?? false,
     deliver,
     live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),
     typing(to) {
@@ -314,10 +346,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     start() { outbox.release(); inbox.start(); },
     stop() { inbox.stop(); },
-    pause: () => outbox.hold(),
+    async pause() {
+      await outbox.hold();
+      await inbox.rest();
+    },
     async close() {
       cancelPrune();
-      inbox.close();
+      await inbox.close();
       outbox.close();
       await connections.keepOnly(new Set());
       await store.close();

@@ -2,10 +2,12 @@
 import { randomUUID } from "node:crypto";
 import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
-import { StoreError } from "./errors.ts";
+import { StoreError, type ErrorCode } from "./errors.ts";
 import { laneOf, type Message } from "./message.ts";
-import { outcome, verdict } from "./run.ts";
-import { parseRunId, runId, type Change, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
+import { reduce, type Act } from "./life.ts";
+import { at, reached } from "./points.ts";
+import { insist } from "./store/insist.ts";
+import { parseRunId, PRIORITIES, runId, type Change, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 
 /** Where a flow begins: a channel in, cron, webhook or mapping node. */
@@ -42,8 +44,10 @@ export interface Run {
   answered: boolean;
 }
 
+/** What waits: in memory, or by its number. */
 interface Lane { readonly queue: (Receipt | number)[]; active: Active | undefined; waiting: (() => void) | undefined }
-interface Active { readonly receipts: Receipt[]; readonly runs: Map<string, Run>; readonly ends: Record<string, RunEnd> }
+/** What is under way: the head of the lane, or a burst; by entry node the runs that have not ended. */
+interface Active { readonly receipts: Receipt[]; readonly runs: Map<string, Run> }
 
 export interface InboxOptions {
   readonly store: Store;
@@ -57,7 +61,7 @@ export interface InboxOptions {
   limits(): { readonly pendingMaxMs: number; readonly idleMs: number };
   /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
   prepare?(message: Message): Promise<Message>;
-  onDead(receipt: Receipt, reason: string): void;
+  onDead(receipt: Receipt, reason: string, code: ErrorCode): void;
   onEnd?(run: Run, end: RunEnd): void;
 }
 
@@ -80,8 +84,13 @@ export interface Inbox {
   interrupt(id: string): void;
   runs(): Iterable<Run>;
   readonly size: number;
-  close(): void;
+  /** Notes that this process may end now, in order: nothing that is under way is to blame. `start` takes it back. */
+  rest(): Promise<void>;
+  close(): Promise<void>;
 }
+
+const PROCESS = "process";
+const ENDED = "ended in order";
 
 export function createInbox(options: InboxOptions): Inbox {
   const { store, clock, maxPending = 100_000, maxInMemory = 2_000, maxActive = 1_000 } = options;
@@ -91,10 +100,16 @@ export function createInbox(options: InboxOptions): Inbox {
   const interrupted = new Set<string>();
   let started = false;
   let closed = false;
+  let rested = false;
   let waiting = 0;
   let inMemory = 0;
   let active = 0;
-  const starved = new Set<string>();
+  /** Lanes that wait because too much is under way, the most urgent first. */
+  const starved = PRIORITIES.map(() => new Set<string>());
+  /** First in their lanes when an earlier process broke off: they may be why. */
+  const suspects = new Set<number>();
+  /** The newest receipt of an earlier process: up to here there may be a journal. */
+  let lastLeft = 0;
 
   function enqueue(receipt: Receipt): void {
     let lane = lanes.get(receipt.lane);
@@ -143,19 +158,20 @@ export function createInbox(options: InboxOptions): Inbox {
   async function pump(key: string, lane: Lane): Promise<void> {
     if (!started || closed || lane.active !== undefined || lane.waiting !== undefined) return;
     if (lane.queue.length === 0) { lanes.delete(key); return; }
-    if (active >= maxActive) { starved.add(key); return; }
+    if (active >= maxActive) { starved[rankOf(lane.queue[0])]?.add(key); return; }
     active++;
-    const current: Active = { receipts: [], runs: new Map(), ends: {} };
+    const current: Active = { receipts: [], runs: new Map() };
     lane.active = current;
     try {
       const head = await shift(lane);
-      if (head === undefined || head.state !== "pending") return release(key, lane);
+      if (head === undefined) return release(key, lane);
       current.receipts.push(head);
       await take(key, lane, current, head);
     } catch (error) {
-      // The store cannot be read or written now: the receipt stays pending on disk and first in its lane.
-      const head = current.receipts[0];
-      if (head !== undefined) { lane.queue.unshift(head); waiting++; inMemory++; }
+      // The store cannot be read or written now: what was taken stays pending on disk and first in its lane.
+      lane.queue.unshift(...current.receipts);
+      waiting += current.receipts.length;
+      inMemory += current.receipts.length;
       release(key, lane, true);
       sleep(key, lane, error instanceof StoreError ? (error.afterMs ?? 1000) : 1000);
     }
@@ -163,27 +179,31 @@ export function createInbox(options: InboxOptions): Inbox {
 
   async function take(key: string, lane: Lane, current: Active, head: Receipt): Promise<void> {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
-    const what = verdict(head, views, clock.now(), options.limits().pendingMaxMs);
-    if (what.act === "end") {
-      await finish(current, head.runs, what.state, what.reason);
+    const { write, act } = reduce({ receipt: head }, { type: "taken", suspect: suspects.has(head.seq), entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
+    if (act.type === "release") {
+      if (write.length > 0) await finish(current, write, act);
       return release(key, lane);
     }
-    if (what.act === "wait") {
+    if (act.type === "wait") {
       lane.queue.unshift(head); waiting++; inMemory++;
       release(key, lane, true);
-      return sleep(key, lane, Math.min(what.untilMs - clock.now(), 60_000));
+      return sleep(key, lane, Math.min(act.untilMs - clock.now(), 60_000));
     }
+    if (act.type !== "run") return;
+    await store.commit(write);
+    suspects.delete(head.seq);
+    FAULT: await reached("lane-claimed", head.message.id);
     const journals = new Map<string, Map<string, unknown>>();
-    for (const entry of what.entries) journals.set(entry, await journalOf(head, entry));
-    await gather(lane, current, what.entries, journals);
+    for (const entry of act.entries) journals.set(entry, await journalOf(head, entry));
+    await gather(lane, current, act.entries, journals);
     if (options.prepare !== undefined) await prepareAll(current, options.prepare);
     // A stop in between leaves it pending; the next start takes it up again.
-    for (const entry of what.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
+    for (const entry of act.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
     if (current.runs.size === 0) release(key, lane);
   }
 
   async function journalOf(receipt: Receipt, entry: string): Promise<Map<string, unknown>> {
-    if (receipt.attempts === 0) return new Map();
+    if (receipt.seq > lastLeft) return new Map();
     return new Map((await store.journal(runId(receipt, entry))).map((row) => [row.step, row.data]));
   }
 
@@ -232,20 +252,12 @@ export function createInbox(options: InboxOptions): Inbox {
     entry.emit(run);
   }
 
-  async function finish(current: Active, ends: Readonly<Record<string, RunEnd>>, state: "done" | "dead", reason?: string): Promise<void> {
-    const changes: Change[] = current.receipts.map((receipt) => ({ do: "receipt", seq: receipt.seq, state, runs: ends, ...(reason === undefined ? {} : { reason }) }));
+  /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
+  async function finish(current: Active, write: readonly Change[], { state, reason, code }: Extract<Act, { type: "release" }>): Promise<void> {
     const head = current.receipts[0];
-    if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
-    for (;;) {
-      try {
-        await store.commit(changes);
-        return;
-      } catch (error) {
-        // The end must be on disk some time: else the next start does it all again.
-        if (closed) throw error;
-        await new Promise<void>((resolve) => { clock.after(error instanceof StoreError ? (error.afterMs ?? 1_000) : 1_000, resolve); });
-      }
-    }
+    if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "", code ?? "MSG_004");
+    const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
+    await insist(store, clock, all, () => closed);
   }
 
   function release(key: string, lane: Lane, keep = false): void {
@@ -255,11 +267,13 @@ export function createInbox(options: InboxOptions): Inbox {
       if (lane.queue.length === 0) lanes.delete(key);
       else void pump(key, lane);
     }
-    for (const other of starved) {
-      if (active >= maxActive) break;
-      starved.delete(other);
-      const next = lanes.get(other);
-      if (next !== undefined) void pump(other, next);
+    for (const rank of starved) {
+      for (const other of rank) {
+        if (active >= maxActive) return;
+        rank.delete(other);
+        const next = lanes.get(other);
+        if (next !== undefined) void pump(other, next);
+      }
     }
   }
 
@@ -300,9 +314,12 @@ export function createInbox(options: InboxOptions): Inbox {
         secret: randomUUID().slice(0, 23), lane: beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at),
         priority: facts.priority ?? (beside ? "high" : "normal"), message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
       };
-      const [seq] = await store.commit([{ do: "receive", receipt: fresh }]);
+      FAULT: await reached("before-inbox", message.id);
+      const [seq] = await store.commit(reduce({}, { type: "arrived", receipt: fresh }).write);
+      FAULT: await reached("after-inbox", message.id);
       if (seq === undefined) return "duplicate";
       if ((message.kind === "edit" || message.kind === "delete") && (await amend(seq, fresh.lane, message))) return "saved";
+      FAULT: at("after-dedupe", message.id);
       enqueue({ ...fresh, seq, state: "pending", attempts: 0, runs: {} });
       return "saved";
     },
@@ -313,21 +330,27 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     async load() {
       const heads = new Set<string>();
+      const inOrder = (await store.get(PROCESS, ENDED)) !== undefined;
+      if (inOrder) await store.commit([{ do: "set", space: PROCESS, key: ENDED, value: undefined }]);
       for (let after = 0; ; ) {
         const page = await store.pending(after, 1_000);
         for (const receipt of page) {
-          // Only the head of a lane can have been under way when the last process ended.
-          const head = !heads.has(receipt.lane);
+          // Only the head of a lane can have been under way.
+          if (!inOrder && !heads.has(receipt.lane)) suspects.add(receipt.seq);
           heads.add(receipt.lane);
-          if (head) await store.commit([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }]);
-          enqueue(head ? { ...receipt, attempts: receipt.attempts + 1 } : receipt);
+          enqueue(receipt);
         }
         after = page.at(-1)?.seq ?? after;
+        lastLeft = Math.max(lastLeft, after);
         if (page.length < 1_000) return;
       }
     },
     start() {
       started = true;
+      if (rested) {
+        rested = false;
+        insist(store, clock, [{ do: "set", space: PROCESS, key: ENDED, value: undefined }], () => closed).catch(() => { /* Closed meanwhile. */ });
+      }
       for (const id of [...interrupted]) {
         interrupted.delete(id);
         const run = runs.get(id);
@@ -356,24 +379,38 @@ export function createInbox(options: InboxOptions): Inbox {
       const lane = laneOfRun(run);
       const current = lane?.active;
       if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;
-      current.ends[run.entry] = end;
       const head = current.receipts[0] as Receipt;
-      const ends = { ...head.runs, ...current.ends };
-      const rest = [...current.runs.keys()].some((entry) => current.ends[entry] === undefined);
+      current.runs.delete(run.entry);
       runs.delete(id);
       interrupted.delete(id);
-      // The lane need not wait for the disk: after a crash the run is begun again, finds every step done, and the lane is in the same order.
-      const result = outcome(Object.values(ends));
-      const saved = rest ? store.commit([{ do: "receipt", seq: head.seq, runs: ends }]) : finish(current, ends, result.state, result.reason);
+      const { write, act } = reduce({ receipt: head }, { type: "settled", entry: run.entry, end, others: current.runs.size > 0 });
+      current.receipts[0] = { ...head, runs: { ...head.runs, [run.entry]: end } };
+      const saved = act.type === "release" ? finish(current, write, act) : insist(store, clock, write, () => closed);
       options.onEnd?.(run, end);
-      if (!rest) release(run.receipt.lane, lane);
+      FAULT: at("before-release", run.receipt.message.id);
+      if (act.type === "release") release(run.receipt.lane, lane);
       await saved;
     },
     interrupt(id) { if (runs.has(id)) interrupted.add(id); },
     runs: () => runs.values(),
     get size() { return waiting + active; },
-    close() { closed = true; started = false; idleTimer.cancel(); for (const lane of lanes.values()) lane.waiting?.(); for (const run of runs.values()) run.abort.abort(); },
+    async rest() {
+      rested = true;
+      await store.commit([{ do: "set", space: PROCESS, key: ENDED, value: clock.now() }]).catch(() => { /* Then what is under way counts as interrupted. */ });
+    },
+    async close() {
+      started = false;
+      await inbox.rest();
+      closed = true; idleTimer.cancel(); 
+      for (const lane of lanes.values()) lane.waiting?.();
+      for (const run of runs.values()) run.abort.abort();
+    },
   };
   watchIdle();
   return inbox;
+}
+
+/** Of a lane's head; what is not in memory was there for so long that it is nobody's urgent matter. */
+function rankOf(head: Receipt | number | undefined): number {
+  return PRIORITIES.indexOf(typeof head === "object" ? head.priority : "normal");
 }

@@ -2,11 +2,15 @@
 import { hash } from "node:crypto";
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
-import { asClawError, ChannelError, type ClawError } from "./errors.ts";
+import { asClawError, ChannelError, StoreError } from "./errors.ts";
+import { reduce, type Event, type Next } from "./life.ts";
+import { createLive, type Live, NEVER, type OwnLive } from "./live.ts";
 import type { Address, Draft } from "./message.ts";
-import { afterCrash, afterFailure } from "./run.ts";
+import { createPace } from "./pace.ts";
+import { reached } from "./points.ts";
+import { insist } from "./store/insist.ts";
 import { receiptSeqOf } from "./store/rows.ts";
-import type { Change, NewOutboxRow, OutboxOp, OutboxRow, OutboxUpdate, Priority, Store } from "./store/store.ts";
+import { PRIORITIES, type NewOutboxRow, type OutboxOp, type OutboxRow, type OutboxUpdate, type Priority, type Store } from "./store/store.ts";
 
 /** What a flow learns of a delivery: the platform's ids, or that it waits, or why it failed. */
 export type DeliveryReceipt =
@@ -60,17 +64,6 @@ export interface Outbox {
   release(): void;
   close(): void;
 }
-export interface Live {
-  show(text: string): void;
-  /** No more is shown; `deliver` of the same step puts the final text in its place. */
-  stop(): Promise<void>;
-  /** There will be no final text: what was shown is taken away. */
-  abandon(): Promise<void>;
-}
-
-/** A live placeholder waits for its final text; its due time is never. */
-const NEVER = Number.MAX_SAFE_INTEGER;
-
 /** The same part of the same step of the same run, whatever happens in between. Keys of one time stand together in the store's index: a hash alone would dirty a page of it for each row. */
 export function outboxKey(delivery: Pick<Delivery, "run" | "step">, part: number): string {
   return `${receiptSeqOf(delivery.run)}.${hash("sha1", `${delivery.run}\n${delivery.step}`, "base64url")}.${part}`;
@@ -79,84 +72,134 @@ const chatOf = (to: Address) => `${to.account}\n${to.chat}\n${to.thread ?? ""}`;
 
 interface Chat { readonly rows: OutboxRow[]; busy: boolean; cancel: (() => void) | undefined }
 
+/** A chat is looked at again this often while its account is away or too much is on its way out. */
+const AWAY_MS = 30_000;
+const CROWDED_MS = 20;
+const LONGEST_SLEEP_MS = 60_000;
+
 export function createOutbox(options: OutboxOptions): Outbox {
   const { store, clock, random, maxSending = 200, redact = (text: string) => text } = options;
   const chats = new Map<string, Chat>();
   const watchers = new Map<string, (row: OutboxRow) => void>();
-  /** A flood answer of one chat or account blocks just that. */
-  const blocked = new Map<string, number>();
-  const lives = new Map<string, { ref: Promise<string | undefined> }>();
+  const lives = new Map<string, OwnLive>();
+  const pace = createPace();
   let sending = 0;
   let closed = false;
   let held = false;
   const quiet: (() => void)[] = [];
 
-  function sendingEnded(): void {
-    sending--;
-    if (sending === 0) for (const resolve of quiet.splice(0)) resolve();
+  async function counted<T>(act: () => Promise<T>): Promise<T> {
+    sending++;
+    try {
+      return await act();
+    } finally {
+      sending--;
+      if (sending === 0) for (const resolve of quiet.splice(0)) resolve();
+    }
   }
 
-  function chatFor(key: string): Chat {
+  function enqueue(row: OutboxRow): void {
+    const key = chatOf(row.to);
     let chat = chats.get(key);
     if (chat === undefined) {
       chat = { rows: [], busy: false, cancel: undefined };
       chats.set(key, chat);
     }
-    return chat;
-  }
-
-  function enqueue(row: OutboxRow): void {
-    const key = chatOf(row.to);
-    const chat = chatFor(key);
     // Rows of one run keep their order; a more urgent run goes before those that have not begun.
-    const rank = ["urgent", "high", "normal", "low"].indexOf(row.priority);
     let place = chat.rows.length;
-    while (place > 0) {
+    for (; place > 0; place--) {
       const before = chat.rows[place - 1] as OutboxRow;
-      if (before.run === row.run || before.state === "sending" || ["urgent", "high", "normal", "low"].indexOf(before.priority) <= rank) break;
-      place--;
+      if (before.run === row.run || before.state !== "planned" || PRIORITIES.indexOf(before.priority) <= PRIORITIES.indexOf(row.priority)) break;
     }
     chat.rows.splice(place, 0, row);
     void drain(key, chat);
   }
 
+  /** Does the first row of a chat, then the next. */
   async function drain(key: string, chat: Chat): Promise<void> {
-    if (chat.busy || closed || held) return;
-    const row = chat.rows[0];
-    if (row === undefined) { chats.delete(key); return; }
-    const now = clock.now();
-    const wait = Math.max(row.dueAt, blocked.get(row.to.account) ?? 0) - now;
-    const line = options.line(row.to.account);
-    if (wait > 0) {
-      tellWaiting(chat, row.error ?? { code: "CONN_003", text: "waits for its time" });
-      return later(key, chat, wait);
-    }
-    if (row.expiresAt !== undefined && now > row.expiresAt) {
-      chat.busy = true;
-      await settle(row, { state: "dead", error: { code: "MSG_002", text: "expired before it could be sent" } });
-      chat.rows.shift();
-      chat.busy = false;
-      return drain(key, chat);
-    }
-    if (line?.connection === undefined || sending >= maxSending) {
-      if (line?.connection === undefined) tellWaiting(chat, { code: "CONN_001", text: "the account is not connected" });
-      return later(key, chat, line?.connection === undefined ? 30_000 : 20);
-    }
-    chat.busy = true;
-    sending++;
-    try {
-      const next = await attempt(row, line.channel, line.connection);
-      if (next === undefined) chat.rows.shift();
-      else {
-        chat.rows[0] = next;
-        // A long wait of this row does not hold back rows of other runs behind it.
-        if (next.dueAt > clock.now() + 1_000) yieldPlace(chat);
+    while (!chat.busy && !closed && !held) {
+      const row = chat.rows[0];
+      if (row === undefined) { chats.delete(key); return; }
+      const line = options.line(row.to.account);
+      const wait = Math.max(row.dueAt - clock.now(), pace.wait(row.to, clock.now()));
+      if (wait > 0) {
+        tellWaiting(chat, row.error ?? { code: "CONN_003", text: "waits for its time" });
+        return later(key, chat, wait);
       }
-    } finally {
-      sendingEnded();
-      chat.busy = false;
+      if (line?.connection === undefined) {
+        if (row.expiresAt === undefined || row.expiresAt >= clock.now()) {
+          tellWaiting(chat, { code: "CONN_001", text: "the account is not connected" });
+          return later(key, chat, AWAY_MS);
+        }
+      } else if (sending >= maxSending) return later(key, chat, CROWDED_MS);
+      chat.busy = true;
+      try {
+        await counted(() => step(chat, row, line));
+      } catch (error) {
+        // The store does not take it now: the row stays as it is.
+        later(key, chat, error instanceof StoreError ? (error.afterMs ?? 1_000) : 1_000);
+        return;
+      } finally {
+        chat.busy = false;
+      }
     }
-    return drain(key, chat);
+  }
+
+  /** One try of the first row of a chat. Throws only what the store throws. */
+  async function step(chat: Chat, first: OutboxRow, line: Line | undefined): Promise<void> {
+    const connection = line?.connection;
+    // Planned as "sending" by this process a moment ago: it goes out now.
+    const fresh = own.delete(first.key);
+    let row = first;
+    let next: Next = fresh ? SEND : reduce({ row }, { type: "due", now: clock.now(), offers: { ...line?.channel.delivery, find: connection?.find !== undefined } });
+    const go = async (event: Event): Promise<void> => { next = reduce({ row }, event); row = await carryOut(row, next); };
+    row = await carryOut(row, next);
+    try {
+      if (next.act.type === "look" && connection?.find !== undefined) await go({ type: "looked", ref: await connection.find(row.to, { key: row.key, draft: row.draft, startedAt: row.startedAt ?? row.plannedAt }) });
+      if (next.act.type === "send" && line !== undefined && connection !== undefined) {
+        pace.took(row.to, line.channel.limits, clock.now());
+        FAULT: await reached("after-sending", row.run);
+        const ref = await act(row, line.channel, connection);
+        FAULT: await reached("before-record", row.run);
+        await go({ type: "sent", ref });
+      }
+    } catch (thrown) {
+      if (thrown instanceof StoreError) throw thrown;
+      const error = asClawError(thrown, "MSG_002", next.act.type === "look" ? "later" : "no");
+      if (error.code === "CONN_003") pace.flooded(row.to, clock.now(), error.afterMs);
+      await go({ type: "failed", fault: told(error), now: clock.now(), random: random() });
+    }
+    if (next.act.type !== "wait") {
+      chat.rows.shift();
+      FAULT: if (chat.rows[0]?.run === row.run) await reached("between-parts", row.run);
+      return;
+    }
+    chat.rows[0] = row;
+    watchers.get(row.key)?.(row);
+    // A long wait of this row does not hold back rows of other runs behind it.
+    if (row.dueAt > clock.now() + 1_000) yieldPlace(chat);
+  }
+
+  /** Writes what the reducer wants written, and tells who waits for a row's end. Resolves to the row as it is then. */
+  async function carryOut(row: OutboxRow, next: Next): Promise<OutboxRow> {
+    let now = row;
+    for (const change of next.write) if (change.do === "outbox-update") now = { ...now, ...change.set };
+    const final = next.act.type === "tell" || next.act.type === "mourn";
+    if (next.act.type === "send" || next.act.type === "look") {
+      await store.commit(next.write);
+    } else if (next.write.length > 0) {
+      // It happened already: it must be on disk some time, and no send begins before it is.
+      const saved = counted(() => insist(store, clock, next.write, () => closed));
+      if (next.wait) await saved;
+      else saved.catch(() => { /* Closed: the next process finds out what came of it. */ });
+    }
+    if (next.act.type === "mourn") options.onDead(now);
+    if (final) watchers.get(row.key)?.(now);
+    return now;
+  }
+  function told(error: ReturnType<typeof asClawError>) {
+    const { code, retry, afterMs, markup, unsent, answered } = error as ReturnType<typeof asClawError> & Partial<ChannelError>;
+    return { code, retry, afterMs, message: redact(error.message), ...(markup === undefined ? {} : { markup }), ...(unsent === undefined ? {} : { unsent }), ...(answered === undefined ? {} : { answered }) };
   }
 
   /** Flows behind these rows need not wait: what they get is "queued". */
@@ -168,68 +211,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
   function yieldPlace(chat: Chat): void {
     const head = chat.rows[0] as OutboxRow;
     if (head.error?.code === "CONN_003") return;
-    const own = chat.rows.filter((row) => row.run === head.run);
+    const same = chat.rows.filter((row) => row.run === head.run);
     const others = chat.rows.filter((row) => row.run !== head.run);
-    chat.rows.splice(0, chat.rows.length, ...others, ...own);
+    chat.rows.splice(0, chat.rows.length, ...others, ...same);
   }
 
   function later(key: string, chat: Chat, ms: number): void {
     chat.cancel?.();
-    chat.cancel = clock.after(Math.min(ms, 60_000), () => { chat.cancel = undefined; void drain(key, chat); });
-  }
-
-  async function record(row: OutboxRow, set: OutboxUpdate): Promise<OutboxRow> {
-    await store.commit([{ do: "outbox-update", key: row.key, set }]);
-    return { ...row, ...set };
-  }
-
-  /** Records a row's end, however long the store needs to take it: a sent row must not stay "sending". */
-  async function settle(row: OutboxRow, set: OutboxUpdate): Promise<OutboxRow> {
-    for (let wait = 250; ; wait = Math.min(wait * 2, 5_000)) {
-      try {
-        const done = await record(row, set);
-        if (done.state === "dead") options.onDead(done);
-        watchers.get(row.key)?.(done);
-        return done;
-      } catch (error) {
-        if (closed) throw error;
-        await new Promise<void>((resolve) => { clock.after(wait, resolve); });
-      }
-    }
-  }
-
-  /** The platform has it: its flow goes on at once. Nothing else can be sent before this is on disk, because commits keep their order and each send begins with one. */
-  function sent(row: OutboxRow, ref: string): void {
-    sending++;
-    settle(row, { state: "sent", ref }).catch(() => { /* Closed: the next process looks what came of it. */ }).finally(sendingEnded);
-    watchers.get(row.key)?.({ ...row, state: "sent", ref });
-  }
-
-  /** One try. Resolves to the row as it still has to be done, or undefined when it is final. */
-  async function attempt(row: OutboxRow, channel: Channel, connection: Connection): Promise<OutboxRow | undefined> {
-    let current = row;
-    try {
-      if (row.attempts > 0 && row.startedAt !== undefined && afterCrash(row, { find: connection.find !== undefined }) === "find") {
-        const ref = await connection.find?.(row.to, { key: row.key, draft: row.draft, startedAt: row.startedAt });
-        if (ref !== undefined) { await settle(row, { state: "sent", ref }); return undefined; }
-      }
-      if (row.state !== "sending") current = await record(row, { state: "sending", startedAt: clock.now() });
-      const ref = await act(current, channel, connection);
-      sent(current, ref);
-      return undefined;
-    } catch (thrown) {
-      const error = failure(thrown);
-      if (error.code === "CONN_003" && error.afterMs !== undefined && error.afterMs > 0) blockAccountFor(row, error);
-      const failed = afterFailure(current, error, clock.now(), random());
-      const set = failed.error === undefined ? failed : { ...failed, error: { ...failed.error, text: redact(failed.error.text) } };
-      if (set.state === "dead") { await settle(current, set); return undefined; }
-      return await settle(current, set);
-    }
-  }
-
-  /** Telegram and others answer a flood per chat; only a very long one concerns the account. */
-  function blockAccountFor(row: OutboxRow, error: ClawError): void {
-    if ((error.afterMs ?? 0) > 300_000) blocked.set(row.to.account, clock.now() + (error.afterMs ?? 0));
+    chat.cancel = clock.after(Math.min(ms, LONGEST_SLEEP_MS), () => { chat.cancel = undefined; void drain(key, chat); });
   }
 
   async function act(row: OutboxRow, channel: Channel, connection: Connection): Promise<string> {
@@ -266,30 +255,36 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   async function deliver(delivery: Delivery): Promise<DeliveryReceipt> {
     const line = options.line(delivery.to.account);
-    const rows = plan(delivery, line);
+    const planned = plan(delivery, line);
     const now = clock.now();
-    const first = rows[0] as NewOutboxRow;
+    const first = planned[0] as NewOutboxRow;
     const live = lives.get(first.key);
-    const placeholder = live === undefined ? undefined : await live.ref;
-    // Nothing waits before it and the account is there: "planned" and "sending" are one commit.
-    const idle = placeholder === undefined && live === undefined && chats.get(chatOf(delivery.to)) === undefined && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held;
-    const planned = rows.map((row, part) => (part === 0 && idle ? { ...row, state: "sending" as const, startedAt: now } : row));
-    const fates = rows.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
+    const placeholder = await live?.ref;
+    const free = live === undefined && chats.get(chatOf(delivery.to)) === undefined && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0;
+    const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
-      const changes: Change[] = planned.map((row) => ({ do: "outbox", row }));
-      const seqs = await store.commit(changes);
-      for (const [part, row] of planned.entries()) {
+      FAULT: await reached("before-outbox", delivery.run);
+      const { write } = reduce({}, { type: "planned", rows: planned, free });
+      const seqs = await store.commit(write);
+      FAULT: await reached("after-outbox", delivery.run);
+      for (const [part, change] of write.entries()) {
+        if (change.do !== "outbox") continue;
+        const { row } = change;
         const seq = seqs[part];
-        if (seq !== undefined) enqueue({ ...row, seq, attempts: 0 });
-        else await rejoin(row, part === 0 ? placeholder : undefined);
+        if (seq === undefined) await rejoin(row, part === 0 ? placeholder : undefined);
+        else {
+          if (row.state === "sending") own.add(row.key);
+          enqueue({ ...row, seq, attempts: 0 });
+        }
       }
-      const ended = await Promise.all(fates);
-      return receiptOf(ended);
+      return receiptOf(await Promise.all(fates));
     } finally {
-      for (const row of rows) watchers.delete(row.key);
+      for (const row of planned) watchers.delete(row.key);
       lives.delete(first.key);
     }
   }
+  /** Rows that this process planned as "sending" and has not handed over yet. */
+  const own = new Set<string>();
 
   /** The row was planned before: by an earlier pass of this run, or as the placeholder of a live answer that now gets its final text. */
   async function rejoin(row: NewOutboxRow, placeholder: string | undefined): Promise<void> {
@@ -302,88 +297,26 @@ export function createOutbox(options: OutboxOptions): Outbox {
       return enqueue({ ...found, ...set });
     }
     if (found.state === "sent" || found.state === "dead") watchers.get(row.key)?.(found);
-    else if (![...(chats.get(chatOf(found.to))?.rows ?? [])].some((queued) => queued.key === found.key)) enqueue(found);
-  }
-
-  function live(delivery: Omit<Delivery, "op" | "draft">): Live {
-    const { to } = delivery;
-    const key = outboxKey(delivery, 0);
-    const everyMs = options.line(to.account)?.channel.limits.editEveryMs ?? 150;
-    let text = "";
-    let shown = "";
-    let cancel: (() => void) | undefined;
-    let usePreview = true;
-    let target: string | undefined;
-    let done = false;
-    let work: Promise<void> = Promise.resolve();
-
-    async function flush(): Promise<void> {
-      cancel = undefined;
-      const line = options.line(to.account);
-      const connection = line?.connection;
-      if (done || held || connection === undefined || line === undefined || text === shown || text.trim() === "") return;
-      const part = options.split({ text }, line.channel)[0]?.text ?? text;
-      shown = text;
-      sending++;
-      try {
-        if (usePreview && connection.preview !== undefined) return await connection.preview(to, { text: part }, key);
-        if (connection.edit === undefined) return;
-        if (target !== undefined) return await connection.edit(to, target, { text: part });
-        target = await placeholder(connection, part);
-      } catch (thrown) {
-        const error = failure(thrown);
-        if (error.code === "MSG_005" && usePreview) { usePreview = false; shown = ""; return; }
-        if (error.retry === "no") done = true;
-      } finally {
-        sendingEnded();
-      }
-    }
-    /** The row is on disk before the placeholder is visible, and knows its ref right after: the final edit finds it even after a crash. */
-    async function placeholder(connection: Connection, part: string): Promise<string | undefined> {
-      const now = clock.now();
-      const row: NewOutboxRow = { key, run: delivery.run, op: "send", to, draft: { text: part }, priority: "normal", state: "planned", plannedAt: now, dueAt: NEVER };
-      const [seq] = await store.commit([{ do: "outbox", row }]);
-      if (seq === undefined) {
-        const found = await store.outboxRow(key);
-        if (found?.dueAt !== NEVER) { done = true; return undefined; }
-        if (found.target !== undefined) return found.target;
-      }
-      const ref = await connection.send(to, { text: part }, key);
-      await store.commit([{ do: "outbox-update", key, set: { target: ref } }]);
-      return ref;
-    }
-    const own = { ref: Promise.resolve<string | undefined>(undefined) };
-    lives.set(key, own);
-    return {
-      show(next) {
-        text = next;
-        if (cancel !== undefined || done) return;
-        cancel = clock.after(everyMs, () => { work = work.then(flush); });
-      },
-      async stop() {
-        done = true;
-        cancel?.();
-        own.ref = work.then(() => target);
-        await work;
-        if (target === undefined) lives.delete(key);
-      },
-      async abandon() {
-        await this.stop();
-        lives.delete(key);
-        if (target === undefined) return;
-        await store.commit([{ do: "outbox-update", key, set: { state: "dead", error: { code: "MSG_002", text: "the answer was given up while it was written" } } }]);
-        await deliver({ run: delivery.run, step: `${delivery.step}/abandon`, op: "remove", to, draft: { text: "" }, target });
-      },
-    };
+    else if (!(chats.get(chatOf(found.to))?.rows ?? []).some((queued) => queued.key === found.key)) enqueue(found);
   }
 
   return {
     deliver,
-    live,
+    live(delivery) {
+      const key = outboxKey(delivery, 0);
+      const line = () => options.line(delivery.to.account);
+      const made = createLive(delivery, key, {
+        store, clock, line, deliver, isHeld: () => held, sending: counted,
+        cut: (draft) => { const channel = line()?.channel; return (channel === undefined ? undefined : options.split(draft, channel)[0]) ?? draft; },
+        forget: () => { lives.delete(key); },
+      });
+      lives.set(key, made);
+      return made;
+    },
     async load() {
       for (let after = 0; ; ) {
         const page = await store.unsent(after, 500);
-        for (const row of page) if (row.dueAt !== NEVER) enqueue(row.state === "sending" ? { ...row, attempts: row.attempts + 1 } : row);
+        for (const row of page) if (row.dueAt !== NEVER) enqueue(row);
         after = page.at(-1)?.seq ?? after;
         if (page.length < 500) return;
       }
@@ -404,9 +337,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   };
 }
 
-function failure(thrown: unknown): ClawError {
-  return asClawError(thrown, "MSG_002", "no");
-}
+const SEND: Next = { write: [], wait: false, act: { type: "send" } };
 
 function receiptOf(rows: readonly OutboxRow[]): DeliveryReceipt {
   const dead = rows.find((row) => row.state === "dead");

@@ -2,7 +2,7 @@
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
-import type { Live } from "../engine/outbox.ts";
+import type { Live } from "../engine/live.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
@@ -128,8 +128,7 @@ export default function register(red: Red): void {
             secrets: { hide, redact },
             tools: gateway.tools.choose(config.tools ?? [{ by: "all" }]),
             live: lives.length > 0 || wantsEvents,
-            once: (name, act) => gateway.once(known.id, `${step} ${name}`, act),
-            recorded: (name) => gateway.recorded(known.id, `${step} ${name}`),
+            once: (name, act, unknown) => gateway.once(known.id, `${step} ${name}`, act, unknown),
             remember: (turns, taint) => gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint),
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
             on: (event) => tell(event, known, step, lives, msg, send),

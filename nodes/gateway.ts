@@ -8,7 +8,7 @@ import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; webhookBase?: string }>;
+type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string }>;
 
 /** Longest time a stop or a deploy waits for messages on their way out. */
 const PAUSE_MS = 3_000;
@@ -22,6 +22,10 @@ export function numberOf(value: number | string | undefined, otherwise: number):
   return Number.isFinite(number) && number >= 0 ? number : otherwise;
 }
 
+function noticeOf(value: string | undefined): "owner" | "chat" | "none" {
+  return value === "chat" || value === "none" ? value : "owner";
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   registerAdmin(host);
@@ -33,7 +37,7 @@ export default function register(red: Red): void {
     this.handle = host.open(this, {
       slug: config.slug || slugOf(config.name || "home"),
       idleMinutes: numberOf(config.idleMinutes, 10), pendingMaxHours: numberOf(config.pendingMaxHours, 24),
-      staleMinutes: numberOf(config.staleMinutes, 30), keepDays: numberOf(config.keepDays, 30),
+      staleMinutes: numberOf(config.staleMinutes, 30), keepDays: numberOf(config.keepDays, 30), notice: noticeOf(config.notice),
       webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;

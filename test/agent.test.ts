@@ -4,6 +4,7 @@ import { ModelError } from "../engine/errors.ts";
 import { systemClock } from "../engine/clock.ts";
 import type { Turn } from "../engine/models/model.ts";
 import type { Tool, Trust } from "../engine/tool.ts";
+import { begun } from "../engine/life.ts";
 import { message, scriptedModel, type Reply } from "./kit/scripted.ts";
 
 function tool(name: string, act: Tool["call"], more: Partial<Tool> = {}): Tool {
@@ -16,11 +17,13 @@ function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<Ag
   const kept: Turn[] = [];
   const deps: AgentDeps = {
     clock: systemClock, model, tools, history: more.history ?? [], live: more.live ?? true, signal: more.signal ?? new AbortController().signal,
-    async once<T>(step: string, act: () => Promise<{ readonly data: T }>): Promise<T> {
-      if (!journal.has(step)) journal.set(step, (await act()).data);
+    async once<T>(step: string, act: () => Promise<{ readonly data: T }>, unknown?: () => T): Promise<T> {
+      if (journal.has(step)) return journal.get(step) as T;
+      const wasBegun = journal.has(begun(step));
+      if (unknown !== undefined) journal.set(begun(step), true);
+      journal.set(step, wasBegun && unknown !== undefined ? unknown() : (await act()).data);
       return journal.get(step) as T;
     },
-    recorded: (step) => journal.has(step),
     remember: () => [],
     remembered: (turns) => { kept.push(...turns); },
     on: (event) => { events.push(event); },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { createGateway, type Gateway, type GatewayAccount } from "../engine/gateway.ts";
+import { ChannelError } from "../engine/errors.ts";
+import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../engine/gateway.ts";
 import type { Run } from "../engine/inbox.ts";
 import type { Message } from "../engine/message.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
@@ -8,13 +9,13 @@ import { manualClock, message, scriptedChannel, settle, until } from "./kit/scri
 
 const account: GatewayAccount = { id: "acc", channel: "scripted", name: "Bot", settings: {}, policy: { policy: "owner", allow: [] } };
 
-async function setup(options: { store?: Store; channel?: ReturnType<typeof scriptedChannel>; policy?: GatewayAccount["policy"] } = {}) {
+async function setup(options: { limits?: Partial<GatewayLimits>; store?: Store; channel?: ReturnType<typeof scriptedChannel>; policy?: GatewayAccount["policy"] } = {}) {
   const { store = createMemoryStore(), channel = scriptedChannel({ preview: true }) } = options;
   const clock = manualClock();
   const logs: string[] = [];
   const gateway = await createGateway({
-    store, clock, random: () => 0.5, spool: { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined } as never,
-    fetchFor: async () => fetch, texts: { claimed: "You are the owner now." }, log: (_level, text) => { logs.push(text); },
+    store, clock, ...(options.limits ? { limits: () => options.limits ?? {} } : {}), random: () => 0.5, spool: { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined } as never,
+    fetchFor: async () => fetch, texts: { claimed: "You are the owner now.", notice: ({ what, to, code }) => `${what} lost, told to ${to}: ${code}` }, log: (_level, text) => { logs.push(text); },
   });
   await gateway.setAccounts([{ account: { ...account, ...(options.policy ? { policy: options.policy } : {}) }, channel }]);
   await settle();
@@ -99,9 +100,10 @@ describe("gateway", () => {
     const both = await Promise.all([gateway.once(run, "s", act), gateway.once(run, "s", act)]);
     assert.deepEqual(both, ["result 1", "result 1"]);
     assert.equal(await gateway.once(run, "s", act), "result 1");
-    assert.equal(gateway.recorded(run, "s"), true);
     await assert.rejects(gateway.once(run, "fails", async () => { throw new Error("no"); }), /no/);
-    assert.equal(gateway.recorded(run, "fails"), false);
+    assert.equal(await gateway.once(run, "fails", async () => ({ data: "done at the second try" })), "done at the second try");
+    await assert.rejects(gateway.once(run, "write", async () => { throw new Error("no"); }, () => "unknown"), /no/);
+    assert.equal(await gateway.once(run, "write", async () => ({ data: "done twice" }), () => "unknown"), "unknown", "what began is never begun again");
   });
 
   it("names steps by node, parent and occurrence", async () => {
@@ -182,6 +184,24 @@ describe("gateway", () => {
     broken = false;
     await clock.advance(2_000);
     assert.equal((await store.counts()).done, 1);
+  });
+
+  it("tells the owner of what was lost, by policy in the chat itself or nobody, and of a lost notice nothing", async () => {
+    for (const [notice, said] of [["owner", ["c1: delivery lost, told to owner: MSG_002"]], ["chat", ["c9: delivery lost, told to chat: MSG_002"]], ["none", []]] as const) {
+      const { gateway, channel, receive } = await setup({ limits: { notice } });
+      await claimed(gateway, receive);
+      channel.sent.length = 0;
+      const lost: string[] = [];
+      gateway.events.on("dead", (one) => lost.push(one.what));
+      channel.fail = (_op, draft) => (draft.text === "hi" ? new ChannelError("MSG_002", { retry: "no" }, "kicked: token 123") : undefined);
+      await gateway.deliver({ run: "1.x.n", step: "s", op: "send", to: { channel: "scripted", account: "acc", chat: "c9", kind: "direct" }, draft: { text: "hi" } });
+      await settle();
+      assert.deepEqual(channel.sent.map((one) => `${one.to.chat}: ${one.text}`), said);
+      channel.fail = () => new ChannelError("MSG_002", { retry: "no" });
+      await gateway.deliver({ run: "1.x.n", step: "s2", op: "send", to: { channel: "scripted", account: "acc", chat: "c9", kind: "direct" }, draft: { text: "hi" } });
+      await settle();
+      assert.deepEqual(lost, notice === "none" ? ["delivery", "delivery"] : ["delivery", "delivery", "delivery"], "a notice that is lost makes no other");
+    }
   });
 
   it("closes everything", async () => {

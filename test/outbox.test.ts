@@ -22,7 +22,8 @@ async function setup(options: Parameters<typeof scriptedChannel>[0] & { store?: 
   return { outbox, channel, store, clock, dead, async connect() { await open(); outbox.wake("acc"); }, disconnect() { connection = undefined; } };
 }
 const say = (text: string, step = "s1", more: Partial<Delivery> = {}): Delivery => ({ run: "1.x.n", step, op: "send", to, draft: { text }, ...more });
-const later = () => new ChannelError("CONN_001", { retry: "later" }, "reset");
+const later = () => new ChannelError("CONN_001", { retry: "later", answered: true }, "out of order");
+const silence = () => new ChannelError("CONN_001", { retry: "later" }, "reset");
 
 describe("outbox", () => {
   it("sends, records the platform's id, and never sends the same step again", async () => {
@@ -126,6 +127,57 @@ describe("outbox", () => {
     await clock.advance(3_600_000);
     assert.equal(dead.length, 1);
     assert.equal(dead[0]?.attempts, 12);
+  });
+
+  it("sends what was never answered once more, and no third time where the platform has no keys and cannot be asked", async () => {
+    const { outbox, channel, store, clock, dead } = await setup();
+    const tries: string[] = [];
+    const key = outboxKey({ run: "1.x.n", step: "s1" }, 0);
+    channel.fail = (op) => { tries.push(op); return silence(); };
+    assert.equal((await outbox.deliver(say("hi"))).state, "queued");
+    assert.equal((await store.outboxRow(key))?.state, "sending");
+    await clock.advance(1_100);
+    assert.equal((await store.outboxRow(key))?.state, "unknown");
+    await clock.advance(600_000);
+    assert.equal(tries.length, 2);
+    assert.match(dead[0]?.error?.text ?? "", /never answered/);
+  });
+
+  it("goes on with the same key while the platform honours it, and asks where it can be asked", async () => {
+    for (const offers of [{ keyMs: 3_600_000 }, { find: true }]) {
+      const { outbox, channel, clock } = await setup({ ...offers });
+      let faults = 4;
+      channel.fail = () => (faults-- > 0 ? silence() : undefined);
+      void outbox.deliver(say("hi"));
+      await settle();
+      await clock.advance(600_000);
+      assert.deepEqual(channel.sent.map((part) => part.text), ["hi"], JSON.stringify(offers));
+    }
+  });
+
+  it("takes a doubt back when the second try certainly did not arrive", async () => {
+    const { outbox, channel, clock } = await setup();
+    const faults = [silence(), new ChannelError("CONN_001", { retry: "later", unsent: true }), new ChannelError("CONN_001", { retry: "later", unsent: true })];
+    channel.fail = () => faults.shift();
+    void outbox.deliver(say("hi"));
+    await settle();
+    await clock.advance(600_000);
+    assert.deepEqual(channel.sent.map((part) => part.text), ["hi"]);
+  });
+
+  it("is paced at the channel's own speed once the platform said that it is too much", async () => {
+    const { outbox, channel, clock } = await setup({ limits: { perSecond: 10, perChatPerSecond: 1 } });
+    let floods = 1;
+    channel.fail = () => (floods-- > 0 ? new ChannelError("CONN_003", { retry: "later", afterMs: 2_000 }) : undefined);
+    for (let n = 0; n < 4; n++) void outbox.deliver(say(`a${n}`, `s${n}`));
+    await settle();
+    assert.equal(channel.sent.length, 0);
+    await clock.advance(2_050);
+    assert.equal(channel.sent.length, 1);
+    await clock.advance(1_000);
+    assert.equal(channel.sent.length, 2);
+    await clock.advance(2_000);
+    assert.deepEqual(channel.sent.map((part) => part.text), ["a0", "a1", "a2", "a3"]);
   });
 
   it("keeps what is said while the account is away, and drops what has expired meanwhile", async () => {

@@ -136,7 +136,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
       const fault = faultOf(node);
       const status = node === null || fault !== undefined ? undefined : gateway?.connections.status(node.slug);
       const path = `${handle.slug}/${node?.slug ?? ""}`;
-      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: fault !== undefined ? "failed" : (status?.state ?? (config.d === true ? "disabled" : "disconnected")), ...(status?.self === undefined ? {} : { self: status.self }), ...(fault ?? status?.error ?? {}), path: host.http.url(path) });
+      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: fault !== undefined ? "failed" : (status?.state ?? (config.d === true ? "disabled" : "disconnected")), ...(status?.self === undefined ? {} : { self: status.self }), ...(fault ?? status?.error ?? {}), ...(status?.since === undefined ? {} : { since: status.since }), ...(status?.nextTryAt === undefined ? {} : { nextTryAt: status.nextTryAt }), path: host.http.url(path) });
     } else if (config.type === "clawflow-model") models.push({ id: config.id, name: config.name, provider: config.provider || "practice", model: config.model });
   });
   return {
@@ -176,6 +176,9 @@ async function tryAccount(host: Host, body: Body): Promise<unknown> {
   try {
     if (channel.try === undefined) throw new ChannelError("MSG_005", {}, `${channel.label} has no test beside its connection. Deploy, and read the account's state in the gateway.`);
     const self = await channel.try(account, { ...context, signal: AbortSignal.timeout(TRY_MS) });
+    // What was given up for a wrong token may be right now without a deploy: a bot made anew, another value in the environment.
+    const link = node?.gatewayNode?.handle.gateway?.connections;
+    if (link?.status(node?.slug ?? "")?.state === "failed") link.reopen(node?.slug ?? "");
     return { ok: true, name: self.name };
   } catch (thrown) {
     const error = asClawError(thrown, "CONN_001");

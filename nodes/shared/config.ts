@@ -80,10 +80,15 @@ const LOOK: Record<AccountStatus["state"], Omit<Status, "text">> = {
   failed: { fill: "red", shape: "dot" },
 };
 /** The state of one account, or of several together, as a node shows it. */
+/** A wait of some length is worth telling; the short ones would be over before they are read. */
+function nextTry(host: Host, at: number | undefined): string {
+  const seconds = at === undefined ? 0 : Math.ceil((at - Date.now()) / 1000);
+  return seconds < 5 ? "" : ` (${host.say("nextTry", { seconds })})`;
+}
 export function accountsStatus(host: Host, statuses: readonly AccountStatus[]): Status {
   if (statuses.length === 0) return { fill: "grey", shape: "ring", text: host.say("noAccount") };
   const worst = ["failed", "error", "reconnecting", "connecting", "disconnected"].map((state) => statuses.find((status) => status.state === state)).find((status) => status !== undefined);
   if (worst === undefined) return { ...LOOK.connected, text: statuses.length === 1 ? host.say("connected") : host.say("connectedCount", { count: statuses.length }) };
   const name = statuses.length === 1 ? "" : `${worst.account}: `;
-  return { ...LOOK[worst.state], text: `${name}${worst.error === undefined ? host.say(worst.state) : `${worst.error.code} ${short(worst.error.text)}`}` };
+  return { ...LOOK[worst.state], text: `${name}${worst.error === undefined ? host.say(worst.state) : `${worst.error.code} ${short(worst.error.text)}`}${nextTry(host, worst.nextTryAt)}` };
 }

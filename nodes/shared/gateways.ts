@@ -8,7 +8,7 @@ import type { Channel, Command } from "../../engine/channels/channel.ts";
 import { channels as builtIn } from "../../engine/channels/index.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { asClawError, SettingError, type ClawError } from "../../engine/errors.ts";
-import { createGateway, type Gateway, type GatewayAccount } from "../../engine/gateway.ts";
+import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../../engine/gateway.ts";
 import type { Run } from "../../engine/inbox.ts";
 import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
@@ -20,7 +20,7 @@ import { redact } from "./secrets.ts";
 import { createSettle, type Settle } from "./settle.ts";
 import { speaker, type Say } from "./strings.ts";
 
-export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly webhookBase: string }
+export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly notice: GatewayLimits["notice"]; readonly webhookBase: string }
 
 /** `accounts`: slugs; undefined means all of the gateway. */
 export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
@@ -102,10 +102,10 @@ function createHost(red: Red): Host {
         return await createGateway({
           store, spool, clock: systemClock, fetchFor,
           limits: () => {
-            const { idleMinutes, pendingMaxHours, staleMinutes, keepDays } = handle.settings;
-            return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000 };
+            const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
+            return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };
           },
-          texts: { claimed: say("claimed") },
+          texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
           log: (level, text) => red.log[level === "warn" ? "warn" : level === "info" ? "info" : "debug"](redact(`[clawflow] ${text}`)),
           redact,
         });
@@ -147,13 +147,14 @@ function createHost(red: Red): Host {
 
   function notify(handle: Handle): void { for (const listener of handle.listeners) listener(); }
 
-  red.events.on("flows:stopping", () => { http.starting(true); running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
+  red.events.on("flows:stopping", () => { http.starting(true); settle.stopping(); running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
   red.events.on("flows:started", () => { void started(); });
   let running = false;
   const waiting = new Set<() => void>();
   async function started(): Promise<void> {
     running = true;
     const opening: Promise<unknown>[] = [];
+    const lost = settle.lost();
     for (const act of waiting) act();
     waiting.clear();
     for (const handle of [...handles.values()]) {
@@ -166,7 +167,7 @@ function createHost(red: Red): Host {
       opening.push(handle.tried);
       void handle.ready.then(async (gateway) => {
         await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
-        for (const scope of settle.lost()) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
+        for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
         gateway.start();
       }).catch((error: Error) => red.log.error(redact(`[clawflow] ${error.message}`)));
     }

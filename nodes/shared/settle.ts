@@ -24,7 +24,9 @@ export interface Settle {
   forget(id: string): void;
   /** The scope a msg belongs to, also when a function node has put a new object in its place. */
   scopeOf(msg: FlowMsg): string | undefined;
-  /** Scopes that lost a msg because its node was stopped by a deploy. */
+  /** The flows are being stopped. Nodes that close may say "done" of what they drop (a delay does): until `lost` is asked, nobody's word ends a scope. */
+  stopping(): void;
+  /** Scopes that lost a msg because its node was stopped by a deploy. Asked once the flows run again. */
   lost(): string[];
 }
 
@@ -37,6 +39,8 @@ export function createSettle(red: Red): Settle {
   const scopes = new Map<string, Tracked>();
   const msgids = new Map<string, string>();
   const context = new AsyncLocalStorage<string>();
+  /** What left its node while the flows were being stopped. */
+  let doubtful: { readonly scope: Tracked; readonly msg: FlowMsg; readonly id: string }[] | undefined;
   /** Nodes that can be found again by their id; parts of subflows cannot. */
   const findable = new WeakMap<RedNode, boolean>();
 
@@ -66,6 +70,7 @@ export function createSettle(red: Red): Settle {
     scope.count++;
   }
   function leave(scope: Tracked, msg: FlowMsg, id: string): void {
+    if (doubtful !== undefined) { doubtful.push({ scope, msg, id }); return; }
     const held = scope.open.get(id);
     if (held === undefined || !held.msgs.delete(msg)) return;
     if (held.msgs.size === 0) scope.open.delete(id);
@@ -134,8 +139,20 @@ export function createSettle(red: Red): Settle {
       scopes.delete(id);
     },
     scopeOf,
+    stopping() { doubtful ??= []; },
     lost() {
-      const gone = (scope: Tracked) => [...scope.open.values()].some(({ node }) => findable.get(node) === true && red.nodes.getNode(node.id) !== node);
+      const left = doubtful ?? [];
+      doubtful = undefined;
+      const isGone = (node: RedNode): boolean => findable.get(node) === true && red.nodes.getNode(node.id) !== node;
+      const dropped = new Set<Tracked>();
+      for (const { scope, msg, id } of left) {
+        const node = scope.open.get(id)?.node;
+        if (node === undefined) continue;
+        // A part of a subflow cannot be found again: rather once more than lost.
+        if (isGone(node) || findable.get(node) === false) dropped.add(scope);
+        else leave(scope, msg, id);
+      }
+      const gone = (scope: Tracked) => dropped.has(scope) || [...scope.open.values()].some(({ node }) => isGone(node));
       return [...scopes.values()].filter(gone).map((scope) => scope.id);
     },
   };

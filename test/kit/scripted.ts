@@ -7,9 +7,9 @@ import type { Model, ModelEvent, ModelRequest } from "../../engine/models/model.
 export interface Sent { readonly op: string; readonly to: Address; readonly text: string; readonly key?: string; readonly ref: string; readonly draft?: Draft }
 export interface ScriptedChannel extends Channel { readonly sent: Sent[]; context: ChannelContext | undefined; opened: number; closed: number; fail: ((op: string, draft: Draft, key?: string) => Error | undefined) | undefined }
 
-export function scriptedChannel(options: { limits?: Partial<Limits>; edit?: boolean; preview?: boolean; find?: boolean; failOpen?: () => Error | undefined } = {}): ScriptedChannel {
+export function scriptedChannel(options: { limits?: Partial<Limits>; edit?: boolean; preview?: boolean; find?: boolean; keyMs?: number; failOpen?: () => Error | undefined } = {}): ScriptedChannel {
   const channel: ScriptedChannel = {
-    id: "scripted", label: "Scripted", settings: [], limits: { text: 100, unit: "utf16", editEveryMs: 5, ...options.limits }, delivery: {},
+    id: "scripted", label: "Scripted", settings: [], limits: { text: 100, unit: "utf16", editEveryMs: 5, ...options.limits }, delivery: options.keyMs === undefined ? {} : { keyMs: options.keyMs },
     sent: [], context: undefined, opened: 0, closed: 0, fail: undefined,
     check: () => [],
     async open(_account: Account, context: ChannelContext): Promise<Connection> {

@@ -95,7 +95,7 @@ describe("secrets", function () {
     const fine = scriptedChannel();
     const channel = { ...fine, id: "fine", open: async (...given: Parameters<typeof fine.open>) => ({ ...await fine.open(...given), media: () => Promise.reject(new Error(`404 for https://files.example/${secret}`)) }) };
     const clock = manualClock();
-    const own = await createGateway({ store: createMemoryStore(), clock, spool: {} as never, fetchFor: async () => fetch, texts: { claimed: "" }, redact, log: () => undefined });
+    const own = await createGateway({ store: createMemoryStore(), clock, spool: {} as never, fetchFor: async () => fetch, texts: { claimed: "", notice: () => "" }, redact, log: () => undefined });
     const bot = (id: string, of: string): GatewayAccount => ({ id, channel: of, name: id, settings: {}, policy: { policy: "open", allow: [] } });
     await own.setAccounts([{ account: bot("broken", "scripted"), channel: broken }, { account: bot("fine", "fine"), channel }]);
     const runs: Run[] = [];

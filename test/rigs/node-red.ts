@@ -28,8 +28,8 @@ export interface NodeRedOptions {
   readonly userDir?: string;
   /** Folders of further Node-RED packages, linked into the user folder under the name in their package.json. */
   readonly packages?: readonly string[];
-  /** False: bare Node-RED, or the user folder has its own installation. */
-  readonly clawflow?: boolean;
+  /** False: bare Node-RED, or the user folder has its own installation. A text: another build of the package, from this folder. */
+  readonly clawflow?: boolean | string;
   readonly port?: number;
   /** Arguments of node itself. */
   readonly nodeArgs?: readonly string[];
@@ -108,13 +108,13 @@ export function buildIfStale(): void {
   if (built.status !== 0) throw new Error(`The build failed:\n${built.stdout}${built.stderr}`);
 }
 
-/** Copies the built package into `<userDir>/node_modules`, its six dependencies as links. Builds first where sources are newer. */
-export function installClawFlow(userDir: string): string {
-  buildIfStale();
+/** Copies the built package into `<userDir>/node_modules`, its six dependencies as links. Builds first where sources are newer; a package from another folder is taken as it is. */
+export function installClawFlow(userDir: string, folder = projectRoot): string {
+  if (folder === projectRoot) buildIfStale();
   const home = path.join(userDir, "node_modules", "@clawflow", "node-red");
   mkdirSync(home, { recursive: true });
   for (const part of ["package.json", "dist", "examples"]) {
-    const from = path.join(projectRoot, part);
+    const from = path.join(folder, part);
     if (existsSync(from)) copyWhole(from, path.join(home, part));
   }
   const { dependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8")) as { dependencies: object };
@@ -144,7 +144,7 @@ export async function startNodeRed(options: NodeRedOptions = {}): Promise<NodeRe
   mkdirSync(userDir, { recursive: true });
   writeSettings(userDir, options);
   if (options.flows !== undefined || !existsSync(path.join(userDir, "flows.json"))) writeFlows(userDir, options.flows ?? []);
-  if (options.clawflow !== false) installClawFlow(userDir);
+  if (options.clawflow !== false) installClawFlow(userDir, typeof options.clawflow === "string" ? options.clawflow : projectRoot);
   for (const folder of options.packages ?? []) {
     const { name } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8")) as { name: string };
     link(path.resolve(folder), userDir, name);

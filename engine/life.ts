@@ -1,0 +1,194 @@
+/**
+ * The life of a message as one pure reducer: inbox → lane → journal → outbox → done or dead.
+ *
+ * `reduce(life, event)` says what is written and what is done then. Nothing else decides: inbox.ts, outbox.ts and the journal only carry out what
+ * it says, and the model checker (test/model) walks all interleavings of just this, with crashes between any two steps.
+ *
+ * The rules of carrying out: `write` goes to the store as one commit, and commits of one process reach the disk in the order they were made. With
+ * `wait` the act begins when they are there. Without, it may begin at once, because whatever follows from it begins with a later commit.
+ */
+import type { Delivery } from "./channels/channel.ts";
+import type { ClawError, ErrorCode } from "./errors.ts";
+import type { Change, JournalEntry, NewOutboxRow, NewReceipt, OutboxRow, OutboxUpdate, Receipt, RunEnd } from "./store/store.ts";
+
+/** A message that was under way this often when its process broke off is what breaks it: it becomes a dead letter. */
+export const MAX_TRIES = 3;
+/** Tries of one send. With backoff and jitter the last is about six minutes after the first. */
+export const MAX_SENDS = 12;
+const TOKEN_MS = 60_000;
+
+/** What an event is about: the part of one message's record that is known where it happens. */
+export interface Life {
+  readonly receipt?: ReceiptView;
+  /** Of one step of the journal: `begun` was written before an act that must not happen twice. */
+  readonly step?: "begun" | "done";
+  readonly row?: RowView;
+}
+export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt">;
+export type RowView = Pick<OutboxRow, "key" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft">;
+/** An entry node: does it listen to this account at all, does it want this message. */
+export interface EntryView { readonly id: string; readonly covers: boolean; readonly matches: boolean }
+/** What a channel offers against a doubled send, and whether its connection can look for a sent message now. */
+export type Offers = Delivery & { readonly find: boolean };
+export type Fault = Pick<ClawError, "code" | "message" | "retry" | "afterMs"> & { readonly markup?: boolean; readonly unsent?: boolean; readonly answered?: boolean };
+
+export type Event =
+  /** The platform brought a message. */
+  | { readonly type: "arrived"; readonly receipt: NewReceipt }
+  /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off. `maxAgeMs`: how long it waits for a flow. */
+  | { readonly type: "taken"; readonly suspect: boolean; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number }
+  /** The flow of one entry has settled; `others` are still under way. */
+  | { readonly type: "settled"; readonly entry: string; readonly end: RunEnd; readonly others: boolean }
+  /** A step of a run wants to happen. `once`: never twice, rather not at all. */
+  | { readonly type: "asked"; readonly run: string; readonly step: string; readonly once: boolean; readonly now: number }
+  /** It happened. `also` is written with it; `behind`: all that uses it commits to the same store. */
+  | { readonly type: "acted"; readonly run: string; readonly entry: JournalEntry; readonly also?: readonly Change[]; readonly behind?: boolean }
+  /** A delivery was split into rows; `free`: its chat is idle and the account is there, the first can go at once. */
+  | { readonly type: "planned"; readonly rows: readonly NewOutboxRow[]; readonly free: boolean }
+  /** The row is the first of its chat and its connection is there. */
+  | { readonly type: "due"; readonly now: number; readonly offers: Offers }
+  /** The platform was asked about a send of unknown outcome; `ref`: it has it. */
+  | { readonly type: "looked"; readonly ref: string | undefined }
+  /** The platform said yes. */
+  | { readonly type: "sent"; readonly ref: string }
+  /** It said no, or nothing. `random` in [0, 1). */
+  | { readonly type: "failed"; readonly fault: Fault; readonly now: number; readonly random: number };
+
+export type Act =
+  /** Tell the platform yes: the message is ours now. */
+  | { readonly type: "confirm" }
+  | { readonly type: "run"; readonly entries: readonly string[] }
+  | { readonly type: "wait"; readonly untilMs: number }
+  /** This message is finished: the lane goes on. `dead`: tell people why. */
+  | { readonly type: "release"; readonly state: "done" | "dead"; readonly reason?: string; readonly code?: ErrorCode }
+  /** Do the step now. */
+  | { readonly type: "perform" }
+  /** Go on with what the journal has. */
+  | { readonly type: "use" }
+  /** It began once and nobody knows how it ended: go on with just that knowledge. */
+  | { readonly type: "tell-unknown" }
+  | { readonly type: "send" }
+  /** Ask the platform whether it has it. */
+  | { readonly type: "look" }
+  /** The row is final: tell the flow. */
+  | { readonly type: "tell" }
+  /** The row is a dead letter: tell the flow and people. */
+  | { readonly type: "mourn" }
+  | { readonly type: "none" };
+
+export interface Next {
+  readonly write: readonly Change[];
+  readonly wait: boolean;
+  readonly act: Act;
+}
+
+export function reduce(life: Life, event: Event): Next {
+  switch (event.type) {
+    case "arrived":
+      return next([{ do: "receive", receipt: event.receipt }], { type: "confirm" });
+    case "taken": return taken(life.receipt as ReceiptView, event);
+    case "settled": return settled(life.receipt as ReceiptView, event);
+    case "asked":
+      if (life.step === "done") return next([], { type: "use" });
+      if (!event.once) return next([], { type: "perform" });
+      if (life.step === "begun") return next([], { type: "tell-unknown" });
+      return next([{ do: "journal", run: event.run, entry: { step: begun(event.step), at: event.now, data: true } }], { type: "perform" });
+    case "acted":
+      return next([{ do: "journal", run: event.run, entry: event.entry }, ...(event.also ?? [])], { type: "use" }, event.behind !== true);
+    case "planned": {
+      const rows = event.rows.map((row, part): Change => ({ do: "outbox", row: part === 0 && event.free ? { ...row, state: "sending" } : row }));
+      return next(rows, { type: event.free ? "send" : "none" });
+    }
+    case "due": return due(life.row as RowView, event);
+    case "looked": {
+      const { key } = life.row as RowView;
+      return event.ref === undefined ? next([], { type: "send" }) : next([update(key, { state: "sent", ref: event.ref })], { type: "tell" }, false);
+    }
+    case "sent":
+      return next([update((life.row as RowView).key, { state: "sent", ref: event.ref })], { type: "tell" }, false);
+    case "failed": return failed(life.row as RowView, event);
+  }
+}
+
+/** Name of the journal entry that says a step has begun. */
+export const begun = (step: string): string => `${step} begun`;
+
+function next(write: readonly Change[], act: Act, wait = true): Next { return { write, act, wait: wait && write.length > 0 }; }
+function update(key: string, set: OutboxUpdate): Change { return { do: "outbox-update", key, set }; }
+
+type Of<T extends Event["type"]> = Extract<Event, { type: T }>;
+
+function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs }: Of<"taken">): Next {
+  if (receipt.state !== "pending") return next([], { type: "release", state: receipt.state });
+  const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);
+  if (open.length > 0) {
+    if (!suspect) return next([], { type: "run", entries: open });
+    if (receipt.attempts + 1 >= MAX_TRIES) return ended(receipt, { state: "dead", reason: `gave up after ${MAX_TRIES} interrupted tries` }, "MSG_006");
+    return next([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }], { type: "run", entries: open });
+  }
+  const ends = Object.values(receipt.runs);
+  if (ends.length > 0) return ended(receipt, outcome(ends));
+  if (entries.some((entry) => entry.covers)) return ended(receipt, { state: "done", reason: "no channel in wants this kind of message" });
+  const untilMs = receipt.receivedAt + maxAgeMs;
+  return now >= untilMs ? ended(receipt, { state: "dead", reason: "no flow takes messages of this account" }) : next([], { type: "wait", untilMs });
+}
+
+function settled(receipt: ReceiptView, { entry, end, others }: Of<"settled">): Next {
+  const runs = { ...receipt.runs, [entry]: end };
+  return others ? next([{ do: "receipt", seq: receipt.seq, runs }], { type: "none" }, false) : ended({ ...receipt, runs }, outcome(Object.values(runs)));
+}
+
+/** The lane need not wait for the disk: after a crash the run begins again, finds every step done, and the lane is in the same order. */
+function ended({ seq, runs }: ReceiptView, end: RunEnd, code: ErrorCode = "MSG_004"): Next {
+  return next([{ do: "receipt", seq, runs, ...end }], { type: "release", ...end, ...(end.state === "dead" ? { code } : {}) }, false);
+}
+
+/** A receipt is done when all its runs are; one dead run makes it a dead letter. */
+export function outcome(ends: readonly RunEnd[]): RunEnd {
+  return ends.find((end) => end.state === "dead") ?? ends.find((end) => end.reason !== undefined) ?? { state: "done" };
+}
+
+/**
+ * Of a send that was handed over and never answered, nobody knows whether it arrived: in doubt. An edit, reaction or removal can be repeated. Else the
+ * platform is asked where it can tell, or given the same key again where it honours keys. Where it offers nothing, the message is sent
+ * once more (`unknown`), so at most one copy too many is seen; a second doubt ends as a dead letter, not as a third copy.
+ */
+function due(row: RowView, { now, offers }: Of<"due">): Next {
+  if (row.dueAt > now) return next([], { type: "wait", untilMs: row.dueAt });
+  const inDoubt = row.state !== "planned";
+  if (row.expiresAt !== undefined && now > row.expiresAt) return buried(row, inDoubt ? "expired before its outcome could be found out" : "expired before it could be sent");
+  if (!inDoubt) return next([update(row.key, { state: "sending", startedAt: now })], { type: "send" });
+  if (row.op !== "send" || row.target !== undefined) return next([], { type: "send" });
+  const keyed = offers.keyMs !== undefined && now - (row.startedAt ?? row.plannedAt) < offers.keyMs;
+  const again = row.state === "unknown" ? [] : [update(row.key, { state: "unknown", attempts: row.attempts + 1 })];
+  if (offers.find) return next(again, { type: "look" });
+  if (row.state === "unknown" && !keyed) return buried(row, "the platform never answered, and a third copy would be too many");
+  return next(again, { type: "send" });
+}
+
+function buried(row: RowView, text: string): Next {
+  return next([update(row.key, { state: "dead", error: { code: "MSG_002", text } })], { type: "mourn" });
+}
+
+/** Another try later, a plain-text try at once, or the end. */
+function failed(row: RowView, { fault, now, random }: Of<"failed">): Next {
+  const error = { code: fault.code, text: fault.message };
+  const attempts = row.attempts + 1;
+  const write = (set: OutboxUpdate): Change[] => [update(row.key, set)];
+  if (fault.markup === true && row.draft.plain !== true) return next(write({ state: "planned", attempts, dueAt: now, draft: { ...row.draft, plain: true }, error }), { type: "wait", untilMs: now });
+  // The token is wrong now and may be right after the next deploy: the row waits for that until it expires.
+  if (fault.code === "CONN_002") return next(write({ state: "planned", dueAt: now + TOKEN_MS, error }), { type: "wait", untilMs: now + TOKEN_MS });
+  if (fault.retry === "no" || attempts >= MAX_SENDS) return next(write({ state: "dead", attempts, error }), { type: "mourn" });
+  // A named wait is kept, and not by all chats to the very millisecond; "at once" is no wait.
+  const dueAt = now + (fault.afterMs === undefined || fault.afterMs <= 0 ? backoffMs(attempts, random) : fault.afterMs * (1 + random / 20));
+  if (row.expiresAt !== undefined && dueAt > row.expiresAt) return next(write({ state: "dead", attempts, error: { ...error, text: `expired while waiting: ${fault.message}` } }), { type: "mourn" });
+  // Without an answer it stays in doubt; what was not posted takes back one step of doubt.
+  const certain = fault.unsent === true || fault.answered === true || fault.code === "CONN_003";
+  const state = !certain ? row.state : row.state === "unknown" ? "sending" : "planned";
+  return next(write({ state, attempts, dueAt, error }), { type: "wait", untilMs: dueAt });
+}
+
+/** 1, 2, 4 … 60 s, give or take a quarter; `random` in [0, 1). */
+export function backoffMs(attempt: number, random: number): number {
+  return Math.min(60_000, 1000 * 2 ** Math.max(0, attempt - 1)) * (0.75 + random / 2);
+}

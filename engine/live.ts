@@ -1,0 +1,108 @@
+/** An answer shown while it is written, at the place and under the key where its final text will be delivered. */
+import type { Connection } from "./channels/channel.ts";
+import type { Clock } from "./clock.ts";
+import { asClawError } from "./errors.ts";
+import type { Address, Draft } from "./message.ts";
+import type { Delivery, DeliveryReceipt, Line } from "./outbox.ts";
+import type { NewOutboxRow, Store } from "./store/store.ts";
+
+export interface Live {
+  show(text: string): void;
+  /** No more is shown; `deliver` of the same step puts the final text in its place. */
+  stop(): Promise<void>;
+  /** There will be no final text: what was shown is taken away. */
+  abandon(): Promise<void>;
+}
+export interface LiveOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly line: () => Line | undefined;
+  readonly isHeld: () => boolean;
+  /** The first part as the channel takes it. */
+  readonly cut: (draft: Draft) => Draft;
+  /** Counts as a send under way until it has ended. */
+  sending<T>(act: () => Promise<T>): Promise<T>;
+  /** Called when nothing was shown, so that `deliver` need not look. */
+  forget(): void;
+  deliver(delivery: Delivery): Promise<DeliveryReceipt>;
+}
+
+/** A placeholder waits for its final text; its due time is never. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
+const EDIT_EVERY_MS = 150;
+
+export interface OwnLive extends Live {
+  /** The placeholder's ref, once nothing more is shown. */
+  readonly ref: Promise<string | undefined>;
+}
+
+export function createLive(delivery: { readonly run: string; readonly step: string; readonly to: Address }, key: string, options: LiveOptions): OwnLive {
+  const { store, clock, line } = options;
+  const { to, run } = delivery;
+  const everyMs = line()?.channel.limits.editEveryMs ?? EDIT_EVERY_MS;
+  let text = "";
+  let shown = "";
+  let cancel: (() => void) | undefined;
+  let usePreview = true;
+  let target: string | undefined;
+  let done = false;
+  let work: Promise<void> = Promise.resolve();
+  let ref: Promise<string | undefined> = Promise.resolve(undefined);
+
+  async function flush(): Promise<void> {
+    cancel = undefined;
+    const connection = line()?.connection;
+    if (done || options.isHeld() || connection === undefined || text === shown || text.trim() === "") return;
+    const part = options.cut({ text }).text;
+    shown = text;
+    try {
+      await options.sending(() => display(connection, part));
+    } catch (thrown) {
+      const error = asClawError(thrown, "MSG_002");
+      if (error.code === "MSG_005" && usePreview) { usePreview = false; shown = ""; return; }
+      if (error.retry === "no") done = true;
+    }
+  }
+  async function display(connection: Connection, part: string): Promise<void> {
+    if (usePreview && connection.preview !== undefined) return connection.preview(to, { text: part }, key);
+    if (connection.edit === undefined) return;
+    if (target !== undefined) return connection.edit(to, target, { text: part });
+    target = await placeholder(connection, part);
+  }
+  /** The row is on disk before the placeholder is visible, and knows its ref right after: the final edit finds it even after a crash. */
+  async function placeholder(connection: Connection, part: string): Promise<string | undefined> {
+    const row: NewOutboxRow = { key, run, op: "send", to, draft: { text: part }, priority: "normal", state: "planned", plannedAt: clock.now(), dueAt: NEVER };
+    const [seq] = await store.commit([{ do: "outbox", row }]);
+    if (seq === undefined) {
+      const found = await store.outboxRow(key);
+      if (found?.dueAt !== NEVER) { done = true; return undefined; }
+      if (found.target !== undefined) return found.target;
+    }
+    const made = await connection.send(to, { text: part }, key);
+    await store.commit([{ do: "outbox-update", key, set: { target: made } }]);
+    return made;
+  }
+  const live: OwnLive = {
+    get ref() { return ref; },
+    show(next) {
+      text = next;
+      if (cancel !== undefined || done) return;
+      cancel = clock.after(everyMs, () => { work = work.then(flush); });
+    },
+    async stop() {
+      done = true;
+      cancel?.();
+      ref = work.then(() => target);
+      await work;
+      if (target === undefined) options.forget();
+    },
+    async abandon() {
+      await live.stop();
+      options.forget();
+      if (target === undefined) return;
+      await store.commit([{ do: "outbox-update", key, set: { state: "dead", dueAt: clock.now(), error: { code: "MSG_002", text: "the answer was given up while it was written" } } }]);
+      await options.deliver({ run, step: `${delivery.step}/abandon`, op: "remove", to, draft: { text: "" }, target });
+    },
+  };
+  return live;
+}
