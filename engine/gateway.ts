@@ -86,8 +86,8 @@ export interface Gateway {
   attach(account: string, line: Line): () => void;
   /** A message that did not come from a chat platform: a tick, a webhook, a foreign msg. Its trust is the node's word. */
   accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
-  /** Names the next step of this node in this run. */
-  step(run: string, node: string, parent: string): string;
+  /** Names the next step of this node in this run. Each pass counts anew, so that what two passes reach has one name. */
+  step(run: string, node: string, parent: string, pass?: number): string;
   /** Does a step once in the life of a run; a replay gets what the journal has. With `unknown` it is rather not done than twice: when it began and never ended, that is its result. */
   once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
   /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
@@ -290,7 +290,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     if (live !== undefined) { live.answered = true; live.touchedAt = clock.monotonic(); }
     const to = resolve(delivery.to);
     const expiresAt = delivery.expiresAt ?? (delivery.op === "send" ? (delivery.dueAt ?? clock.now()) + limits().staleMs : undefined);
-    return outbox.deliver({ ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) });
+    const whole = { ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) };
+    // Two passes that come to the same delivery have one between them.
+    return join(delivery.run, `deliver ${delivery.step}`, () => outbox.deliver(whole));
   }
 
   let cancelPrune = clock.after(60_000, prune);
@@ -322,9 +324,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return () => { if (attached.get(account) === line) attached.delete(account); };
     },
     async accept(message, facts) { return inbox.receive(message, facts); },
-    step(run, node, parent) {
+    step(run, node, parent, pass) {
       const live = inbox.run(run);
-      const key = `${parent}\n${node}`;
+      const key = `${pass ?? live?.pass ?? 0}\n${parent}\n${node}`;
       const n = live?.counters.get(key) ?? 0;
       live?.counters.set(key, n + 1);
       return `${parent}/${node}${n === 0 ? "" : `#${n}`}`;

@@ -32,7 +32,7 @@ export interface Run {
   readonly messages: readonly Message[];
   /** Steps that happened already: replayed, never repeated. */
   readonly journal: Map<string, unknown>;
-  /** How often a (node, parent step) was reached in this pass, for step keys. */
+  /** How often a (pass, parent step, node) was reached, for step keys. */
   readonly counters: Map<string, number>;
   /** Counts passes: a deploy that takes the flow away under a run starts another. */
   pass: number;
@@ -68,11 +68,11 @@ export interface InboxOptions {
 export interface Inbox {
   receive(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean; readonly priority?: Priority }): Promise<Received>;
   add(entry: Entry): void;
-  /** Runs of a removed entry stay pending; they go on when the entry is back, or end when `start` finds it gone. */
+  /** Nothing new begins there. What is under way goes on, unless the flow loses it (`interrupt`). */
   remove(id: string): void;
   /** Reads what an earlier process left. Call once before `start`. */
   load(): Promise<void>;
-  /** The flows are there: begin, and begin again what `remove` or `interrupt` stopped. */
+  /** The flows are there: begin, and begin again what was interrupted. What has no entry any more ends as a dead letter. */
   start(): void;
   stop(): void;
   run(id: string): Run | undefined;
@@ -169,9 +169,7 @@ export function createInbox(options: InboxOptions): Inbox {
       await take(key, lane, current, head);
     } catch (error) {
       // The store cannot be read or written now: what was taken stays pending on disk and first in its lane.
-      lane.queue.unshift(...current.receipts);
-      waiting += current.receipts.length;
-      inMemory += current.receipts.length;
+      putBack(lane, current);
       release(key, lane, true);
       sleep(key, lane, error instanceof StoreError ? (error.afterMs ?? 1000) : 1000);
     }
@@ -185,7 +183,7 @@ export function createInbox(options: InboxOptions): Inbox {
       return release(key, lane);
     }
     if (act.type === "wait") {
-      lane.queue.unshift(head); waiting++; inMemory++;
+      putBack(lane, current);
       release(key, lane, true);
       return sleep(key, lane, Math.min(act.untilMs - clock.now(), 60_000));
     }
@@ -197,9 +195,19 @@ export function createInbox(options: InboxOptions): Inbox {
     for (const entry of act.entries) journals.set(entry, await journalOf(head, entry));
     await gather(lane, current, act.entries, journals);
     if (options.prepare !== undefined) await prepareAll(current, options.prepare);
-    // A stop in between leaves it pending; the next start takes it up again.
-    for (const entry of act.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
-    if (current.runs.size === 0) release(key, lane);
+    if (started && act.entries.every((entry) => entries.has(entry))) {
+      for (const entry of act.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
+      return;
+    }
+    // The flows were stopped or changed while it was got ready: it stays the first of its lane, and is taken up anew.
+    putBack(lane, current);
+    release(key, lane, true);
+    void pump(key, lane);
+  }
+  function putBack(lane: Lane, { receipts }: Active): void {
+    lane.queue.unshift(...receipts);
+    waiting += receipts.length;
+    inMemory += receipts.length;
   }
 
   async function journalOf(receipt: Receipt, entry: string): Promise<Map<string, unknown>> {
@@ -324,10 +332,7 @@ export function createInbox(options: InboxOptions): Inbox {
       return "saved";
     },
     add(entry) { entries.set(entry.id, entry); },
-    remove(id) {
-      entries.delete(id);
-      for (const run of runs.values()) if (run.entry === id) interrupted.add(run.id);
-    },
+    remove(id) { entries.delete(id); },
     async load() {
       const heads = new Set<string>();
       const inOrder = (await store.get(PROCESS, ENDED)) !== undefined;
@@ -358,7 +363,6 @@ export function createInbox(options: InboxOptions): Inbox {
         if (run === undefined) continue;
         if (entry === undefined) { void inbox.end(id, { state: "dead", reason: "its channel in was removed while it was under way" }); continue; }
         run.pass++;
-        run.counters.clear();
         run.touchedAt = clock.monotonic();
         entry.emit(run);
       }

@@ -45,8 +45,8 @@ export type Event =
   | { readonly type: "acted"; readonly run: string; readonly entry: JournalEntry; readonly also?: readonly Change[]; readonly behind?: boolean }
   /** A delivery was split into rows; `free`: its chat is idle and the account is there, the first can go at once. */
   | { readonly type: "planned"; readonly rows: readonly NewOutboxRow[]; readonly free: boolean }
-  /** The row is the first of its chat and its connection is there. */
-  | { readonly type: "due"; readonly now: number; readonly offers: Offers }
+  /** The row is the first of its chat and its connection is there. `left`: an earlier process left it, and it was not tried since. */
+  | { readonly type: "due"; readonly now: number; readonly offers: Offers; readonly left: boolean }
   /** The platform was asked about a send of unknown outcome; `ref`: it has it. */
   | { readonly type: "looked"; readonly ref: string | undefined }
   /** The platform said yes. */
@@ -151,18 +151,20 @@ export function outcome(ends: readonly RunEnd[]): RunEnd {
 /**
  * Of a send that was handed over and never answered, nobody knows whether it arrived: in doubt. An edit, reaction or removal can be repeated. Else the
  * platform is asked where it can tell, or given the same key again where it honours keys. Where it offers nothing, the message is sent
- * once more (`unknown`), so at most one copy too many is seen; a second doubt ends as a dead letter, not as a third copy.
+ * once more (`unknown`), and once more after each process that broke off, so one copy too many is seen at most for each of these. Silence after that
+ * ends as a dead letter, not as a third copy.
  */
-function due(row: RowView, { now, offers }: Of<"due">): Next {
+function due(row: RowView, { now, offers, left }: Of<"due">): Next {
   if (row.dueAt > now) return next([], { type: "wait", untilMs: row.dueAt });
   const inDoubt = row.state !== "planned";
   if (row.expiresAt !== undefined && now > row.expiresAt) return buried(row, inDoubt ? "expired before its outcome could be found out" : "expired before it could be sent");
   if (!inDoubt) return next([update(row.key, { state: "sending", startedAt: now })], { type: "send" });
   if (row.op !== "send" || row.target !== undefined) return next([], { type: "send" });
   const keyed = offers.keyMs !== undefined && now - (row.startedAt ?? row.plannedAt) < offers.keyMs;
-  const again = row.state === "unknown" ? [] : [update(row.key, { state: "unknown", attempts: row.attempts + 1 })];
+  if (row.attempts + 1 >= MAX_SENDS) return buried(row, "the platform never answered");
+  const again = [update(row.key, { state: "unknown", attempts: row.attempts + 1 })];
   if (offers.find) return next(again, { type: "look" });
-  if (row.state === "unknown" && !keyed) return buried(row, "the platform never answered, and a third copy would be too many");
+  if (row.state === "unknown" && !keyed && !left) return buried(row, "the platform never answered, and a third copy would be too many");
   return next(again, { type: "send" });
 }
 

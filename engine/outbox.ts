@@ -151,7 +151,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     // Planned as "sending" by this process a moment ago: it goes out now.
     const fresh = own.delete(first.key);
     let row = first;
-    let next: Next = fresh ? SEND : reduce({ row }, { type: "due", now: clock.now(), offers: { ...line?.channel.delivery, find: connection?.find !== undefined } });
+    let next: Next = fresh ? SEND : reduce({ row }, { type: "due", now: clock.now(), offers: { ...line?.channel.delivery, find: connection?.find !== undefined }, left: left.delete(first.key) });
     const go = async (event: Event): Promise<void> => { next = reduce({ row }, event); row = await carryOut(row, next); };
     row = await carryOut(row, next);
     try {
@@ -285,6 +285,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   }
   /** Rows that this process planned as "sending" and has not handed over yet. */
   const own = new Set<string>();
+  /** Rows of an earlier process, until they are tried. */
+  const left = new Set<string>();
 
   /** The row was planned before: by an earlier pass of this run, or as the placeholder of a live answer that now gets its final text. */
   async function rejoin(row: NewOutboxRow, placeholder: string | undefined): Promise<void> {
@@ -316,7 +318,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
     async load() {
       for (let after = 0; ; ) {
         const page = await store.unsent(after, 500);
-        for (const row of page) if (row.dueAt !== NEVER) enqueue(row);
+        for (const row of page) {
+          if (row.dueAt === NEVER) continue;
+          left.add(row.key);
+          enqueue(row);
+        }
         after = page.at(-1)?.seq ?? after;
         if (page.length < 500) return;
       }

@@ -81,7 +81,7 @@ export default function register(red: Red): void {
     onInput(this, async (msg, send) => {
       const gateway = gatewayOf();
       const known = await needRun(host, gateway, msg);
-      const step = gateway.step(known.id, this.id, known.step);
+      const step = gateway.step(known.id, this.id, known.step, known.pass);
       working++;
       showWork();
       const lives = openLive(gateway, known, step);
@@ -95,7 +95,7 @@ export default function register(red: Red): void {
         saved = result.saved;
         if (outs.length === 0) await saved;
         for (const live of lives) await live.stop();
-        const reply = { ...msg, payload: result.text, run: { id: known.id, step }, usage: result.usage };
+        const reply = { ...msg, payload: result.text, run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;
         working--;
         showWork();
@@ -141,7 +141,7 @@ export default function register(red: Red): void {
 
     const tell = (event: AgentEvent, known: Known, step: string, lives: Live[], msg: FlowMsg, send: Send) => {
       if (event.type === "delta") for (const live of lives) live.show(event.text);
-      if (wantsEvents) send([null, { payload: event, message: msg.message ?? known.receipt.message, run: { id: known.id, step: `${step}/events` } }]);
+      if (wantsEvents) send([null, { payload: event, message: msg.message ?? known.receipt.message, run: { id: known.id, step: `${step}/events`, pass: known.pass } }]);
     };
 
     // A mistake in a prompt or a missing config node shows at deploy, not at the first message.

@@ -61,7 +61,7 @@ export default function register(red: Red): void {
       const delayMs = numberOf(config.delaySeconds, 0) * 1000;
       const expireMs = numberOf(config.expireMinutes, 0) * 60_000;
       const run = known?.id ?? "";
-      const step = known === undefined ? `free/${this.id}/${msg._msgid ?? red.util.generateId()}` : gateway.step(known.id, this.id, known.step);
+      const step = known === undefined ? `free/${this.id}/${msg._msgid ?? red.util.generateId()}` : gateway.step(known.id, this.id, known.step, known.pass);
       const receipt = await gateway.deliver({
         run, step, op, to: target(msg, known), draft: { ...draft, ...extra },
         ...(ref ? { target: ref } : {}), ...(delayMs > 0 ? { dueAt: now + delayMs } : {}), ...(expireMs > 0 ? { expiresAt: now + delayMs + expireMs } : {}),
@@ -73,7 +73,7 @@ export default function register(red: Red): void {
         : { fill: "red", shape: "dot", text: `${receipt.code}: ${short(receipt.text, 30)}` },
       );
       if (receipt.state === "failed") this.warn(`[${receipt.code}] ${receipt.text}`);
-      send({ ...msg, receipt, ...(known === undefined ? {} : { run: { id: run, step } }) });
+      send({ ...msg, receipt, ...(known === undefined ? {} : { run: { id: run, step, pass: known.pass } }) });
     });
   }
   red.nodes.registerType("clawflow-channel-out", versioned(red, "clawflow-channel-out", ChannelOutNode));

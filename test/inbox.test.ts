@@ -181,10 +181,16 @@ describe("inbox", () => {
     const anew = entry("n1");
     inbox.add(anew);
     inbox.start();
+    assert.equal(anew.runs.length, 0, "a run whose msgs still move goes on where it is");
+    inbox.stop();
+    inbox.interrupt(run.id);
+    inbox.start();
     assert.equal(anew.runs[0], run);
     assert.equal(anew.runs[0]?.journal.get("model"), "said");
+    assert.equal(run.pass, 1);
     inbox.stop();
     inbox.remove("n1");
+    inbox.interrupt(run.id);
     inbox.start();
     await settle();
     assert.match(dead[0] ?? "", /removed/);

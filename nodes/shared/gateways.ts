@@ -206,5 +206,5 @@ function commandsOf(handle: Handle, account: string): Command[] {
 
 /** The msg a run begins with. */
 export function firstMsg(run: Run, message: Message): FlowMsg {
-  return { payload: message.text, message, run: { id: run.id, step: "" } };
+  return { payload: message.text, message, run: { id: run.id, step: "", pass: run.pass } };
 }

@@ -8,7 +8,7 @@ export interface FlowMsg {
   payload?: unknown;
   message?: Message;
   /** A handle to the durable record. It grants nothing: rights are looked up by it. */
-  run?: { id: string; step: string };
+  run?: { id: string; step: string; pass?: number };
   draft?: Draft;
   to?: unknown;
   call?: { id: string; tool: string };

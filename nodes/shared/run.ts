@@ -6,7 +6,7 @@ import type { Receipt } from "../../engine/store/store.ts";
 import type { Host } from "./gateways.ts";
 import type { FlowMsg } from "./red.ts";
 
-export interface Known { readonly id: string; readonly step: string; readonly receipt: Receipt; readonly signal: AbortSignal }
+export interface Known { readonly id: string; readonly step: string; /** Which way through the flow: a deploy can make a run begin again while its old msgs still move. */ readonly pass: number; readonly receipt: Receipt; readonly signal: AbortSignal }
 
 /** The run a msg belongs to, also when a function node dropped `msg.run`. Undefined: it belongs to none. */
 export async function runOf(host: Host, gateway: Gateway, msg: FlowMsg): Promise<Known | undefined> {
@@ -14,9 +14,10 @@ export async function runOf(host: Host, gateway: Gateway, msg: FlowMsg): Promise
   if (given === undefined) return undefined;
   const step = typeof msg.run?.step === "string" ? msg.run.step : "";
   const live = gateway.inbox.run(given);
-  if (live !== undefined) return { id: given, step, receipt: live.receipt, signal: live.abort.signal };
+  const pass = typeof msg.run?.pass === "number" ? msg.run.pass : (live?.pass ?? 0);
+  if (live !== undefined) return { id: given, step, pass, receipt: live.receipt, signal: live.abort.signal };
   const found = await gateway.inbox.find(given);
-  return found === undefined ? undefined : { id: given, step, receipt: found.receipt, signal: new AbortController().signal };
+  return found === undefined ? undefined : { id: given, step, pass, receipt: found.receipt, signal: new AbortController().signal };
 }
 
 export async function needRun(host: Host, gateway: Gateway, msg: FlowMsg): Promise<Known> {

@@ -24,7 +24,10 @@ export interface Settle {
   forget(id: string): void;
   /** The scope a msg belongs to, also when a function node has put a new object in its place. */
   scopeOf(msg: FlowMsg): string | undefined;
-  /** The flows are being stopped. Nodes that close may say "done" of what they drop (a delay does): until `lost` is asked, nobody's word ends a scope. */
+  /**
+   * The flows are being stopped. Nodes that close may say "done" of what they drop (a delay does), and Node-RED drops without a word what is sent
+   * to a node that is gone: until `lost` is asked, nothing ends a scope.
+   */
   stopping(): void;
   /** Scopes that lost a msg because its node was stopped by a deploy. Asked once the flows run again. */
   lost(): string[];
@@ -39,6 +42,8 @@ export function createSettle(red: Red): Settle {
   const scopes = new Map<string, Tracked>();
   const msgids = new Map<string, string>();
   const context = new AsyncLocalStorage<string>();
+  /** While the flows are being stopped: what was sent and has not come to its node. */
+  const onTheWay = new Set<HookEvent>();
   /** What left its node while the flows were being stopped. */
   let doubtful: { readonly scope: Tracked; readonly msg: FlowMsg; readonly id: string }[] | undefined;
   /** Nodes that can be found again by their id; parts of subflows cannot. */
@@ -78,16 +83,22 @@ export function createSettle(red: Red): Settle {
     check(scope);
   }
   function check(scope: Tracked): void {
-    if (scope.count > 0 || scope.checking) return;
+    if (scope.count > 0 || scope.checking || doubtful !== undefined) return;
     scope.checking = true;
     setImmediate(() => setImmediate(() => {
       scope.checking = false;
-      if (scope.count === 0 && scopes.get(scope.id) === scope) scope.settled(scope);
+      if (scope.count === 0 && doubtful === undefined && scopes.get(scope.id) === scope) scope.settled(scope);
     }));
+  }
+
+  function forget(id: string): void {
+    for (const msgid of scopes.get(id)?.msgids ?? []) msgids.delete(msgid);
+    scopes.delete(id);
   }
 
   red.hooks?.remove(`*.${LABEL}`);
   red.hooks?.add(`preDeliver.${LABEL}`, (event: HookEvent) => {
+    onTheWay.delete(event);
     const scope = event.destination === undefined ? undefined : trackedOf(event.msg);
     if (scope !== undefined && event.destination !== undefined) enter(scope, event.msg, event.destination.node);
   });
@@ -134,17 +145,20 @@ export function createSettle(red: Red): Settle {
       context.run(id, emit);
       check(scope);
     },
-    forget(id) {
-      for (const msgid of scopes.get(id)?.msgids ?? []) msgids.delete(msgid);
-      scopes.delete(id);
-    },
+    forget,
     scopeOf,
-    stopping() { doubtful ??= []; },
+    stopping() {
+      if (doubtful !== undefined) return;
+      doubtful = [];
+      red.hooks?.add(`preRoute.${LABEL}`, (event: HookEvent) => { if (trackedOf(event.msg) !== undefined) onTheWay.add(event); });
+    },
     lost() {
       const left = doubtful ?? [];
       doubtful = undefined;
+      red.hooks?.remove(`preRoute.${LABEL}`);
       const isGone = (node: RedNode): boolean => findable.get(node) === true && red.nodes.getNode(node.id) !== node;
-      const dropped = new Set<Tracked>();
+      const dropped = new Set<Tracked>([...onTheWay].flatMap(({ msg }) => trackedOf(msg) ?? []));
+      onTheWay.clear();
       for (const { scope, msg, id } of left) {
         const node = scope.open.get(id)?.node;
         if (node === undefined) continue;
@@ -153,7 +167,11 @@ export function createSettle(red: Red): Settle {
         else leave(scope, msg, id);
       }
       const gone = (scope: Tracked) => dropped.has(scope) || [...scope.open.values()].some(({ node }) => isGone(node));
-      return [...scopes.values()].filter(gone).map((scope) => scope.id);
+      const lost: string[] = [];
+      for (const scope of scopes.values()) if (gone(scope)) lost.push(scope.id); else check(scope);
+      // What the rest of it still says ends nothing: it begins again under a new scope.
+      for (const id of lost) forget(id);
+      return lost;
     },
   };
 }
