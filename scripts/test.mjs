@@ -2,8 +2,10 @@
  * `npm test`: installs what is missing, then types, lint, build, every test, coverage of engine/.
  * `npm test -- part-of-a-path …` runs the tests whose path holds one of the words, and nothing else.
  *
+ * With `--full` the fault tests do all their rounds (CLAWFLOW_FAULTS=full; a seed by CLAWFLOW_SEED), however long they take, and what they print is shown.
+ *
  * Each test file runs in a process of its own, two at once, so that one file can neither hang nor disturb another.
- * Files that start a real Node-RED or a browser are heavy: of those only one runs at a time.
+ * Files that start a real Node-RED or a browser, and all fault tests, are heavy: of those only one runs at a time.
  * The last line is always `N passed, N failed, N skipped`; a failed check (types, lint, build, coverage) counts as one failed.
  */
 import { spawn } from "node:child_process";
@@ -13,8 +15,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { again, buildIfStale, findChromium, installPackages, installPrograms, root } from "./setup.mjs";
 
-const limitMs = { light: 3 * 60_000, heavy: 20 * 60_000, check: 5 * 60_000 };
+const limitMs = { light: 3 * 60_000, heavy: 20 * 60_000, full: 4 * 3_600_000, check: 5 * 60_000 };
 const words = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const full = process.argv.includes("--full");
 const total = { passed: 0, failed: 0, skipped: 0 };
 const groups = new Set();
 const modules = (...parts) => path.join(root, "node_modules", ...parts);
@@ -65,7 +68,7 @@ function testFiles() {
   const files = readdirSync(path.join(root, "test"), { recursive: true }).map((file) => path.join("test", file)).filter((file) => file.endsWith(".test.ts")).sort();
   return words.length === 0 ? files : files.filter((file) => words.some((word) => file.includes(word)));
 }
-const isHeavy = (file) => /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
+const isHeavy = (file) => file.startsWith(path.join("test", "faults")) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
 
 const reports = mkdtempSync(path.join(tmpdir(), "clawflow-test-"));
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
@@ -73,9 +76,9 @@ process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 async function runFile(file, heavy) {
   const started = Date.now();
   const report = path.join(reports, `${file.replaceAll(path.sep, "-")}.json`);
-  const env = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --disable-warning=ExperimentalWarning`.trim(), CLAWFLOW_BUILT: "1", ...words.length === 0 ? { NODE_V8_COVERAGE: path.join(root, "coverage/tmp") } : {} };
+  const env = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --disable-warning=ExperimentalWarning`.trim(), CLAWFLOW_BUILT: "1", ...full ? { CLAWFLOW_FAULTS: "full" } : {}, ...words.length === 0 ? { NODE_V8_COVERAGE: path.join(root, "coverage/tmp") } : {} };
   const args = [modules("mocha/bin/mocha.js"), "--reporter", "json", "--reporter-option", `output=${report}`, file];
-  const { code, output, why } = await runNode(args, heavy ? limitMs.heavy : limitMs.light, env);
+  const { code, output, why } = await runNode(args, full ? limitMs.full : heavy ? limitMs.heavy : limitMs.light, env);
   const result = existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : { stats: { passes: 0, tests: 0 }, failures: [], pending: [] };
   const problems = result.failures.map(({ fullTitle, err }) => `${fullTitle}\n${indent(err.stack ?? err.message ?? String(err))}`);
   if (problems.length === 0 && code !== 0) problems.push(`${file} ${why}`);
@@ -87,7 +90,7 @@ async function runFile(file, heavy) {
   for (const { fullTitle } of result.pending) console.log(`  - skipped: ${fullTitle}`);
   for (const problem of problems) console.log(indent(problem));
   // What a test prints matters where it explains a skip or a failure.
-  if (output && (problems.length > 0 || result.pending.length > 0)) console.log(indent(output.length > 20_000 ? `…${output.slice(-20_000)}` : output));
+  if (output && (full || problems.length > 0 || result.pending.length > 0)) console.log(indent(output.length > 20_000 ? `…${output.slice(-20_000)}` : output));
 }
 
 async function runFiles(files) {
