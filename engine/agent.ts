@@ -67,6 +67,9 @@ export interface AgentResult {
   readonly saved: Promise<unknown>;
 }
 
+/** Rounds in a row in which a model may mend arguments that are no JSON: one that fails then goes on failing, and each try costs. */
+const MAX_REPAIRS = 2;
+
 interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown }
 
 /** Answers one message. Throws ModelError or ClawError; then nothing is added to the session. */
@@ -78,6 +81,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     const turns: Turn[] = [{ role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
     const total = { input: 0, output: 0 };
     let tainted = input.tainted;
+    let garbled = 0;
     for (let round = 1; ; round++) {
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
       const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
@@ -96,6 +100,8 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         deps.on({ type: "end", text: reply.text, rounds: round, usage: total });
         return { text: reply.text, rounds: round, usage: total, saved: final.saved ?? Promise.resolve() };
       }
+      garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
+      if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
       const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs, message: input.message };
       const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, context, deps, limit.signal)));
       for (const [index, call] of reply.calls.entries()) {

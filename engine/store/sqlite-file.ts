@@ -74,18 +74,21 @@ export async function openFile<T>(folder: string, options: FileOptions, start: (
     const backup = latestBackup(folder, before);
     let opened: Opened<T>;
     let behind: string | undefined;
+    let checked = false;
     try {
       // SQLite would take a file without a whole page as a new one.
       if (size < PAGE_BYTES && (before !== undefined || logBytes > 0)) throw new Damaged(size < 0 ? "its file is missing" : size === 0 ? "its file is empty" : "its file is cut off");
       if (logBytes > 0) {
+        const found = look(DatabaseSync, file);
         if (hasLostCommits(`${file}-wal`)) {
           const kept = asideName(`${file}-wal`, "damaged", options.now);
           copyFileSync(`${file}-wal`, kept);
           behind = `commits in its -wal file cannot be read, it is kept as ${kept}`;
         }
-        look(DatabaseSync, file);
+        if (found instanceof Error) throw found;
+        checked = found;
       } else if (before?.log === true) behind = "its -wal file is missing";
-      opened = open(DatabaseSync, file, { ...options, start, behind, backup, checkBytes: CHECK_BYTES[before?.state ?? "open"], damaged: before?.state === "damaged" });
+      opened = open(DatabaseSync, file, { ...options, start, behind, backup, checkBytes: checked ? 0 : CHECK_BYTES[before?.state ?? "open"], damaged: before?.state === "damaged" });
     } catch (error) {
       if (!isDamage(error)) throw error;
       const problem = await beginAnew(DatabaseSync, file, options.now, error, backup);
@@ -123,18 +126,22 @@ export function isDamage(error: unknown): boolean {
 
 /**
  * Of a store with a -wal, before it is opened to write: closing a file that was opened so brings the -wal home. Throws StoreError STORE_003 when a newer
- * program made it, Damaged when it is damaged, both with nothing touched.
+ * program made it, STORE_004 when somebody has it open. Its damage, or whether it was checked; all with nothing touched.
  */
-function look(Database: typeof DatabaseSync, file: string): void {
+function look(Database: typeof DatabaseSync, file: string): Error | boolean {
   const shared = `${file}-shm`;
   const had = existsSync(shared);
   const db = new Database(file, { readOnly: true });
   try {
     checkVersion(db);
-    if (sizeOf(file) <= CHECK_BYTES.open) check(db);
+    if (sizeOf(file) > CHECK_BYTES.open) return false;
+    check(db);
+    return true;
   } catch (error) {
+    if (isDamage(error)) return error as Error;
     // A full disk has no room for the -shm that looking needs, and opening does not.
-    if (!DISK.includes(resultCode(error) ?? 0)) throw error;
+    if (DISK.includes(resultCode(error) ?? 0)) return false;
+    throw error;
   } finally {
     db.close();
     if (!had) rmSync(shared, { force: true });

@@ -34,13 +34,12 @@ export function beginLog(db: DatabaseSync, now: number): void {
 export function dropDamaged(db: DatabaseSync): string[] {
   return transaction(db, () => {
     const lost: string[] = [];
-    for (const { space, key, value } of db.prepare("SELECT space, key, value FROM kv").all() as unknown as { space: string; key: string; value: unknown }[]) {
-      if (isJson(value)) continue;
+    const damaged = <T extends object>(sql: string, text: (row: T) => unknown): T[] => db.prepare(sql).iterate().filter((row) => !isJson(text(row as T))).toArray() as unknown as T[];
+    for (const { space, key } of damaged<{ space: string; key: string; value: unknown }>("SELECT space, key, value FROM kv", ({ value }) => value)) {
       db.prepare("DELETE FROM kv WHERE space = ? AND key = ?").run(space, key);
       lost.push(`value ${String(space)}/${String(key)}`);
     }
-    for (const { run, step, data } of db.prepare("SELECT run, step, data FROM journal").all() as unknown as { run: string; step: string; data: unknown }[]) {
-      if (isJson(data)) continue;
+    for (const { run, step } of damaged<{ run: string; step: string; data: unknown }>("SELECT run, step, data FROM journal", ({ data }) => data)) {
       db.prepare("DELETE FROM journal WHERE run = ? AND step = ?").run(run, step);
       db.prepare("UPDATE inbox SET state = 'dead', reason = ? WHERE seq = CAST(? AS INTEGER) AND state = 'pending'").run(DAMAGED.text, run);
       lost.push(`step ${String(step)} of run ${String(run)}`);

@@ -12,7 +12,8 @@ import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } 
 import type { Run } from "../../engine/inbox.ts";
 import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
-import { openSqliteStore } from "../../engine/store/sqlite.ts";
+import { createStoreCare, type StoreCare } from "../../engine/store-care.ts";
+import { openSqliteStore, type SqliteStore } from "../../engine/store/sqlite.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
 import { told } from "./input.ts";
 import type { FlowMsg, Red, RedNode } from "./red.ts";
@@ -44,6 +45,8 @@ export interface Handle {
   /** Nodes that want to hear when something changes: statuses. */
   readonly listeners: Set<() => void>;
   closed: boolean;
+  /** Makes the daily copies of its store while it is open. */
+  care: StoreCare | undefined;
 }
 
 /** What all our nodes share in one Node-RED. */
@@ -93,23 +96,29 @@ function createHost(red: Red): Host {
   async function build(handle: Handle): Promise<Gateway> {
     for (;;) {
       if (handle.closed) throw new SettingError("CONF_002", {}, "The gateway was removed.");
+      let store: SqliteStore | undefined;
       try {
         const path = folder(handle.slug);
-        const store = await openSqliteStore(path);
+        store = await openSqliteStore(path);
         handle.problems = [...store.problems];
         for (const problem of store.problems) red.log.error(`[clawflow] [${problem.code}] ${problem.text}`);
         const spool = createSpool(join(path, "media"), { clock: systemClock });
-        return await createGateway({
+        const log = (level: "debug" | "info" | "warn", text: string) => red.log[level](redact(`[clawflow] ${text}`));
+        const gateway = await createGateway({
           store, spool, clock: systemClock, fetchFor,
           limits: () => {
             const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
             return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };
           },
           texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
-          log: (level, text) => red.log[level === "warn" ? "warn" : level === "info" ? "info" : "debug"](redact(`[clawflow] ${text}`)),
+          log,
           redact,
         });
+        handle.care = createStoreCare({ store, folder: path, clock: systemClock, log });
+        return gateway;
       } catch (thrown) {
+        // A retry would meet the store that this try has open.
+        await store?.close().catch(() => undefined);
         const error: ClawError = asClawError(thrown, "STORE_001", "later");
         const known = handle.gateway === undefined && handle.problems[0]?.code === error.code;
         handle.problems = [{ code: error.code, text: redact(error.message) }];
@@ -125,7 +134,7 @@ function createHost(red: Red): Host {
   function open(node: RedNode, settings: GatewaySettings): Handle {
     let handle = handles.get(settings.slug);
     if (handle === undefined) {
-      const made: Handle = { slug: settings.slug, ready: undefined as never, tried: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false };
+      const made: Handle = { slug: settings.slug, ready: undefined as never, tried: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false, care: undefined };
       handles.set(settings.slug, made);
       // What is told first is that it opened, or why not.
       const tried = new Promise<void>((resolve) => { const heard = () => { made.listeners.delete(heard); resolve(); }; made.listeners.add(heard); });
@@ -161,6 +170,7 @@ function createHost(red: Red): Host {
       if (handle.node === undefined) {
         handle.closed = true;
         handles.delete(handle.slug);
+        await handle.care?.close();
         await handle.gateway?.close();
         continue;
       }

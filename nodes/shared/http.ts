@@ -5,6 +5,7 @@
 import { Readable } from "node:stream";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebhookAnswer, WebhookRequest } from "../../engine/channels/channel.ts";
+import { asClawError } from "../../engine/errors.ts";
 import type { Red } from "./red.ts";
 
 export type Handler = (request: WebhookRequest) => Promise<WebhookAnswer>;
@@ -125,7 +126,7 @@ async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, ur
   const headers: Record<string, string> = {};
   for (const name in req.headers) { const value = req.headers[name]; headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? ""); }
   try {
-    const got = await door.handler({ method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", get signal() { return gone(); } });
+    const got = await answerOf(door.handler, { method: req.method ?? "GET", path: rest === "" ? "/" : rest, query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)), headers, body: Buffer.isBuffer(req.body) ? req.body : EMPTY, remote: req.socket.remoteAddress ?? "", get signal() { return gone(); } });
     res.statusCode = got.status;
     for (const name in got.headers) res.setHeader(name, got.headers[name] as string);
     if (got.body === undefined || typeof got.body === "string" || got.body instanceof Uint8Array) { res.end(got.body); return; }
@@ -140,6 +141,17 @@ async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, ur
   }
 }
 const EMPTY = new Uint8Array(0);
+
+/** What a door says, and, where it throws instead, whether the caller is to come again: a message that cannot be kept now is asked for once more. */
+export async function answerOf(handler: Handler, request: WebhookRequest): Promise<WebhookAnswer> {
+  try {
+    return await handler(request);
+  } catch (thrown) {
+    const { code, retry, afterMs = 5_000 } = asClawError(thrown, "CORE_001");
+    const status = code === "MSG_003" ? 413 : retry === "later" ? 503 : 500;
+    return { status, headers: { "content-type": "application/json", ...(status === 503 ? { "retry-after": String(Math.max(1, Math.ceil(afterMs / 1000))) } : {}) }, body: JSON.stringify({ error: { code } }) };
+  }
+}
 
 /** Aborts when the caller goes away before it has all of the answer; made for those who ask, few do. */
 function goneSignal(res: ServerResponse): () => AbortSignal {
