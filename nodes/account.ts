@@ -1,4 +1,5 @@
 /** The account config node: one bot on one channel. */
+import { SettingError } from "../engine/errors.ts";
 import type { Account, Channel } from "../engine/channels/channel.ts";
 import { secretInAddress } from "../engine/secrets.ts";
 import { slugOf } from "./gateway.ts";
@@ -41,8 +42,8 @@ export default function register(red: Red): void {
       this.gatewayNode = gateway;
       const { handle } = gateway;
       const channel = host.channels().find((known) => known.id === config.channel);
-      if (channel === undefined) throw new Error(`[CONF_001] Expected a known channel, got "${config.channel}". Is its package installed?`);
-      if (handle.accounts.has(this.slug)) throw new Error(`[CONF_001] Expected account names to be unique in a gateway, got "${this.slug}" twice.`);
+      if (channel === undefined) throw new SettingError("CONF_001", {}, `Expected a known channel, got "${config.channel}". Is its package installed?`);
+      if (handle.accounts.has(this.slug)) throw new SettingError("CONF_001", {}, `Expected account names to be unique in a gateway, got "${this.slug}" twice.`);
       const settings = { ...settingsOf(channel, config.settings ?? {}, this.credentials ?? {}), ...(config.keepRaw ? { raw: true } : {}) };
       const path = `${handle.slug}/${this.slug}`;
       const base = handle.settings.webhookBase;
@@ -52,7 +53,7 @@ export default function register(red: Red): void {
         ...(base === "" || !host.http.available ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
       } as const;
       const problems = problemsOf(channel, account);
-      if (problems.length > 0) throw new Error(`[CONF_001] ${problems.join(" ")}`);
+      if (problems.length > 0) throw new SettingError("CONF_001", {}, `Expected settings that ${channel.label} can work with. ${problems.join(" ")}`);
       handle.accounts.set(this.slug, { account, channel, node: this });
       const door = async (request: Parameters<NonNullable<import("../engine/channels/channel.ts").Connection["webhook"]>>[0]) => {
         const connection = handle.gateway?.connections.get(this.slug)?.connection;

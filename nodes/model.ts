@@ -1,4 +1,5 @@
 /** The model config node: a provider, a model name, a key. The SDK behind it is loaded when the first agent asks. */
+import { ModelError } from "../engine/errors.ts";
 import { buffer } from "node:stream/consumers";
 import { capTokens, type Meter } from "../engine/models/cap.ts";
 import type { Model, ModelSettings } from "../engine/models/model.ts";
@@ -51,7 +52,7 @@ export default function register(red: Red): void {
     /** Pictures that came with a message are in the gateway's spool. */
     const readFile = async (media: string) => {
       const file = await gatewayNode(host, config.gateway).handle.gateway?.spool.open(media);
-      if (file === undefined) throw new Error("the file is not kept any more");
+      if (file === undefined) throw new ModelError("MODEL_001", {}, "Expected the picture to be in the gateway's media folder, but it is not kept any more.");
       return { bytes: await buffer(file.stream()), mime: file.mime };
     };
     this.label = config.name || config.model || config.provider || "practice";

@@ -180,5 +180,5 @@ const BRIEF: ReadonlySet<string> = new Set(["stopped"]);
 const UNCODED: Readonly<Record<string, number>> = {
   "engine/http-payload.ts": 1, "engine/http-answer.ts": 2, "engine/normalize/merge.ts": 1, "engine/template.ts": 1, "engine/secrets/redact.ts": 2,
   "engine/store/rows.ts": 2, "engine/connections/link.ts": 1, "engine/models/watch.ts": 1,
-  "nodes/account.ts": 3, "nodes/model.ts": 1, "nodes/shared/admin.ts": 5, "nodes/shared/http.ts": 1, "nodes/shared/input.ts": 1,
+  "nodes/shared/admin.ts": 1, "nodes/shared/http.ts": 1, "nodes/shared/input.ts": 1,
 };

@@ -1,7 +1,7 @@
 /** What the forms ask of the runtime, below `<httpAdminRoot>/clawflow/`. Every route needs a permission; no answer holds a secret. */
 import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
 import { systemClock } from "../../engine/clock.ts";
-import { asClawError, ChannelError, ERRORS } from "../../engine/errors.ts";
+import { asClawError, ChannelError, ERRORS, SettingError } from "../../engine/errors.ts";
 import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
@@ -54,8 +54,8 @@ export function registerAdmin(host: Host): void {
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
     const trust = String(body.trust) as Trust;
-    if (!["owner", "paired", "allowed", "stranger"].includes(trust)) throw new Error(`Expected trust to be owner, paired, allowed or stranger, got "${body.trust}".`);
-    for (const field of ["channel", "account", "id"]) if (typeof body[field] !== "string" || body[field] === "") throw new Error(`Expected "${field}" to be a text, got ${JSON.stringify(body[field])}.`);
+    if (!["owner", "paired", "allowed", "stranger"].includes(trust)) throw new SettingError("CONF_001", {}, `Expected trust to be owner, paired, allowed or stranger, got "${body.trust}".`);
+    for (const field of ["channel", "account", "id"]) if (typeof body[field] !== "string" || body[field] === "") throw new SettingError("CONF_001", {}, `Expected "${field}" to be a text, got ${JSON.stringify(body[field])}.`);
     const known = gateway.people.all().find((person) => person.account === body.account && person.id === body.id);
     await gateway.people.set({ channel: String(body.channel), account: String(body.account), id: String(body.id), name: String(body.name ?? body.id), trust, ...(known?.at === undefined ? {} : { at: known.at }) });
     return overview(host, params.id ?? "");
@@ -119,7 +119,7 @@ function handleOf(host: Host, id: string): Handle | undefined {
 }
 async function opened(host: Host, id: string) {
   const handle = handleOf(host, id);
-  if (handle?.gateway === undefined) throw new Error("Expected a deployed gateway whose store is open. Deploy first.");
+  if (handle?.gateway === undefined) throw new SettingError("CONF_002", {}, "Expected a deployed gateway whose store is open. Deploy first.");
   return handle.gateway;
 }
 
@@ -161,7 +161,7 @@ function secretsOf(body: Body, deployed: Record<string, string | undefined> | un
 /** Opens the account for a moment, beside the gateway: nothing it receives is taken. */
 async function tryAccount(host: Host, body: Body): Promise<unknown> {
   const channel = host.channels().find((known) => known.id === body.channel);
-  if (channel === undefined) throw new Error(`Expected a known channel, got "${body.channel}".`);
+  if (channel === undefined) throw new SettingError("CONF_001", {}, `Expected a known channel, got "${body.channel}".`);
   const node = typeof body.node === "string" ? (host.red.nodes.getNode(body.node) as AccountNode | null) : undefined;
   const secrets = secretsOf(body, node?.credentials);
   const clean = redactWith(Object.values(secrets));

@@ -21,7 +21,7 @@ export const isFaulty = (node: RedNode): boolean => faulty.has(node);
 /** Shows a fault on the node and gives it the form in which Catch nodes get it. */
 export function shown(node: RedNode, thrown: unknown): Error {
   faulty.add(node);
-  const error = asClawError(thrown, "CONF_001");
+  const error = asClawError(thrown, "CORE_001");
   node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(redact(error.message))}` });
   return told(error);
 }
