@@ -8,6 +8,11 @@ import type { NewOutboxRow, Store } from "./store/store.ts";
 
 export interface Live {
   show(text: string): void;
+  /**
+   * Edit to commit: puts `text` there first, so that the message itself is an edit, which a crash can never double. Does nothing where the platform
+   * cannot edit, or needs no such help. Resolves when it stands there.
+   */
+  place(text: string): Promise<void>;
   /** No more is shown; `deliver` of the same step puts the final text in its place. */
   stop(): Promise<void>;
   /** There will be no final text: what was shown is taken away. */
@@ -88,6 +93,14 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
       text = next;
       if (cancel !== undefined || done) return;
       cancel = clock.after(everyMs, () => { work = work.then(flush); });
+    },
+    async place(text) {
+      work = work.then(async () => {
+        const { channel, connection } = line() ?? {};
+        if (target !== undefined || options.isHeld() || connection?.edit === undefined || connection.find !== undefined || channel?.delivery.keyMs !== undefined) return;
+        target = await options.sending(() => placeholder(connection, text));
+      }).catch(() => { /* Then it is delivered without. */ });
+      await work;
     },
     async stop() {
       done = true;

@@ -13,7 +13,7 @@ import { runOf, type Known } from "./shared/run.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Typed<K extends string> = { readonly [key in K | `${K}Type`]?: string };
-type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove"; account?: string; replyTo?: boolean; silent?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
+type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove"; account?: string; replyTo?: boolean; silent?: boolean; placeholder?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
   & Typed<"chat"> & Typed<"thread"> & Typed<"ref"> & Typed<"emoji">>;
 
 const OPS: Record<NonNullable<Config["action"]>, OutboxOp> = { reply: "send", send: "send", edit: "edit", react: "react", remove: "remove" };
@@ -62,8 +62,16 @@ export default function register(red: Red): void {
       const expireMs = numberOf(config.expireMinutes, 0) * 60_000;
       const run = known?.id ?? "";
       const step = known === undefined ? `free/${this.id}/${msg._msgid ?? red.util.generateId()}` : gateway.step(known.id, this.id, known.step, known.pass);
+      const to = target(msg, known);
+      // An edit can change words and buttons, nothing else.
+      const { text: _text, buttons: _buttons, plain: _plain, ...more } = { ...draft, ...extra };
+      if (config.placeholder && op === "send" && delayMs === 0 && Object.keys(more).length === 0) {
+        const live = gateway.live({ run, step, to });
+        await live.place("…");
+        await live.stop();
+      }
       const receipt = await gateway.deliver({
-        run, step, op, to: target(msg, known), draft: { ...draft, ...extra },
+        run, step, op, to, draft: { ...draft, ...extra },
         ...(ref ? { target: ref } : {}), ...(delayMs > 0 ? { dueAt: now + delayMs } : {}), ...(expireMs > 0 ? { expiresAt: now + delayMs + expireMs } : {}),
         ...(known === undefined ? {} : { priority: known.receipt.priority }),
       });

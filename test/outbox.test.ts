@@ -266,6 +266,17 @@ describe("outbox", () => {
       assert.deepEqual(after.channel.sent.map((part) => [part.op, part.text, part.ref]), [["edit", "Hello world", "m1"]]);
     });
 
+    it("puts a placeholder first where it is asked for, so that the text is an edit; not where keys do better", async () => {
+      for (const keyMs of [undefined, 1_000]) {
+        const { outbox, channel } = await setup({ edit: true, ...(keyMs === undefined ? {} : { keyMs }) });
+        const live = outbox.live({ run: "1.x.n", step: "s1", to });
+        await live.place("…");
+        await live.stop();
+        await outbox.deliver(say("Hello"));
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), keyMs === undefined ? [["send", "…"], ["edit", "Hello"]] : [["send", "Hello"]]);
+      }
+    });
+
     it("that is given up is taken away", async () => {
       const { outbox, channel, clock } = await setup({ edit: true });
       const live = outbox.live({ run: "1.x.n", step: "s1", to });

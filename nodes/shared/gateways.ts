@@ -141,6 +141,8 @@ function createHost(red: Red): Host {
       const ready = build(made).then((gateway) => {
         made.gateway = gateway;
         for (const event of ["status", "dead", "people", "refused"] as const) gateway.events.on(event, () => notify(made));
+        // Why stands here; a chat is only told that.
+        gateway.events.on("dead", ({ what, reason, message, row }) => red.log.error(redact(`[clawflow] Dead letter: a ${what} of ${message?.at.account ?? row?.to.account}, chat ${message?.at.chat ?? row?.to.chat}: ${reason}`)));
         gateway.events.on("end", (run: Run) => settle.forget(run.id));
         notify(made);
         return gateway;
