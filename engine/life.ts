@@ -177,16 +177,18 @@ function failed(row: RowView, { fault, now, random }: Of<"failed">): Next {
   const error = { code: fault.code, text: fault.message };
   const attempts = row.attempts + 1;
   const write = (set: OutboxUpdate): Change[] => [update(row.key, set)];
+  // This try posted nothing: what is left is the doubt of the tries before it.
+  const withoutIt = row.state === "unknown" ? "sending" : "planned";
   if (fault.markup === true && row.draft.plain !== true) return next(write({ state: "planned", attempts, dueAt: now, draft: { ...row.draft, plain: true }, error }), { type: "wait", untilMs: now });
   // The token is wrong now and may be right after the next deploy: the row waits for that until it expires.
-  if (fault.code === "CONN_002") return next(write({ state: "planned", dueAt: now + TOKEN_MS, error }), { type: "wait", untilMs: now + TOKEN_MS });
+  if (fault.code === "CONN_002") return next(write({ state: withoutIt, dueAt: now + TOKEN_MS, error }), { type: "wait", untilMs: now + TOKEN_MS });
   if (fault.retry === "no" || attempts >= MAX_SENDS) return next(write({ state: "dead", attempts, error }), { type: "mourn" });
   // A named wait is kept, and not by all chats to the very millisecond; "at once" is no wait.
   const dueAt = now + (fault.afterMs === undefined || fault.afterMs <= 0 ? backoffMs(attempts, random) : fault.afterMs * (1 + random / 20));
   if (row.expiresAt !== undefined && dueAt > row.expiresAt) return next(write({ state: "dead", attempts, error: { ...error, text: `expired while waiting: ${fault.message}` } }), { type: "mourn" });
-  // Without an answer it stays in doubt; what was not posted takes back one step of doubt.
+  // Without an answer it stays in doubt.
   const certain = fault.unsent === true || fault.answered === true || fault.code === "CONN_003";
-  const state = !certain ? row.state : row.state === "unknown" ? "sending" : "planned";
+  const state = certain ? withoutIt : row.state;
   return next(write({ state, attempts, dueAt, error }), { type: "wait", untilMs: dueAt });
 }
 
