@@ -93,7 +93,7 @@ const FENCE = /^([ \t]*)(`{3,}|~{3,})([^\n]*)$/;
 function readLines(text: string, limit: number): Line[] {
   let open: Fence | undefined;
   return text.split("\n").map((line) => {
-    const [, indent = "", mark = "", info = ""] = FENCE.exec(line) ?? [];
+    const [, indent = "", mark = "", info = ""] = (line.length < 3 ? undefined : FENCE.exec(line)) ?? [];
     if (mark === "") return { text: line, open };
     if (open === undefined) {
       // A fence line that leaves no room for code is text.

@@ -1,0 +1,16 @@
+/** Loaded into Node-RED (--require, with --expose-gc): on SIGWINCH (SIGUSR2 stops Node-RED) writes down, as one line of CLAWFLOW_MEASURE, what the process holds. */
+const fs = require("node:fs");
+const { monitorEventLoopDelay } = require("node:perf_hooks");
+
+const loop = monitorEventLoopDelay({ resolution: 5 });
+loop.enable();
+if (process.env.CLAWFLOW_MEASURE !== undefined) process.on("SIGWINCH", () => {
+  // Our own collecting is no freeze of theirs.
+  const worstTurnMs = loop.max / 1e6;
+  globalThis.gc?.();
+  globalThis.gc?.();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  const timers = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  fs.appendFileSync(process.env.CLAWFLOW_MEASURE, `${JSON.stringify({ heap: heapUsed + external, rss, fds: fs.existsSync("/proc/self/fd") ? fs.readdirSync("/proc/self/fd").length : 0, timers, waiting: 0, storeBytes: 0, worstTurnMs })}\n`);
+  setImmediate(() => loop.reset());
+});
