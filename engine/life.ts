@@ -2,7 +2,7 @@
  * The life of a message as one pure reducer: inbox → lane → journal → outbox → done or dead.
  *
  * `reduce(life, event)` says what is written and what is done then. Nothing else decides: inbox.ts, outbox.ts and the journal only carry out what
- * it says, and the model checker (test/model) walks all interleavings of just this, with crashes between any two steps.
+ * it says.
  *
  * The rules of carrying out: `write` goes to the store as one commit, and commits of one process reach the disk in the order they were made. With
  * `wait` the act begins when they are there. Without, it may begin at once, because whatever follows from it begins with a later commit.
