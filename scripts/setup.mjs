@@ -82,6 +82,8 @@ const programs = [
   { name: "chromium", present: findChromium, without: "Chromium is not installed: browser tests are skipped." },
   { name: "fonts-dejavu-core", present: () => existsSync("/usr/share/fonts/truetype") },
   { name: "fonts-noto-color-emoji", present: () => existsSync("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf") },
+  { name: "dovecot-imapd", present: () => onPath("dovecot") ?? existsSync("/usr/sbin/dovecot"), without: "Dovecot is not installed: tests against a real IMAP server are skipped." },
+  { name: "ffmpeg", present: () => onPath("ffmpeg"), without: "ffmpeg is not installed: tests that convert voice messages are skipped." },
 ];
 
 /** Installs missing programs where it may (root on Debian); says in one line what stays missing. Never fails. */
