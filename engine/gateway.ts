@@ -2,6 +2,7 @@
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
 import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
+import { degrade } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
 import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
@@ -11,6 +12,8 @@ import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type FileAttachment, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
+import { createDownload } from "./media/download.ts";
+import { createReady } from "./media/ready.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
@@ -94,7 +97,8 @@ export interface Gateway {
   join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
-  typing(to: Address): void;
+  /** `about`: ref of the message that is being answered. */
+  typing(to: Address, about?: string): void;
   /** Where "owner" as a chat is, and any other address unchanged. */
   resolve(to: Address): Address;
   /** The run's flow has settled; retried until the store takes it. */
@@ -136,13 +140,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       events.emit("dead", { what: "message", reason, message: receipt.message });
       void notify({ what: "message", sender: receipt.message.sender.name, channel: receipt.message.at.channel, code }, receipt.message.at, `receipt ${receipt.seq}`);
     },
+    onBegin: ({ receipt: { message } }) => {
+      if (message.kind !== "message") return;
+      connections.get(message.at.account)?.connection?.read?.(message.at, message.ref).catch((error: Error) => options.log("debug", `read: ${error.message}`));
+    },
     onEnd: (run, end) => { events.emit("end", run, end); },
   });
   const outbox: Outbox = createOutbox({
     store, clock, random,
     line: (account) => attached.get(account) ?? connections.get(account),
     redact,
-    split: (draft, channel) => splitDraft(draft, channel.limits),
+    split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
     onDead: (row) => {
       events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
       // A notice that cannot be delivered has no notice of its own.
@@ -162,9 +170,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     async context(account) {
       const proxy = account.settings.proxy;
       const { commands = [], webhookUrl } = accounts.get(account.id) ?? {};
+      const fetch = await options.fetchFor(typeof proxy === "string" && proxy !== "" ? proxy : undefined);
+      const download = createDownload(fetch);
       return {
         receive: (message) => receive(account, message),
-        fetch: await options.fetchFor(typeof proxy === "string" && proxy !== "" ? proxy : undefined),
+        fetch, download,
+        file: createReady(spool, download),
         storage: accountStorage(store, account.id),
         clock,
         commands,
@@ -335,9 +346,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     join,
     deliver,
     live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),
-    typing(to) {
+    typing(to, about) {
       const connection = connections.get(to.account)?.connection;
-      connection?.typing?.(to).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
+      connection?.typing?.(to, about).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
     },
     resolve,
     settle(run, end) {

@@ -62,6 +62,8 @@ export interface InboxOptions {
   /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
   prepare?(message: Message): Promise<Message>;
   onDead(receipt: Receipt, reason: string, code: ErrorCode): void;
+  /** A flow takes it up. */
+  onBegin?(run: Run): void;
   onEnd?(run: Run, end: RunEnd): void;
 }
 
@@ -257,6 +259,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false };
     runs.set(id, run);
     current.runs.set(entryId, run);
+    options.onBegin?.(run);
     entry.emit(run);
   }
 

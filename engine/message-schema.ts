@@ -111,6 +111,20 @@ function record<T>(fields: Fields<T>, optional: readonly OptionalKey<T>[], about
   };
 }
 
+/** Texts by name; a name that would become a prototype is left out. */
+function texts(maxLength: number, most: number): Shape<Readonly<Record<string, string>>> {
+  const value = text(maxLength);
+  return {
+    schema: { type: "object", additionalProperties: value.schema, maxProperties: most },
+    parse(given, path) {
+      if (!isObject(given)) throw fault(path, "an object of texts", given);
+      const entries = Object.entries(given).filter(([key]) => key !== "__proto__");
+      if (entries.length > most) throw fault(path, `an object of at most ${most} texts`, given);
+      return Object.fromEntries(entries.map(([key, each]) => [key, value.parse(each, `${path}.${key}`)]));
+    },
+  };
+}
+
 /** Chooses the shape by one field, so that a fault is told about the shape that was meant. */
 function variant<T>(by: string, shapes: Readonly<Record<string, Shape<T>>>): Shape<T> {
   return {
@@ -190,7 +204,13 @@ const attachment = variant<Attachment>("kind", { ...Object.fromEntries(FILE_KIND
 
 const action = variant<Action>("type", {
   button: record<Extract<Action, { type: "button" }>>({ type: choice(["button"]), value: text(URL), label: name }, ["label"]),
-  choice: record<Extract<Action, { type: "choice" }>>({ type: choice(["choice"]), values: list(text(URL), LIST) }, []),
+  choice: record<Extract<Action, { type: "choice" }>>({ type: choice(["choice"]), values: list(text(URL), LIST), name }, ["name"]),
+  form: record<Extract<Action, { type: "form" }>>({ type: choice(["form"]), name, values: texts(TEXT, LIST) }, []),
+  vote: record<Extract<Action, { type: "vote" }>>({ type: choice(["vote"]), poll: text(ID), options: list(text(URL), LIST) }, []),
+  query: record<Extract<Action, { type: "query" }>>({ type: choice(["query"]), text: text(TEXT) }, []),
+  shortcut: record<Extract<Action, { type: "shortcut" }>>({ type: choice(["shortcut"]), name, ref: id() }, ["ref"]),
+  status: record<Extract<Action, { type: "status" }>>({ type: choice(["status"]), ref: id(), state: choice(["sent", "delivered", "read", "failed"]), text: text(URL) }, ["text"]),
+  call: record<Extract<Action, { type: "call" }>>({ type: choice(["call"]), state: choice(["ringing", "speech", "keys", "recording", "ended"]), keys: name, seconds: number(0) }, ["keys", "seconds"]),
   reaction: record<Extract<Action, { type: "reaction" }>>({ type: choice(["reaction"]), emoji: name, removed: flag() }, []),
   command: record<Extract<Action, { type: "command" }>>({ type: choice(["command"]), name, args: text(TEXT) }, []),
   member: record<Extract<Action, { type: "member" }>>({ type: choice(["member"]), change: choice(["joined", "left"]), ids: list(id(), LIST) }, []),
@@ -208,6 +228,7 @@ const message = record<Message>({
   text: text(TEXT, { about: "Markdown; empty when there are only attachments.", tooLong: "MSG_003" }),
   attachments: list(attachment, MESSAGE_CAPS.attachments),
   replyTo: id("A ref."),
+  forwarded: record<NonNullable<Message["forwarded"]>>({ name, id: id() }, ["name", "id"], "It was said elsewhere, and passed on by the sender."),
   parts: list(text(ID), LIST, "Refs of the messages joined into this one, oldest first."),
   action,
   mentions: list(id(), LIST, "Immutable ids of the people named."),
@@ -216,7 +237,7 @@ const message = record<Message>({
   tags: list(name, LIST),
   to: address,
   raw: json(MESSAGE_CAPS.raw, "The platform's payload; opt-in."),
-}, ["replyTo", "parts", "action", "mentions", "language", "tags", "to", "raw"]);
+}, ["replyTo", "forwarded", "parts", "action", "mentions", "language", "tags", "to", "raw"]);
 
 /**
  * A Message of its known fields alone, every one checked and capped. Throws ClawError MSG_001 (MSG_003 where it is too large) that names the field,

@@ -53,7 +53,20 @@ export type ContentKind = "text" | Attachment["kind"];
 /** What a person did beside writing. */
 export type Action =
   | { readonly type: "button"; readonly value: string; readonly label?: string }
-  | { readonly type: "choice"; readonly values: readonly string[] }
+  /** `name`: the menu it was chosen in, where that had one. */
+  | { readonly type: "choice"; readonly values: readonly string[]; readonly name?: string }
+  /** A form that was filled in. A field of several choices has its values joined by ", ". */
+  | { readonly type: "form"; readonly name: string; readonly values: Readonly<Record<string, string>> }
+  /** `poll`: the ref of the poll. No options: the vote was taken back. */
+  | { readonly type: "vote"; readonly poll: string; readonly options: readonly string[] }
+  /** Words typed after the bot's name in any chat, to be answered with results to pick from. */
+  | { readonly type: "query"; readonly text: string }
+  /** A shortcut of the platform's own menus; `ref`: the message it was used on. */
+  | { readonly type: "shortcut"; readonly name: string; readonly ref?: string }
+  /** What became of a message of ours. */
+  | { readonly type: "status"; readonly ref: string; readonly state: "sent" | "delivered" | "read" | "failed"; readonly text?: string }
+  /** A phone call. `keys`: pressed digits; `speech`: what was said, as text; `recording`: an attachment holds it. */
+  | { readonly type: "call"; readonly state: "ringing" | "speech" | "keys" | "recording" | "ended"; readonly keys?: string; readonly seconds?: number }
   | { readonly type: "reaction"; readonly emoji: string; readonly removed: boolean }
   | { readonly type: "command"; readonly name: string; readonly args: string }
   | { readonly type: "member"; readonly change: "joined" | "left"; readonly ids: readonly string[] };
@@ -78,6 +91,8 @@ export interface Message {
   readonly attachments: readonly Attachment[];
   /** A ref. */
   readonly replyTo?: string;
+  /** It was said elsewhere, and passed on by the sender: by whom, as far as the platform tells. */
+  readonly forwarded?: { readonly name?: string; readonly id?: string };
   /** Refs of the messages joined into this one (a burst, an album), oldest first; the last is `ref`. */
   readonly parts?: readonly string[];
   readonly action?: Action;
@@ -96,18 +111,47 @@ export interface Message {
 
 /** A file to send: bytes kept in the media spool, or an address to fetch (only through the guarded fetch). */
 export interface DraftFile { readonly kind: FileKind; readonly media: string; readonly mime?: string; readonly name?: string; readonly alt?: string }
-export interface Button { readonly label: string; /** Comes back as `action.value`. */ readonly value?: string; readonly url?: string }
-/** What to say. `text` is Markdown unless `plain`. */
+export interface Button { readonly label: string; /** Comes back as `action.value`. */ readonly value?: string; readonly url?: string; readonly style?: "primary" | "danger" }
+/** A menu of things to choose. Comes back as the action "choice". */
+export interface Choices { readonly name?: string; readonly hint?: string; readonly multiple?: boolean; readonly options: readonly ChoiceOption[] }
+export interface ChoiceOption { readonly label: string; readonly value?: string; readonly about?: string }
+/** Something with a title, lines and perhaps a picture: an embed, an attachment of blocks, a flex bubble. `text` is Markdown. */
+export interface Card {
+  readonly title?: string;
+  readonly text?: string;
+  readonly url?: string;
+  /** As `DraftFile.media`. */
+  readonly image?: string;
+  /** As #0f766e. */
+  readonly color?: string;
+  readonly fields?: readonly { readonly name: string; readonly value: string; readonly short?: boolean }[];
+  readonly footer?: string;
+}
+/** Fields to fill in, opened by whoever pressed a button or gave a command. Comes back as the action "form". */
+export interface Form { readonly name: string; readonly title: string; readonly submit?: string; readonly fields: readonly FormField[] }
+export interface FormField { readonly key: string; readonly label: string; readonly type: "text" | "long" | "choice"; readonly required?: boolean; readonly initial?: string; readonly options?: readonly ChoiceOption[] }
+/** What to say. `text` is Markdown unless `plain`. What a platform cannot show is told in words (degrade.ts). */
 export interface Draft {
   readonly text: string;
   readonly plain?: boolean;
   readonly attachments?: readonly DraftFile[];
   /** Rows of buttons. */
   readonly buttons?: readonly (readonly Button[])[];
+  readonly choices?: Choices;
+  readonly cards?: readonly Card[];
   readonly poll?: { readonly question: string; readonly options: readonly string[]; readonly multiple?: boolean; readonly anonymous?: boolean };
-  readonly location?: { readonly latitude: number; readonly longitude: number };
+  readonly location?: { readonly latitude: number; readonly longitude: number; readonly title?: string; readonly address?: string };
+  readonly contact?: { readonly name: string; readonly phone: string };
+  readonly form?: Form;
+  /** A text the platform has approved beforehand, for when it allows nothing else (WhatsApp after 24 hours). `values` fill its gaps in order. */
+  readonly template?: { readonly name: string; readonly language: string; readonly values?: readonly string[] };
+  readonly subject?: string;
   readonly replyTo?: string;
   readonly silent?: boolean;
+  /** Shown to this person alone (a sender's id), where the platform can; elsewhere it is not sent into a group at all. */
+  readonly only?: string;
+  /** By channel id: fields of the platform's own request that go over ours. */
+  readonly native?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
 /** How far one conversation's memory reaches. In groups and threads the group or thread always has its own. */

@@ -34,10 +34,10 @@ function picturesOf(message: Message): DraftFile[] {
 /** Platforms show "is typing" for about five seconds; a quick answer needs none. */
 const TYPING_AFTER_MS = 500;
 const TYPING_EVERY_MS = 4_500;
-function keepTyping(gateway: Gateway, to: Address): () => void {
+function keepTyping(gateway: Gateway, to: Address, about: string | undefined): () => void {
   let cancel = gateway.clock.after(TYPING_AFTER_MS, show);
   function show(): void {
-    gateway.typing(to);
+    gateway.typing(to, about);
     cancel = gateway.clock.after(TYPING_EVERY_MS, show);
   }
   return () => cancel();
@@ -86,7 +86,7 @@ export default function register(red: Red): void {
       showWork();
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
-      const stopTyping = outs.length > 0 ? keepTyping(gateway, to) : () => undefined;
+      const stopTyping = outs.length > 0 ? keepTyping(gateway, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
       let saved: Promise<unknown> | undefined;
       try {
         const result = await gateway.join(known.id, step, () => answer(gateway, known, step, msg, lives, send));

@@ -51,7 +51,7 @@ function rigOf({ open, close, options }: Script = {}): Rig {
   };
   const connections = createConnections({
     clock, random: () => 0.5,
-    async context() { return { receive: async () => "saved", fetch, storage: {} as never, clock, commands: [], log: (_level, text) => { logs.push(text); } }; },
+    async context() { return { receive: async () => "saved", fetch, file: async () => assert.fail(), download: async () => assert.fail(), storage: {} as never, clock, commands: [], log: (_level, text) => { logs.push(text); } }; },
     onStatus(status) { told.push(status); },
     ...options,
   });

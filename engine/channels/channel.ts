@@ -1,7 +1,8 @@
 /** The contract of a chat platform. An adapter reports; the engine alone decides, retries, splits and paces. */
 import type { Clock } from "../clock.ts";
 import type { ClawError } from "../errors.ts";
-import type { Address, Draft, Message, Sender } from "../message.ts";
+import type { Address, Draft, DraftFile, FileKind, Message, Sender } from "../message.ts";
+import type { DialectName } from "./dialects.ts";
 
 /** One field of the account form. Labels and hints are looked up in locales as `channels.<channel>.<key>`. */
 export interface Setting {
@@ -21,8 +22,6 @@ export interface Limits {
   readonly text: number;
   readonly unit: "utf16" | "bytes" | "points";
   readonly caption?: number;
-  /** Largest number of buttons in one message. */
-  readonly buttons?: number;
   /** Largest number of files in one message; 1 where it is left out. */
   readonly files?: number;
   /** Bytes of a file sent, and of a file fetched. */
@@ -33,6 +32,25 @@ export interface Limits {
   readonly perChatPerSecond?: number;
   /** Shortest time between two edits of one message. */
   readonly editEveryMs?: number;
+}
+
+/** Parts of a draft that a platform shows as what they are. What is left out here is told in words before the adapter sees the draft. */
+export interface Shows {
+  readonly files?: readonly FileKind[];
+  /** Largest number of buttons in one message, and of characters on one; `links`: a button may open an address. */
+  readonly buttons?: number;
+  readonly buttonLabel?: number;
+  readonly links?: true;
+  /** Largest number of options in a menu. */
+  readonly choices?: number;
+  readonly cards?: true;
+  readonly poll?: true;
+  readonly location?: true;
+  readonly contact?: true;
+  readonly form?: true;
+  readonly subject?: true;
+  /** A message that one person of a group sees. */
+  readonly only?: true;
 }
 
 /** What the platform offers against a doubled send: a key it honours for `keyMs`, a way to look (`find`), an edit of a sent message. */
@@ -72,6 +90,25 @@ export interface MediaSpool {
   open(id: string): Promise<ReadableStream<Uint8Array> | undefined>;
 }
 
+/** What a platform asks of a file. What does not fit is converted where that is possible (pictures by sharp, voice by ffmpeg), else refused. */
+export interface FileNeeds {
+  /** Largest size in bytes. */
+  readonly bytes?: number;
+  /** Types it takes, "image/png" or "image/*"; any where it is left out. */
+  readonly types?: readonly string[];
+  /** Largest width and height of a picture. */
+  readonly pixels?: number;
+}
+/** A file of a draft, ready to be sent. `stream` may be called once. */
+export interface ReadyFile {
+  readonly name: string;
+  readonly mime: string;
+  readonly bytes: number;
+  stream(): ReadableStream<Uint8Array>;
+  /** All of it in memory: for platforms that want it in one piece. */
+  read(): Promise<Uint8Array<ArrayBuffer>>;
+}
+
 /** What the engine lends an adapter while an account is open. */
 export interface ChannelContext {
   readonly receive: Receive;
@@ -89,6 +126,13 @@ export interface ChannelContext {
   readonly webhookUrl?: string;
   /** Left out where the gateway keeps no files. */
   readonly spool?: MediaSpool;
+  /** A file of a draft, from the media folder or fetched (guarded) from its address. Throws ChannelError MSG_002 or MSG_003 when it is gone, too large, or of a type that cannot be made to fit. */
+  file(file: DraftFile, needs?: FileNeeds): Promise<ReadyFile>;
+  /**
+   * Fetches an address that somebody else named. Never reaches a private address, unless its origin is in `trust` (what the user configured);
+   * redirects are followed and checked, headers never go to another origin. Throws ChannelError.
+   */
+  download(url: string, options?: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; readonly trust?: readonly string[]; readonly bytes?: number }): Promise<ReadableStream<Uint8Array>>;
   /** Hands the gateway's one-time owner code to the gateway. True: this sender is the owner now, and `at` is where the owner is reached. */
   claim?(code: string, sender: Sender, at: Address): Promise<boolean>;
 }
@@ -124,7 +168,12 @@ export interface Connection {
   edit?(to: Address, ref: string, draft: Draft): Promise<void>;
   remove?(to: Address, ref: string): Promise<void>;
   react?(to: Address, ref: string, emoji: string): Promise<void>;
-  typing?(to: Address): Promise<void>;
+  /** `about`: ref of the message that is being answered; some platforms want it, and mark it as read by the same call. */
+  typing?(to: Address, about?: string): Promise<void>;
+  /** Marks a message as read. */
+  read?(to: Address, ref: string): Promise<void>;
+  /** The platform's own API, for what no other method covers: `method` as the platform names it. Resolves to its answer. */
+  call?(method: string, parameters: Readonly<Record<string, unknown>>): Promise<unknown>;
   /** Shows an unfinished draft that vanishes by itself; `send` with the same key replaces it. Needs to survive nothing. */
   preview?(to: Address, draft: Draft, key: string): Promise<void>;
   /** Cheap call that proves the link and the credentials; throws a ChannelError. Left out where there is no platform behind the link, or where it shows by itself that it is alive. */
@@ -143,6 +192,10 @@ export interface Channel {
   readonly icon?: string;
   readonly settings: readonly Setting[];
   readonly limits: Limits;
+  /** Left out (channels of other packages): text alone, and whatever files there are. */
+  readonly shows?: Shows;
+  /** How it writes Markdown: parts are cut so that they fit after rendering. Left out: the Markdown itself is counted. */
+  readonly dialect?: DialectName;
   readonly delivery: Delivery;
   /** Problems in the settings, each a sentence with a remedy. No I/O. */
   check(account: Account): string[];

@@ -17,6 +17,13 @@ export interface Dialect {
   quote(inner: string): string;
   /** Already laid out in columns of equal width. */
   table(text: string): string;
+  /** A bare web address; as it is where this is left out. */
+  address?(url: string): string;
+  paragraph?(inner: string): string;
+  /** Items already hold their markers unless this is there. */
+  list?(items: readonly string[], start: number | undefined): string;
+  /** Between lines of one paragraph; "\n" where it is left out. */
+  readonly line?: string;
   readonly bullet: string;
   readonly rule: string;
   readonly done: string;
@@ -61,8 +68,13 @@ function block(token: Token, dialect: Dialect): string {
     case "html":
       return dialect.escape(token.raw.trimEnd());
     default:
-      return "tokens" in token && token.tokens !== undefined ? inline(token.tokens, dialect) : dialect.escape(unescapeEntities(token.raw.trimEnd()));
+      return paragraph("tokens" in token && token.tokens !== undefined ? inline(token.tokens, dialect) : dialect.escape(unescapeEntities(token.raw.trimEnd())), dialect);
   }
+}
+
+function paragraph(inner: string, dialect: Dialect): string {
+  const lines = dialect.line === undefined ? inner : inner.replaceAll("\n", dialect.line);
+  return inner === "" ? "" : (dialect.paragraph?.(lines) ?? lines);
 }
 
 function language(info: string | undefined): string {
@@ -71,11 +83,14 @@ function language(info: string | undefined): string {
 
 function list(token: Tokens.List, dialect: Dialect): string {
   const start = typeof token.start === "number" ? token.start : 1;
-  return token.items.map((item, index) => {
+  const items = token.items.map((item, index) => {
     const marker = token.ordered ? `${start + index}.` : item.task ? (item.checked === true ? dialect.done : dialect.undone) : dialect.bullet;
     const parts = item.tokens.filter((part) => part.type !== "checkbox").map((part) => (part.type === "text" || part.type === "paragraph" ? inline(part.tokens ?? [], dialect) : block(part, dialect)));
-    return `${marker} ${parts.filter((part) => part !== "").join("\n").replace(/\n/g, "\n  ")}`;
-  }).join("\n");
+    const text = parts.filter((part) => part !== "").join("\n");
+    if (dialect.list !== undefined) return item.task ? `${marker} ${text}` : text;
+    return `${marker} ${text.replace(/\n/g, "\n  ")}`;
+  });
+  return dialect.list === undefined ? items.join("\n") : dialect.list(items, token.ordered ? start : undefined);
 }
 
 function inline(tokens: readonly Token[] | undefined, dialect: Dialect): string {
@@ -101,7 +116,8 @@ function span(token: Token, dialect: Dialect): string {
     case "link": {
       const { href, text, raw } = token as Tokens.Link;
       // A bare address is left to the platform, which makes its own link of it.
-      return raw === text || raw === `<${text}>` ? dialect.escape(text) : dialect.link(inline(token.tokens, dialect), href);
+      if (raw === text || raw === `<${text}>`) return dialect.address?.(text) ?? dialect.escape(text);
+      return dialect.link(inline(token.tokens, dialect), href);
     }
     case "image": {
       const { href, text } = token as Tokens.Image;

@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Draft, DraftFile } from "../message.ts";
 import type { Limits } from "./channel.ts";
+import { render, type DialectName } from "./dialects.ts";
 
 type Unit = Limits["unit"];
 
@@ -45,14 +46,25 @@ export function splitText(text: string, limits: Pick<Limits, "text" | "unit">): 
   return parts.length === 0 ? [""] : parts;
 }
 
+/** Markup may make a text longer than it was: then it is cut shorter, until each part fits as it is sent. Telegram alone counts what is left after its own parsing. */
+function fittingTexts(text: string, limits: Limits, dialect: DialectName | undefined): string[] {
+  const parts = splitText(text, limits);
+  if (dialect === undefined || dialect === "plain" || dialect === "telegram") return parts;
+  return parts.flatMap((part) => {
+    const length = measure(render(part, dialect), limits.unit);
+    if (length <= limits.text || part.length < 2) return [part];
+    return fittingTexts(part, { ...limits, text: Math.max(1, Math.floor((measure(part, limits.unit) * limits.text * 0.9) / length)) }, dialect);
+  });
+}
+
 /**
  * A draft as the visible parts a channel shows it in, in order, at least one: the reply mark stands on the first, buttons on the
- * last text, files under the last text where it is short enough for a caption; a poll and a place stand alone.
+ * last text, files under the last text where it is short enough for a caption; a poll, a place, a contact and a template stand alone.
  */
-export function splitDraft(draft: Draft, limits: Limits): Draft[] {
-  const { text, attachments = [], buttons, poll, location, replyTo, ...always } = draft;
+export function splitDraft(draft: Draft, limits: Limits, dialect?: DialectName): Draft[] {
+  const { text, attachments = [], buttons, choices, cards, form, poll, location, contact, template, replyTo, ...always } = draft;
   const groups = albums(attachments, limits.files ?? 1);
-  const texts = splitText(text, limits);
+  const texts = draft.plain === true ? splitText(text, limits) : fittingTexts(text, limits, dialect);
   const ending = texts.at(-1) ?? "";
   const [only] = groups;
   const rides = groups.length === 1 && only !== undefined && poll === undefined && location === undefined && text !== ""
@@ -60,14 +72,18 @@ export function splitDraft(draft: Draft, limits: Limits): Draft[] {
   const parts: Draft[] = text === "" ? [] : texts.map((part) => ({ ...always, text: part }));
   if (rides) parts[parts.length - 1] = { ...always, text: ending, attachments: only };
   else for (const group of groups) parts.push({ ...always, text: "", attachments: group });
+  const bound = { ...(buttons === undefined ? {} : { buttons }), ...(choices === undefined ? {} : { choices }), ...(cards === undefined ? {} : { cards }), ...(form === undefined ? {} : { form }) };
+  if (text === "" && groups.length === 0 && Object.keys(bound).length > 0) parts.push({ ...always, text });
   if (poll !== undefined) parts.push({ ...always, text: "", poll });
   if (location !== undefined) parts.push({ ...always, text: "", location });
+  if (contact !== undefined) parts.push({ ...always, text: "", contact });
+  if (template !== undefined) parts.push({ ...always, text: "", template });
   if (parts.length === 0) parts.push({ ...always, text });
-  const keys = text === "" ? parts.length - 1 : texts.length - 1;
+  const keys = text === "" ? Math.max(0, groups.length - 1) : texts.length - 1;
   return parts.map((part, index) => ({
     ...part,
     ...(index === 0 && replyTo !== undefined ? { replyTo } : {}),
-    ...(index === keys && buttons !== undefined ? { buttons } : {}),
+    ...(index === keys ? bound : {}),
   }));
 }
 

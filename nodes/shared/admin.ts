@@ -169,8 +169,9 @@ async function tryAccount(host: Host, body: Body): Promise<unknown> {
   const problems = problemsOf(channel, account);
   if (problems.length > 0) return { ok: false, fault: "settings", text: clean(problems.join(" ")), code: "CONF_001" };
   const proxy = account.settings.proxy;
+  const noFiles = async () => { throw new ChannelError("MSG_005", {}, "A test sends and fetches no files."); };
   const context: Omit<ChannelContext, "signal"> = {
-    receive: async () => { throw new Error("a test takes no messages"); }, fetch: await host.fetchFor(typeof proxy === "string" ? proxy : undefined),
+    receive: async () => { throw new Error("a test takes no messages"); }, fetch: await host.fetchFor(typeof proxy === "string" ? proxy : undefined), file: noFiles, download: noFiles,
     storage: { get: async () => undefined, set: async () => undefined, list: async () => [] }, clock: systemClock, status: () => undefined, log: () => undefined, commands: [],
   };
   try {

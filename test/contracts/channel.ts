@@ -2,12 +2,16 @@
 import { skip } from "../rigs/skip.ts";
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { inspect } from "node:util";
 import type { Account, AccountStorage, Channel, ChannelContext, Connection, Setting } from "../../engine/channels/channel.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { ChannelError, type ClawError, ERRORS, StoreError } from "../../engine/errors.ts";
 import type { Address, Message } from "../../engine/message.ts";
+import { createSpool } from "../../engine/media.ts";
+import { createDownload } from "../../engine/media/download.ts";
+import { createReady } from "../../engine/media/ready.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { until } from "../kit/scripted.ts";
 import { projectRoot } from "../rigs/project.ts";
@@ -50,7 +54,9 @@ export interface RecordingContext extends ChannelContext {
 
 export function recordingContext(more: Partial<ChannelContext> = {}): RecordingContext {
   const controller = new AbortController();
+  const download = createDownload(globalThis.fetch);
   const context: RecordingContext = {
+    download, file: createReady(createSpool(path.join(tmpdir(), `clawflow-contract-${process.pid}`)), download),
     received: [], states: [], logs: [], refuseSaves: 0,
     async receive(message) {
       if (context.refuseSaves > 0) {

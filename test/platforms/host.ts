@@ -68,6 +68,8 @@ export interface Host {
   close(): Promise<void>;
 }
 
+const noFiles = async () => { throw new Error("not lent here"); };
+
 export async function openHost({ channel, settings = {}, storage = createStorage(), spool = createSpoolInMemory(), port = 0, context, receive }: HostOptions): Promise<Host> {
   const abort = new AbortController();
   const received: Message[] = [];
@@ -75,7 +77,7 @@ export async function openHost({ channel, settings = {}, storage = createStorage
   const open = () => { if (connection === undefined) throw new Error("not open yet"); return connection; };
   connection = await channel.open({ id: "chat", channel: channel.id, name: "Home", settings }, {
     receive: async (message) => { received.push(message); return receive(message, open); },
-    signal: abort.signal, fetch, storage, clock: systemClock, commands: [], spool, status: () => undefined, log: () => undefined, ...context,
+    signal: abort.signal, fetch, storage, clock: systemClock, commands: [], spool, file: noFiles, download: noFiles, status: () => undefined, log: () => undefined, ...context,
   });
   const sockets = new Set<Socket>();
   const server = createServer((req, res) => void answer(open(), req, res));

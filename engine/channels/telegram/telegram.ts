@@ -17,7 +17,9 @@ export const telegram: Channel = {
   label: "Telegram",
   settings,
   // Rates: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this. Files: https://core.telegram.org/bots/api#sending-files, #getfile.
-  limits: { text: TEXT_LIMIT, unit: "utf16", caption: CAPTION_LIMIT, buttons: BUTTON_LIMIT, files: ALBUM_LIMIT, upload: 50_000_000, download: 20_000_000, perSecond: 30, perChatPerSecond: 1, editEveryMs: 1_000 },
+  limits: { text: TEXT_LIMIT, unit: "utf16", caption: CAPTION_LIMIT, files: ALBUM_LIMIT, upload: 50_000_000, download: 20_000_000, perSecond: 30, perChatPerSecond: 1, editEveryMs: 1_000 },
+  shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: BUTTON_LIMIT, links: true, poll: true, location: true },
+  dialect: "telegram",
   delivery: { edit: true },
   check,
   async try(account, context) {

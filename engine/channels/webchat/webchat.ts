@@ -31,6 +31,7 @@ export function createWebchat(assets: Assets = assetOf): Channel {
       { key: "maxUploadMb", type: "number", label: "Largest file (MB)", hint: "0: no files", initial: 10 },
     ],
     limits: { text: 10_000, unit: "utf16", editEveryMs: 60, upload: MAX_UPLOAD_MB * MIB, download: MAX_UPLOAD_MB * MIB },
+    shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: 100, links: true, poll: true, location: true },
     // The transcript is ours: a key is honoured for the last thousand messages of its chat.
     delivery: { keyMs: 30 * DAY_MS, evidence: true, edit: true },
     check,
