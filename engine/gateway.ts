@@ -18,7 +18,7 @@ import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outb
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
-import type { OutboxRow, Receipt, RunEnd, Step, Store } from "./store/store.ts";
+import { parseRunId, runId, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
 
@@ -137,6 +137,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     store, clock, limits,
     prepare: (message) => prepared(message),
     onDead: (receipt: Receipt, reason, code) => {
+      const whole = runId(receipt, "");
+      outbox.over((run) => run.startsWith(whole));
       events.emit("dead", { what: "message", reason, message: receipt.message });
       void notify({ what: "message", sender: receipt.message.sender.name, channel: receipt.message.at.channel, code }, receipt.message.at, `receipt ${receipt.seq}`);
     },
@@ -144,12 +146,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       if (message.kind !== "message") return;
       connections.get(message.at.account)?.connection?.read?.(message.at, message.ref).catch((error: Error) => options.log("debug", `read: ${error.message}`));
     },
-    onEnd: (run, end) => { events.emit("end", run, end); },
+    onEnd: (run, end) => {
+      outbox.over((id) => id === run.id);
+      events.emit("end", run, end);
+    },
   });
   const outbox: Outbox = createOutbox({
     store, clock, random,
     line: (account) => attached.get(account) ?? connections.get(account),
-    redact,
+    redact, isOver,
     split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
     onDead: (row) => {
       events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
@@ -158,6 +163,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   });
 
+  async function isOver(run: string): Promise<boolean> {
+    const receipt = (await inbox.find(run))?.receipt;
+    return receipt?.state !== "pending" || receipt.runs[parseRunId(run)?.entry ?? ""] !== undefined;
+  }
   /** One short word in a chat, by policy; what went wrong stands in Node-RED. */
   async function notify(about: Omit<Notice, "to">, at: Address, step: string): Promise<void> {
     const { notice } = limits();

@@ -16,6 +16,8 @@ export const MAX_TRIES = 3;
 /** Tries of one send. With backoff and jitter the last is about six minutes after the first. */
 export const MAX_SENDS = 12;
 const TOKEN_MS = 60_000;
+/** A placeholder waits for its final text; its due time is never. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** What an event is about: the part of one message's record that is known where it happens. */
 export interface Life {
@@ -25,7 +27,7 @@ export interface Life {
   readonly row?: RowView;
 }
 export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt">;
-export type RowView = Pick<OutboxRow, "key" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft">;
+export type RowView = Pick<OutboxRow, "key" | "run" | "to" | "priority" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft">;
 /** An entry node: does it listen to this account at all, does it want this message. */
 export interface EntryView { readonly id: string; readonly covers: boolean; readonly matches: boolean }
 /** What a channel offers against a doubled send, and whether its connection can look for a sent message now. */
@@ -49,6 +51,8 @@ export type Event =
   | { readonly type: "due"; readonly now: number; readonly offers: Offers; readonly left: boolean }
   /** The platform was asked about a send of unknown outcome; `ref`: it has it. */
   | { readonly type: "looked"; readonly ref: string | undefined }
+  /** The row is a placeholder, and its final text will never come. */
+  | { readonly type: "abandoned"; readonly now: number }
   /** The platform said yes. */
   | { readonly type: "sent"; readonly ref: string }
   /** It said no, or nothing. `random` in [0, 1). */
@@ -107,6 +111,7 @@ export function reduce(life: Life, event: Event): Next {
     case "sent":
       return next([update((life.row as RowView).key, { state: "sent", ref: event.ref })], { type: "tell" }, false);
     case "failed": return failed(life.row as RowView, event);
+    case "abandoned": return abandoned(life.row as RowView, event);
   }
 }
 
@@ -170,6 +175,15 @@ function due(row: RowView, { now, offers, left }: Of<"due">): Next {
 
 function buried(row: RowView, text: string): Next {
   return next([update(row.key, { state: "dead", error: { code: "MSG_002", text } })], { type: "mourn" });
+}
+
+/** What was shown is taken away, by a row of its own that is written with the end of the placeholder. Where nobody knows its place, it stays. */
+function abandoned(row: RowView, { now }: Of<"abandoned">): Next {
+  if (row.dueAt !== NEVER) return next([], { type: "none" });
+  const end = update(row.key, { state: "dead", dueAt: now, error: { code: "MSG_002", text: "the answer was given up while it was written" } });
+  if (row.target === undefined) return next([end], { type: "none" });
+  const removal: NewOutboxRow = { key: `${row.key}-`, run: row.run, op: "remove", to: row.to, draft: { text: "" }, target: row.target, priority: row.priority, state: "planned", plannedAt: now, dueAt: now };
+  return next([end, { do: "outbox", row: removal }], { type: "send" });
 }
 
 /** Another try later, a plain-text try at once, or the end. */

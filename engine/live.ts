@@ -2,8 +2,9 @@
 import type { Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError } from "./errors.ts";
+import { NEVER } from "./life.ts";
 import type { Address, Draft } from "./message.ts";
-import type { Delivery, DeliveryReceipt, Line } from "./outbox.ts";
+import type { Line } from "./outbox.ts";
 import type { NewOutboxRow, Store } from "./store/store.ts";
 
 export interface Live {
@@ -29,11 +30,12 @@ export interface LiveOptions {
   sending<T>(act: () => Promise<T>): Promise<T>;
   /** Called when nothing was shown, so that `deliver` need not look. */
   forget(): void;
-  deliver(delivery: Delivery): Promise<DeliveryReceipt>;
+  /** A placeholder is on disk now. */
+  placed(): void;
+  /** Takes away what stands there, also by the hand of an earlier process. */
+  abandon(): Promise<void>;
 }
 
-/** A placeholder waits for its final text; its due time is never. */
-export const NEVER = Number.MAX_SAFE_INTEGER;
 const EDIT_EVERY_MS = 150;
 
 export interface OwnLive extends Live {
@@ -78,6 +80,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
   async function placeholder(connection: Connection, part: string): Promise<string | undefined> {
     const row: NewOutboxRow = { key, run, op: "send", to, draft: { text: part }, priority: "normal", state: "planned", plannedAt: clock.now(), dueAt: NEVER };
     const [seq] = await store.commit([{ do: "outbox", row }]);
+    options.placed();
     if (seq === undefined) {
       const found = await store.outboxRow(key);
       if (found?.dueAt !== NEVER) { done = true; return undefined; }
@@ -112,9 +115,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
     async abandon() {
       await live.stop();
       options.forget();
-      if (target === undefined) return;
-      await store.commit([{ do: "outbox-update", key, set: { state: "dead", dueAt: clock.now(), error: { code: "MSG_002", text: "the answer was given up while it was written" } } }]);
-      await options.deliver({ run, step: `${delivery.step}/abandon`, op: "remove", to, draft: { text: "" }, target });
+      await options.abandon();
     },
   };
   return live;

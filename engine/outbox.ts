@@ -3,8 +3,8 @@ import { hash } from "node:crypto";
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ChannelError, StoreError } from "./errors.ts";
-import { reduce, type Event, type Next } from "./life.ts";
-import { createLive, type Live, NEVER, type OwnLive } from "./live.ts";
+import { NEVER, reduce, type Event, type Next } from "./life.ts";
+import { createLive, type Live, type OwnLive } from "./live.ts";
 import type { Address, Draft } from "./message.ts";
 import { createPace } from "./pace.ts";
 import { reached } from "./points.ts";
@@ -44,6 +44,8 @@ export interface OutboxOptions {
   split(draft: Draft, channel: Channel): Draft[];
   /** A delivery that failed for good. */
   onDead(row: OutboxRow): void;
+  /** This run has ended, or there never was one. */
+  isOver(run: string): Promise<boolean>;
   /** Takes secrets out of the text of a failure before it is recorded and told. */
   redact?(text: string): string;
   /** Rows sent at once over all chats. */
@@ -57,6 +59,8 @@ export interface Outbox {
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   /** Reads what an earlier process left unsent. */
   load(): Promise<void>;
+  /** Runs of these ids are over: a placeholder of theirs that got no final text is taken away. */
+  over(isIt: (run: string) => boolean): void;
   /** An account is connected again. */
   wake(account: string): void;
   /** Begins no more sends; resolves when those under way are recorded: whoever stops the process then doubles none. */
@@ -82,6 +86,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const chats = new Map<string, Chat>();
   const watchers = new Map<string, (row: OutboxRow) => void>();
   const lives = new Map<string, OwnLive>();
+  /** Runs of placeholders that wait for their final text, by key. */
+  const placeholders = new Map<string, string>();
   const pace = createPace();
   let sending = 0;
   let closed = false;
@@ -293,6 +299,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const found = await store.outboxRow(row.key);
     if (found === undefined) return;
     if (found.dueAt === NEVER) {
+      placeholders.delete(row.key);
       const target = placeholder ?? found.target;
       const set: OutboxUpdate = { draft: row.draft, dueAt: row.dueAt, state: "planned", ...(target === undefined ? {} : { target }) };
       await store.commit([{ do: "outbox-update", key: row.key, set }]);
@@ -302,15 +309,30 @@ export function createOutbox(options: OutboxOptions): Outbox {
     else if (!(chats.get(chatOf(found.to))?.rows ?? []).some((queued) => queued.key === found.key)) enqueue(found);
   }
 
+  /** Reads the row first: it may have got its final text, or have no placeholder at all. Where the store cannot be read, the next process does it. */
+  function abandon(key: string): Promise<void> { return tryAbandon(key).catch(() => undefined); }
+  async function tryAbandon(key: string): Promise<void> {
+    const row = await store.outboxRow(key);
+    const { write } = row === undefined ? NOTHING : reduce({ row }, { type: "abandoned", now: clock.now() });
+    const seqs = write.length === 0 ? [] : await insist(store, clock, write, () => closed);
+    placeholders.delete(key);
+    for (const [place, change] of write.entries()) {
+      const seq = seqs[place];
+      if (change.do === "outbox" && seq !== undefined) enqueue({ ...change.row, seq, attempts: 0 });
+    }
+  }
+
   return {
     deliver,
     live(delivery) {
       const key = outboxKey(delivery, 0);
       const line = () => options.line(delivery.to.account);
       const made = createLive(delivery, key, {
-        store, clock, line, deliver, isHeld: () => held, sending: counted,
+        store, clock, line, isHeld: () => held, sending: counted,
         cut: (draft) => { const channel = line()?.channel; return (channel === undefined ? undefined : options.split(draft, channel)[0]) ?? draft; },
         forget: () => { lives.delete(key); },
+        placed: () => { placeholders.set(key, delivery.run); },
+        abandon: () => abandon(key),
       });
       lives.set(key, made);
       return made;
@@ -319,7 +341,11 @@ export function createOutbox(options: OutboxOptions): Outbox {
       for (let after = 0; ; ) {
         const page = await store.unsent(after, 500);
         for (const row of page) {
-          if (row.dueAt === NEVER) continue;
+          if (row.dueAt === NEVER) {
+            placeholders.set(row.key, row.run);
+            if (await options.isOver(row.run)) void abandon(row.key);
+            continue;
+          }
           left.add(row.key);
           enqueue(row);
         }
@@ -327,6 +353,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         if (page.length < 500) return;
       }
     },
+    over(isIt) { for (const [key, run] of placeholders) if (isIt(run)) void abandon(key); },
     wake(account) {
       for (const [key, chat] of chats) if (chat.rows[0]?.to.account === account) { chat.cancel?.(); chat.cancel = undefined; void drain(key, chat); }
     },
@@ -343,6 +370,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   };
 }
 
+const NOTHING: Next = { write: [], wait: false, act: { type: "none" } };
 const SEND: Next = { write: [], wait: false, act: { type: "send" } };
 
 function receiptOf(rows: readonly OutboxRow[]): DeliveryReceipt {

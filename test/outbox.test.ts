@@ -9,17 +9,18 @@ import { manualClock, scriptedChannel, settle, type ScriptedChannel } from "./ki
 
 const to = { channel: "scripted", account: "acc", chat: "c1", kind: "direct" } as const;
 
-interface Rig { readonly outbox: Outbox; readonly channel: ScriptedChannel; readonly store: Store; readonly clock: ReturnType<typeof manualClock>; readonly dead: OutboxRow[]; connect(): Promise<void>; disconnect(): void }
+interface Rig { readonly outbox: Outbox; readonly channel: ScriptedChannel; readonly store: Store; readonly clock: ReturnType<typeof manualClock>; readonly dead: OutboxRow[]; /** Runs that ended. */ readonly over: Set<string>; connect(): Promise<void>; disconnect(): void }
 async function setup(options: Parameters<typeof scriptedChannel>[0] & { store?: Store; connected?: boolean } = {}): Promise<Rig> {
   const { store = createMemoryStore(), connected = true } = options;
   const channel = scriptedChannel(options);
   const clock = manualClock();
   const dead: OutboxRow[] = [];
+  const over = new Set<string>();
   let connection: Connection | undefined;
   const open = async () => { connection = await channel.open({ id: "acc", channel: "scripted", name: "acc", settings: {} }, {} as never); };
   if (connected) await open();
-  const outbox = createOutbox({ store, clock, random: () => 0.5, line: () => ({ channel, connection }), split: (draft, own) => splitDraft(draft, own.limits), onDead: (row) => dead.push(row) });
-  return { outbox, channel, store, clock, dead, async connect() { await open(); outbox.wake("acc"); }, disconnect() { connection = undefined; } };
+  const outbox = createOutbox({ store, clock, random: () => 0.5, line: () => ({ channel, connection }), split: (draft, own) => splitDraft(draft, own.limits), onDead: (row) => dead.push(row), isOver: async (run) => over.has(run) });
+  return { outbox, channel, store, clock, dead, over, async connect() { await open(); outbox.wake("acc"); }, disconnect() { connection = undefined; } };
 }
 const say = (text: string, step = "s1", more: Partial<Delivery> = {}): Delivery => ({ run: "1.x.n", step, op: "send", to, draft: { text }, ...more });
 const later = () => new ChannelError("CONN_001", { retry: "later", answered: true }, "out of order");
@@ -56,7 +57,7 @@ describe("outbox", () => {
     let answered: (() => void) | undefined;
     const connection = await channel.open({} as never, {} as never);
     const slow: Connection = { ...connection, send: async (...sent) => { await new Promise<void>((resolve) => { answered = resolve; }); return connection.send(...sent); } };
-    const held = createOutbox({ store, clock: manualClock(), random: () => 0.5, line: () => ({ channel, connection: slow }), split: (draft, own) => splitDraft(draft, own.limits), onDead: () => undefined });
+    const held = createOutbox({ store, clock: manualClock(), random: () => 0.5, line: () => ({ channel, connection: slow }), split: (draft, own) => splitDraft(draft, own.limits), onDead: () => undefined, isOver: async () => false });
     const first = held.deliver(say("one", "s1"));
     await settle();
     const second = held.deliver(say("two", "s2"));
@@ -283,7 +284,60 @@ describe("outbox", () => {
       live.show("Half an ans");
       await clock.advance(10);
       await live.abandon();
+      await settle();
       assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), [["send", "m1"], ["remove", "m1"]]);
+    });
+
+    describe("left by an earlier process", () => {
+      /** The process ended in the middle of an answer; what the next one has. */
+      async function broken(): Promise<Rig> {
+        const first = await setup({ edit: true });
+        const live = first.outbox.live({ run: "1.x.n", step: "s1", to });
+        live.show("Half an ans");
+        await first.clock.advance(10);
+        assert.deepEqual(first.channel.sent.map((part) => [part.op, part.text]), [["send", "Half an ans"]]);
+        return setup({ edit: true, store: first.store });
+      }
+      const removed = [["remove", "m1"]];
+
+      it("is taken away when the run begins again and comes to nothing before a word is shown", async () => {
+        const { outbox, channel, store } = await broken();
+        await outbox.load();
+        await outbox.live({ run: "1.x.n", step: "s1", to }).abandon();
+        await settle();
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), removed);
+        assert.deepEqual(await store.unsent(0, 10), []);
+      });
+
+      it("is taken away when its run ends without a word, and only then", async () => {
+        const { outbox, channel, store } = await broken();
+        await outbox.load();
+        outbox.over((run) => run === "2.x.n");
+        await settle();
+        assert.equal(channel.sent.length, 0);
+        outbox.over((run) => run === "1.x.n");
+        outbox.over((run) => run === "1.x.n");
+        await settle();
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), removed);
+        assert.deepEqual(await store.unsent(0, 10), []);
+      });
+
+      it("is taken away at once when its run had ended already", async () => {
+        const { outbox, channel, over } = await broken();
+        over.add("1.x.n");
+        await outbox.load();
+        await settle();
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.ref]), removed);
+      });
+
+      it("that got its final text stays when the run ends", async () => {
+        const { outbox, channel } = await broken();
+        await outbox.load();
+        await outbox.deliver(say("Half an answer"));
+        outbox.over((run) => run === "1.x.n");
+        await settle();
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), [["edit", "Half an answer"]]);
+      });
     });
   });
 
