@@ -101,6 +101,8 @@ export interface FileNeeds {
 }
 /** A file of a draft, ready to be sent. `stream` may be called once. */
 export interface ReadyFile {
+  /** `spool:<id>`: where it is kept, as it is sent. */
+  readonly media: string;
   readonly name: string;
   readonly mime: string;
   readonly bytes: number;

@@ -16,6 +16,7 @@ export function createReady(spool: Spool, download: Download): ChannelContext["f
     const mime = file.mime ?? open.mime;
     check(mime, open.bytes, needs);
     const ready: ReadyFile = {
+      media: `${SPOOL}${open.id}`,
       name: file.name ?? open.name ?? nameFor(mime), mime, bytes: open.bytes,
       stream: () => Readable.toWeb(open.stream()) as ReadableStream<Uint8Array>,
       read: async () => new Uint8Array(await new Response(ready.stream()).arrayBuffer()),

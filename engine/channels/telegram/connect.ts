@@ -5,7 +5,7 @@ import { ChannelError } from "../../errors.ts";
 import { type Bot, createBot } from "./api.ts";
 import { DEFAULT_API_ROOT } from "./limits.ts";
 import { poll } from "./poll.ts";
-import { text } from "./setting-text.ts";
+import { text } from "../setting-text.ts";
 import { talk } from "./talk.ts";
 import { ALLOWED_UPDATES, type Self, toMessage } from "./to-message.ts";
 import { createWebhook, derivedSecret } from "./webhook.ts";

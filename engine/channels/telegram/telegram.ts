@@ -2,7 +2,7 @@
 import type { Account, Channel, Setting } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { ALBUM_LIMIT, BUTTON_LIMIT, CAPTION_LIMIT, DEFAULT_API_ROOT, TEXT_LIMIT } from "./limits.ts";
-import { text } from "./setting-text.ts";
+import { proxyProblem, text } from "../setting-text.ts";
 
 const settings: readonly Setting[] = [
   { key: "token", type: "secret", label: "Bot token", hint: "From @BotFather, such as 123456789:AAH…", required: true },
@@ -50,9 +50,7 @@ function check(account: Account): string[] {
   if (!/^[\w-]{0,256}$/.test(secret)) problems.push("Expected the webhook secret to be at most 256 letters, digits, _ and -, got something else. Leave it empty to have one made.");
   const root = text(account, "apiRoot");
   if (root !== "" && !isHttp(root)) problems.push("Expected the Bot API server to be an http or https address without a path to a bot, got something else.");
-  const proxy = text(account, "proxy");
-  if (proxy !== "" && !(URL.canParse(proxy) && /^(?:https?|socks5?):$/.test(new URL(proxy).protocol))) problems.push("Expected the proxy to begin with http://, https:// or socks5://, got something else.");
-  return problems;
+  return [...problems, ...proxyProblem(account)];
 }
 
 function isHttp(address: string): boolean {
