@@ -91,6 +91,8 @@ export interface Inbox {
   close(): Promise<void>;
 }
 
+/** A suspect has the process for itself no longer than this: one that waits for a person must not hold up the others. */
+const TRIAL_MS = 60_000;
 const PROCESS = "process";
 const ENDED = "ended in order";
 
@@ -110,6 +112,9 @@ export function createInbox(options: InboxOptions): Inbox {
   const starved = PRIORITIES.map(() => new Set<string>());
   /** First in their lanes when an earlier process broke off: they may be why. */
   const suspects = new Set<number>();
+  /** The suspect that is tried without the others, since `since` by the monotonic clock; and lanes whose suspects wait for it. */
+  let trial: { readonly lane: string; readonly since: number } | undefined;
+  const onTrial = new Set<string>();
   /** The newest receipt of an earlier process: up to here there may be a journal. */
   let lastLeft = 0;
 
@@ -179,17 +184,21 @@ export function createInbox(options: InboxOptions): Inbox {
 
   async function take(key: string, lane: Lane, current: Active, head: Receipt): Promise<void> {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
-    const { write, act } = reduce({ receipt: head }, { type: "taken", suspect: suspects.has(head.seq), entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
+    const suspect = suspects.has(head.seq);
+    const onTrialMs = trial === undefined ? 0 : trial.since + TRIAL_MS - clock.monotonic();
+    const { write, act } = reduce({ receipt: head }, { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
     if (act.type === "release") {
       if (write.length > 0) await finish(current, write, act);
       return release(key, lane);
     }
     if (act.type === "wait") {
+      if (suspect && onTrialMs > 0) onTrial.add(key);
       putBack(lane, current);
       release(key, lane, true);
       return sleep(key, lane, Math.min(act.untilMs - clock.now(), 60_000));
     }
     if (act.type !== "run") return;
+    if (suspect && head.attempts > 0) trial = { lane: key, since: clock.monotonic() };
     await store.commit(write);
     suspects.delete(head.seq);
     FAULT: await reached("lane-claimed", head.message.id);
@@ -274,6 +283,7 @@ export function createInbox(options: InboxOptions): Inbox {
   function release(key: string, lane: Lane, keep = false): void {
     if (lane.active !== undefined) active--;
     lane.active = undefined;
+    if (trial?.lane === key) endTrial();
     if (!keep) {
       if (lane.queue.length === 0) lanes.delete(key);
       else void pump(key, lane);
@@ -288,6 +298,16 @@ export function createInbox(options: InboxOptions): Inbox {
     }
   }
 
+  function endTrial(): void {
+    trial = undefined;
+    for (const key of onTrial) {
+      onTrial.delete(key);
+      lanes.get(key)?.waiting?.();
+      const lane = lanes.get(key);
+      if (lane !== undefined) void pump(key, lane);
+      if (trial !== undefined) return;
+    }
+  }
   function sleep(key: string, lane: Lane, ms: number): void {
     lane.waiting?.();
     const cancel = clock.after(Math.max(50, ms), wake);
@@ -303,7 +323,12 @@ export function createInbox(options: InboxOptions): Inbox {
 
   const idleTimer = { cancel: () => {} };
   function watchIdle(): void {
-    idleTimer.cancel = clock.after(Math.min(5_000, Math.max(50, options.limits().idleMs / 4)), () => {
+    const everyMs = Math.min(5_000, Math.max(50, options.limits().idleMs / 4));
+    const due = clock.monotonic() + everyMs;
+    idleTimer.cancel = clock.after(everyMs, () => {
+      // So long the whole process stood still, and no flow could show a sign of life.
+      const stoodMs = clock.monotonic() - due;
+      if (stoodMs > everyMs) for (const run of runs.values()) run.touchedAt += stoodMs;
       const limit = clock.monotonic() - options.limits().idleMs;
       for (const run of runs.values()) {
         if (run.touchedAt < limit && !interrupted.has(run.id)) {
@@ -382,7 +407,8 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     async end(id, end = { state: "done" }) {
       const run = runs.get(id);
-      if (run === undefined) return;
+      // What breaks off because the process ends has not ended: the next process goes on with it.
+      if (run === undefined || closed) return;
       const lane = laneOfRun(run);
       const current = lane?.active;
       if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;

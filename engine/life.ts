@@ -37,8 +37,8 @@ export type Fault = Pick<ClawError, "code" | "message" | "retry" | "afterMs"> & 
 export type Event =
   /** The platform brought a message. */
   | { readonly type: "arrived"; readonly receipt: NewReceipt }
-  /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off. `maxAgeMs`: how long it waits for a flow. */
-  | { readonly type: "taken"; readonly suspect: boolean; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number }
+  /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off; `onTrialMs`: how much longer another suspect has the process for itself. `maxAgeMs`: how long it waits for a flow. */
+  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number }
   /** The flow of one entry has settled; `others` are still under way. */
   | { readonly type: "settled"; readonly entry: string; readonly end: RunEnd; readonly others: boolean }
   /** A step of a run wants to happen. `once`: never twice, rather not at all. */
@@ -123,12 +123,14 @@ function update(key: string, set: OutboxUpdate): Change { return { do: "outbox-u
 
 type Of<T extends Event["type"]> = Extract<Event, { type: T }>;
 
-function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs }: Of<"taken">): Next {
+/** Of those that were under way when two processes broke off, each is tried without the others: what then breaks the third is it, and none of them. */
+function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0 }: Of<"taken">): Next {
   if (receipt.state !== "pending") return next([], { type: "release", state: receipt.state });
   const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);
   if (open.length > 0) {
     if (!suspect) return next([], { type: "run", entries: open });
     if (receipt.attempts + 1 >= MAX_TRIES) return ended(receipt, { state: "dead", reason: `gave up after ${MAX_TRIES} interrupted tries` }, "MSG_006");
+    if (receipt.attempts > 0 && onTrialMs > 0) return next([], { type: "wait", untilMs: now + onTrialMs });
     return next([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }], { type: "run", entries: open });
   }
   const ends = Object.values(receipt.runs);
@@ -201,9 +203,13 @@ function failed(row: RowView, { fault, now, random }: Of<"failed">): Next {
   const dueAt = now + (fault.afterMs === undefined || fault.afterMs <= 0 ? backoffMs(attempts, random) : fault.afterMs * (1 + random / 20));
   if (row.expiresAt !== undefined && dueAt > row.expiresAt) return next(write({ state: "dead", attempts, error: { ...error, text: `expired while waiting: ${fault.message}` } }), { type: "mourn" });
   // Without an answer it stays in doubt.
-  const certain = fault.unsent === true || fault.answered === true || fault.code === "CONN_003";
-  const state = certain ? withoutIt : row.state;
+  const state = postedNothing(fault) ? withoutIt : row.state;
   return next(write({ state, attempts, dueAt, error }), { type: "wait", untilMs: dueAt });
+}
+
+/** It never left, or the platform answered: what was tried is certainly not there. Only silence is doubt. */
+export function postedNothing(fault: Pick<Fault, "code" | "unsent" | "answered">): boolean {
+  return fault.unsent === true || fault.answered === true || fault.code === "CONN_003";
 }
 
 /** 1, 2, 4 … 60 s, give or take a quarter; `random` in [0, 1). */

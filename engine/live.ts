@@ -1,8 +1,8 @@
 /** An answer shown while it is written, at the place and under the key where its final text will be delivered. */
 import type { Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
-import { asClawError } from "./errors.ts";
-import { NEVER } from "./life.ts";
+import { asClawError, type ChannelError } from "./errors.ts";
+import { NEVER, postedNothing } from "./life.ts";
 import type { Address, Draft } from "./message.ts";
 import type { Line } from "./outbox.ts";
 import type { NewOutboxRow, Store } from "./store/store.ts";
@@ -86,7 +86,11 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
       if (found?.dueAt !== NEVER) { done = true; return undefined; }
       if (found.target !== undefined) return found.target;
     }
-    const made = await connection.send(to, { text: part }, key);
+    const made = await connection.send(to, { text: part }, key).catch((thrown: unknown) => {
+      // Perhaps it stands there, and nobody knows where. Another one would be another that stays: the answer comes when it is whole.
+      if (!postedNothing(asClawError(thrown, "MSG_002") as Partial<ChannelError> & Pick<ChannelError, "code">)) done = true;
+      throw thrown;
+    });
     await store.commit([{ do: "outbox-update", key, set: { target: made } }]);
     return made;
   }

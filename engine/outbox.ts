@@ -124,8 +124,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** Does the first row of a chat, then the next. */
   async function drain(key: string, chat: Chat): Promise<void> {
     while (!chat.busy && !closed && !held) {
-      const row = chat.rows[0];
-      if (row === undefined) { chats.delete(key); return; }
+      if (chat.rows.length === 0) { chats.delete(key); return; }
+      const row = foremost(chat, clock.now());
       const line = options.line(row.to.account);
       const wait = Math.max(row.dueAt - clock.now(), pace.wait(row.to, clock.now()));
       if (wait > 0) {
@@ -182,8 +182,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
     chat.rows[0] = row;
     watchers.get(row.key)?.(row);
-    // A long wait of this row does not hold back rows of other runs behind it.
-    if (row.dueAt > clock.now() + 1_000) yieldPlace(chat);
   }
 
   /** Writes what the reducer wants written, and tells who waits for a row's end. Resolves to the row as it is then. */
@@ -211,15 +209,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** Flows behind these rows need not wait: what they get is "queued". */
   function tellWaiting(chat: Chat, error: { readonly code: string; readonly text: string }): void {
     for (const row of chat.rows) watchers.get(row.key)?.({ ...row, state: "planned", error });
-  }
-
-  /** Moves a waiting row (and the rows of its run) behind rows of other runs that are due, unless the whole chat is blocked by a flood answer. */
-  function yieldPlace(chat: Chat): void {
-    const head = chat.rows[0] as OutboxRow;
-    if (head.error?.code === "CONN_003") return;
-    const same = chat.rows.filter((row) => row.run === head.run);
-    const others = chat.rows.filter((row) => row.run !== head.run);
-    chat.rows.splice(0, chat.rows.length, ...others, ...same);
   }
 
   function later(key: string, chat: Chat, ms: number): void {
@@ -368,6 +357,16 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     close() { closed = true; for (const chat of chats.values()) chat.cancel?.(); },
   };
+}
+
+/** The row whose turn it is, put first. What is scheduled for later holds nobody up; what is tried again keeps its place, so that a chat reads in order. */
+function foremost(chat: Chat, now: number): OutboxRow {
+  const { rows } = chat;
+  const isScheduled = (row: OutboxRow): boolean => row.dueAt > now && row.state === "planned" && row.attempts === 0 && row.error === undefined;
+  const place = rows.findIndex((row) => !isScheduled(row));
+  if (place > 0) rows.unshift(...rows.splice(place, 1));
+  if (place < 0) rows.sort((a, b) => a.dueAt - b.dueAt || a.seq - b.seq);
+  return rows[0] as OutboxRow;
 }
 
 const NOTHING: Next = { write: [], wait: false, act: { type: "none" } };

@@ -123,6 +123,48 @@ describe("inbox", () => {
     assert.equal((await store.counts()).dead, 1);
   });
 
+  it("blames none of those that were under way beside it", async () => {
+    const store = createMemoryStore();
+    const told: string[] = [];
+    const ended: string[] = [];
+    for (let start = 0; start < 6; start++) {
+      const { inbox, dead, clock } = setup(store);
+      const one = entry("n1");
+      inbox.add(one);
+      await inbox.load();
+      inbox.start();
+      if (start === 0) for (const id of ["i1", "i2", "poison", "i3"]) await inbox.receive(message({ id, chat: id }), owner);
+      await settle();
+      // The first two processes end at once; the later ones as soon as the poison is under way.
+      for (let turn = 0; start > 1 && turn < 10; turn++) {
+        const running = [...inbox.runs()];
+        if (running.some(({ receipt }) => receipt.message.id === "poison")) { assert.equal(running.length, 1, "it is tried alone"); break; }
+        for (const run of running) { ended.push(run.receipt.message.id); await inbox.end(run.id); }
+        await clock.advance(100);
+      }
+      told.push(...dead);
+    }
+    assert.deepEqual([told, ended], [["gave up after 3 interrupted tries"], ["i1", "i2", "i3"]]);
+    const { done, dead, pending } = await store.counts();
+    assert.deepEqual([done, dead, pending], [3, 1, 0]);
+  });
+
+  it("lets the others begin when the one that is tried takes long", async () => {
+    const store = createMemoryStore();
+    for (let start = 0; start < 3; start++) {
+      const { inbox, clock } = setup(store, { limits: () => ({ pendingMaxMs: 600_000, idleMs: 600_000 }) });
+      inbox.add(entry("n1"));
+      await inbox.load();
+      inbox.start();
+      if (start === 0) for (const id of ["a", "b"]) await inbox.receive(message({ id, chat: id }), owner);
+      await settle();
+      if (start < 2) continue;
+      assert.deepEqual([...inbox.runs()].map(({ receipt }) => receipt.message.id), ["a"]);
+      await clock.advance(61_000);
+      assert.deepEqual([...inbox.runs()].map(({ receipt }) => receipt.message.id), ["a", "b"]);
+    }
+  });
+
   it("blames nothing on a message that was under way when its process ended in order", async () => {
     const store = createMemoryStore();
     for (let start = 0; start < 6; start++) {
@@ -277,6 +319,22 @@ describe("inbox", () => {
     await clock.advance(15_000);
     assert.match(ends[0] ?? "", /unanswered/);
     assert.equal(one.runs[0]?.abort.signal.aborted, true);
+  });
+
+  it("takes it for no silence of a run that the whole process stood still", async () => {
+    const ends: string[] = [];
+    const clock = manualClock();
+    let stood = 0;
+    const { inbox } = setup(createMemoryStore(), { clock: { ...clock, monotonic: () => clock.monotonic() + stood }, onEnd: (_run, end) => ends.push(end.reason ?? "") });
+    inbox.add(entry("n1"));
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    stood = 3_600_000;
+    await clock.advance(9_000);
+    assert.deepEqual(ends, []);
+    await clock.advance(5_000);
+    assert.equal(ends.length, 1);
   });
 
   it("goes on by itself when the store could not be read for a while", async () => {

@@ -201,6 +201,20 @@ describe("outbox", () => {
     assert.equal(channel.sent.length, 1);
   });
 
+  it("holds nobody up with what is scheduled, and keeps the order with what is tried again", async () => {
+    const { outbox, channel, clock } = await setup();
+    void outbox.deliver(say("tomorrow", "s1", { run: "1.x.n", dueAt: clock.now() + 86_400_000 }));
+    void outbox.deliver(say("soon", "s1", { run: "2.x.n", dueAt: clock.now() + 60_000 }));
+    const faults = [later(), later(), later()];
+    channel.fail = () => faults.shift();
+    void outbox.deliver(say("first", "s1", { run: "3.x.n" }));
+    void outbox.deliver(say("second", "s1", { run: "4.x.n" }));
+    await clock.advance(1_500);
+    assert.equal(channel.sent.length, 0, "the second does not overtake the first");
+    await clock.advance(90_000_000);
+    assert.deepEqual(channel.sent.map(({ text }) => text), ["first", "second", "soon", "tomorrow"]);
+  });
+
   it("after a crash in the send window asks the platform first, and else sends again with the same key", async () => {
     for (const find of [true, false]) {
       const store = createMemoryStore();
@@ -275,6 +289,22 @@ describe("outbox", () => {
         await live.stop();
         await outbox.deliver(say("Hello"));
         assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), keyMs === undefined ? [["send", "…"], ["edit", "Hello"]] : [["send", "Hello"]]);
+      }
+    });
+
+    it("is not begun again when nobody knows whether it stands there", async () => {
+      for (const [fault, shown] of [[silence(), ["send Hello"]], [later(), ["send Hel", "edit Hello"]]] as const) {
+        const { outbox, channel, clock } = await setup({ edit: true });
+        const live = outbox.live({ run: "1.x.n", step: "s1", to });
+        const faults: Error[] = [fault];
+        channel.fail = () => faults.shift();
+        live.show("He");
+        await clock.advance(10);
+        live.show("Hel");
+        await clock.advance(10);
+        await live.stop();
+        await outbox.deliver(say("Hello"));
+        assert.deepEqual(channel.sent.map(({ op, text }) => `${op} ${text}`), shown);
       }
     });
 
