@@ -22,6 +22,10 @@ export interface Limits {
   readonly text: number;
   readonly unit: "utf16" | "bytes" | "points";
   readonly caption?: number;
+  /** Longest text of a message that carries buttons, a menu or a form; `text` where it is left out. */
+  readonly controls?: number;
+  /** Files that stand without a text of their own; stickers alone where it is left out. */
+  readonly bare?: readonly FileKind[];
   /** Largest number of files in one message; 1 where it is left out. */
   readonly files?: number;
   /** Bytes of a file sent, and of a file fetched. */

@@ -64,15 +64,18 @@ function fittingTexts(text: string, limits: Limits, dialect: DialectName | undef
 export function splitDraft(draft: Draft, limits: Limits, dialect?: DialectName): Draft[] {
   const { text, attachments = [], buttons, choices, cards, form, poll, location, contact, template, replyTo, ...always } = draft;
   const groups = albums(attachments, limits.files ?? 1);
-  const texts = draft.plain === true ? splitText(text, limits) : fittingTexts(text, limits, dialect);
+  const bound = { ...(buttons === undefined ? {} : { buttons }), ...(choices === undefined ? {} : { choices }), ...(cards === undefined ? {} : { cards }), ...(form === undefined ? {} : { form }) };
+  const cut = (whole: string, most: number): string[] => (draft.plain === true ? splitText(whole, { ...limits, text: most }) : fittingTexts(whole, { ...limits, text: most }, dialect));
+  const texts = cut(text, limits.text);
+  // What is pressed stands under the end of the text, which may have to be shorter for it.
+  if (limits.controls !== undefined && Object.keys(bound).length > 0) texts.push(...cut(texts.pop() ?? "", limits.controls));
   const ending = texts.at(-1) ?? "";
   const [only] = groups;
   const rides = groups.length === 1 && only !== undefined && poll === undefined && location === undefined && text !== ""
-    && measure(ending, limits.unit) <= (limits.caption ?? limits.text) && only[0]?.kind !== "sticker" && (buttons === undefined || only.length === 1);
+    && measure(ending, limits.unit) <= (limits.caption ?? limits.text) && !(limits.bare ?? ["sticker"]).includes(only[0]?.kind ?? "sticker") && (buttons === undefined || only.length === 1);
   const parts: Draft[] = text === "" ? [] : texts.map((part) => ({ ...always, text: part }));
   if (rides) parts[parts.length - 1] = { ...always, text: ending, attachments: only };
   else for (const group of groups) parts.push({ ...always, text: "", attachments: group });
-  const bound = { ...(buttons === undefined ? {} : { buttons }), ...(choices === undefined ? {} : { choices }), ...(cards === undefined ? {} : { cards }), ...(form === undefined ? {} : { form }) };
   if (text === "" && groups.length === 0 && Object.keys(bound).length > 0) parts.push({ ...always, text });
   if (poll !== undefined) parts.push({ ...always, text: "", poll });
   if (location !== undefined) parts.push({ ...always, text: "", location });

@@ -117,6 +117,22 @@ describe("splitDraft", () => {
     assert.deepEqual(splitDraft({ text: "hi", location: { latitude: 1, longitude: 2 }, poll: { question: "?", options: ["a"] } }, limits), [{ text: "hi" }, { text: "", poll: { question: "?", options: ["a"] } }, { text: "", location: { latitude: 1, longitude: 2 } }]);
   });
 
+  it("cuts the text above buttons shorter where the platform wants that, and no other", () => {
+    const tight = { ...limits, controls: 8 };
+    const buttons = [[{ label: "b" }]];
+    assert.deepEqual(splitDraft({ text: "one two three four five six", buttons, plain: true }, tight), [
+      { text: "one two three four", plain: true }, { text: "five six", plain: true, buttons },
+    ]);
+    assert.deepEqual(splitDraft({ text: "one two three", buttons }, tight), [{ text: "one two" }, { text: "three", buttons }]);
+    assert.deepEqual(splitDraft({ text: "one two three", choices: { options: [{ label: "c" }] } }, tight), [{ text: "one two" }, { text: "three", choices: { options: [{ label: "c" }] } }]);
+    assert.deepEqual(splitDraft({ text: "one two three" }, tight), [{ text: "one two three" }]);
+  });
+
+  it("lets a file stand alone where it takes no text", () => {
+    assert.deepEqual(splitDraft({ text: "hi", attachments: [voice] }, limits), [{ text: "hi", attachments: [voice] }]);
+    assert.deepEqual(splitDraft({ text: "hi", attachments: [voice] }, { ...limits, bare: ["voice"] }), [{ text: "hi" }, { text: "", attachments: [voice] }]);
+  });
+
   it("makes albums of what can stand together, as large as the channel takes", () => {
     const files = [image("a"), { kind: "video", media: "b" } as const, image("c"), image("d"), voice, voice, { kind: "image", media: "g", mime: "image/gif" } as const, { kind: "document", media: "e" } as const, { kind: "document", media: "f" } as const];
     assert.deepEqual(splitDraft({ text: "", attachments: files }, limits).map(({ attachments }) => attachments?.map(({ media }) => media).join("")), ["abc", "d", "v", "v", "g", "ef"]);
