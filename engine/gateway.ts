@@ -18,7 +18,7 @@ import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outb
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
-import { parseRunId, runId, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
+import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
 
@@ -136,11 +136,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const inbox = createInbox({
     store, clock, limits,
     prepare: (message) => prepared(message),
-    onDead: (receipt: Receipt, reason, code) => {
+    notice: ({ seq, message: { sender, at } }, code) => noticeOf({ what: "message", sender: sender.name, channel: at.channel, code }, at, `receipt ${seq}`),
+    onNotice: (row, seq) => outbox.take(row, seq),
+    onDead: (receipt: Receipt, reason) => {
       const whole = runId(receipt, "");
       outbox.over((run) => run.startsWith(whole));
       events.emit("dead", { what: "message", reason, message: receipt.message });
-      void notify({ what: "message", sender: receipt.message.sender.name, channel: receipt.message.at.channel, code }, receipt.message.at, `receipt ${receipt.seq}`);
     },
     onBegin: ({ receipt: { message } }) => {
       if (message.kind !== "message") return;
@@ -156,11 +157,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     line: (account) => attached.get(account) ?? connections.get(account),
     redact, isOver,
     split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
-    onDead: (row) => {
-      events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
-      // A notice that cannot be delivered has no notice of its own.
-      if (row.run !== NOTICE && row.op === "send") void notify({ what: "delivery", channel: row.to.channel, code: row.error?.code ?? "MSG_002" }, row.to, row.key);
-    },
+    // A notice that cannot be delivered has no notice of its own.
+    notice: ({ run, op, to, key }, code) => (run === NOTICE || op !== "send" ? undefined : noticeOf({ what: "delivery", channel: to.channel, code }, to, key)),
+    onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
   });
 
   async function isOver(run: string): Promise<boolean> {
@@ -168,11 +167,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return receipt?.state !== "pending" || receipt.runs[parseRunId(run)?.entry ?? ""] !== undefined;
   }
   /** One short word in a chat, by policy; what went wrong stands in Node-RED. */
-  async function notify(about: Omit<Notice, "to">, at: Address, step: string): Promise<void> {
+  function noticeOf(about: Omit<Notice, "to">, at: Address, step: string): NewOutboxRow | undefined {
     const { notice } = limits();
     const to = notice === "chat" ? at : people.ownerOf(at.account)?.at;
-    if (notice === "none" || to === undefined) return;
-    await deliver({ run: NOTICE, step, op: "send", to, draft: { text: options.texts.notice({ ...about, to: notice }) }, priority: "low" });
+    if (notice === "none" || to === undefined) return undefined;
+    return outbox.row({ run: NOTICE, step, op: "send", to, draft: { text: options.texts.notice({ ...about, to: notice }) }, priority: "low", expiresAt: clock.now() + limits().staleMs });
   }
   const connections = createConnections({
     clock, random,
@@ -261,11 +260,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return { ...message, attachments };
   }
 
-  /** A run that is over here has no journal in memory: late output is not recorded twice, because the store keeps the first. */
+  /** Of a run that is over here the journal is read from disk: late output of its flow repeats nothing either. */
   async function once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T> {
     return join(run, step, async () => {
       const live = inbox.run(run);
-      const journal = live?.journal ?? new Map<string, unknown>();
+      const journal = live?.journal ?? new Map((await store.journal(run)).map((entry) => [entry.step, entry.data]));
       const state = journal.has(step) ? "done" : journal.has(begun(step)) ? "begun" : undefined;
       const asked = reduce(state === undefined ? {} : { step: state }, { type: "asked", run, step, once: unknown !== undefined, now: clock.now() });
       if (asked.act.type === "use") return journal.get(step) as T;
@@ -322,7 +321,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     cancelPrune = clock.after(HOUR, prune);
   }
 
+  // Whole before anything new is planned: what is read there and what is queued here can never be the same row twice.
   await inbox.load();
+  await outbox.load();
 
   const gateway: Gateway = {
     store, inbox, people, sessions, tools, agents, connections, events, clock, spool,
@@ -380,7 +381,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       await store.close();
     },
   };
-  void outbox.load().catch((error: Error) => options.log("warn", error.message));
   return gateway;
 }
 

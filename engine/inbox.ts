@@ -2,12 +2,12 @@
 import { randomUUID } from "node:crypto";
 import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
-import { StoreError, type ErrorCode } from "./errors.ts";
+import { StoreError } from "./errors.ts";
 import { laneOf, type Message } from "./message.ts";
-import { reduce, type Act } from "./life.ts";
+import { reduce, type Act, type Life } from "./life.ts";
 import { at, reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
-import { parseRunId, PRIORITIES, runId, type Change, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
+import { parseRunId, PRIORITIES, runId, type Change, type NewOutboxRow, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 
 /** Where a flow begins: a channel in, cron, webhook or mapping node. */
@@ -61,7 +61,11 @@ export interface InboxOptions {
   limits(): { readonly pendingMaxMs: number; readonly idleMs: number };
   /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
   prepare?(message: Message): Promise<Message>;
-  onDead(receipt: Receipt, reason: string, code: ErrorCode): void;
+  /** Makes the notice of a message that is given up; undefined where nobody shall be told. */
+  notice?(receipt: Receipt, code: string): NewOutboxRow | undefined;
+  /** That notice is on disk; `seq` undefined: it was there already. */
+  onNotice?(notice: NewOutboxRow, seq: number | undefined): void;
+  onDead(receipt: Receipt, reason: string): void;
   /** A flow takes it up. */
   onBegin?(run: Run): void;
   onEnd?(run: Run, end: RunEnd): void;
@@ -186,7 +190,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
     const suspect = suspects.has(head.seq);
     const onTrialMs = trial === undefined ? 0 : trial.since + TRIAL_MS - clock.monotonic();
-    const { write, act } = reduce({ receipt: head }, { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
+    const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
     if (act.type === "release") {
       if (write.length > 0) await finish(current, write, act);
       return release(key, lane);
@@ -272,12 +276,17 @@ export function createInbox(options: InboxOptions): Inbox {
     entry.emit(run);
   }
 
+  function lifeOf(receipt: Receipt): Life {
+    return { receipt, notice: (code) => options.notice?.(receipt, code) };
+  }
+
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
-  async function finish(current: Active, write: readonly Change[], { state, reason, code }: Extract<Act, { type: "release" }>): Promise<void> {
+  async function finish(current: Active, write: readonly Change[], { state, reason, notice }: Extract<Act, { type: "release" }>): Promise<void> {
     const head = current.receipts[0];
-    if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "", code ?? "MSG_004");
+    if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
-    await insist(store, clock, all, () => closed);
+    const seqs = await insist(store, clock, all, () => closed);
+    if (notice !== undefined) options.onNotice?.(notice, seqs.at(-1));
   }
 
   function release(key: string, lane: Lane, keep = false): void {
@@ -416,7 +425,7 @@ export function createInbox(options: InboxOptions): Inbox {
       current.runs.delete(run.entry);
       runs.delete(id);
       interrupted.delete(id);
-      const { write, act } = reduce({ receipt: head }, { type: "settled", entry: run.entry, end, others: current.runs.size > 0 });
+      const { write, act } = reduce(lifeOf(head), { type: "settled", entry: run.entry, end, others: current.runs.size > 0 });
       current.receipts[0] = { ...head, runs: { ...head.runs, [run.entry]: end } };
       const saved = act.type === "release" ? finish(current, write, act) : insist(store, clock, write, () => closed);
       options.onEnd?.(run, end);

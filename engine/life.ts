@@ -25,6 +25,8 @@ export interface Life {
   /** Of one step of the journal: `begun` was written before an act that must not happen twice. */
   readonly step?: "begun" | "done";
   readonly row?: RowView;
+  /** Makes the row that tells people of its death, by what went wrong; undefined where nobody shall be told. Asked only when it dies. */
+  notice?(code: string): NewOutboxRow | undefined;
 }
 export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt">;
 export type RowView = Pick<OutboxRow, "key" | "run" | "to" | "priority" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft">;
@@ -47,8 +49,11 @@ export type Event =
   | { readonly type: "acted"; readonly run: string; readonly entry: JournalEntry; readonly also?: readonly Change[]; readonly behind?: boolean }
   /** A delivery was split into rows; `free`: its chat is idle and the account is there, the first can go at once. */
   | { readonly type: "planned"; readonly rows: readonly NewOutboxRow[]; readonly free: boolean }
-  /** The row is the first of its chat and its connection is there. `left`: an earlier process left it, and it was not tried since. */
-  | { readonly type: "due"; readonly now: number; readonly offers: Offers; readonly left: boolean }
+  /**
+   * The row is the first of its chat and its connection is there. `left`: an earlier process left it, and it was not tried since. `fresh`: planned as "sending"
+   * by this process, and not handed over yet.
+   */
+  | { readonly type: "due"; readonly now: number; readonly offers: Offers; readonly left: boolean; readonly fresh?: boolean }
   /** The platform was asked about a send of unknown outcome; `ref`: it has it. */
   | { readonly type: "looked"; readonly ref: string | undefined }
   /** The row is a placeholder, and its final text will never come. */
@@ -63,8 +68,8 @@ export type Act =
   | { readonly type: "confirm" }
   | { readonly type: "run"; readonly entries: readonly string[] }
   | { readonly type: "wait"; readonly untilMs: number }
-  /** This message is finished: the lane goes on. `dead`: tell people why. */
-  | { readonly type: "release"; readonly state: "done" | "dead"; readonly reason?: string; readonly code?: ErrorCode }
+  /** This message is finished: the lane goes on. */
+  | ({ readonly type: "release"; readonly state: "done" | "dead"; readonly reason?: string } & Partial<Death>)
   /** Do the step now. */
   | { readonly type: "perform" }
   /** Go on with what the journal has. */
@@ -77,8 +82,10 @@ export type Act =
   /** The row is final: tell the flow. */
   | { readonly type: "tell" }
   /** The row is a dead letter: tell the flow and people. */
-  | { readonly type: "mourn" }
+  | ({ readonly type: "mourn" } & Death)
   | { readonly type: "none" };
+/** It is a dead letter from now on. `notice`: the last of what is written; once it is on disk, it is sent in its turn. */
+export interface Death { readonly code: ErrorCode; readonly notice?: NewOutboxRow }
 
 export interface Next {
   readonly write: readonly Change[];
@@ -87,6 +94,14 @@ export interface Next {
 }
 
 export function reduce(life: Life, event: Event): Next {
+  const next = decide(life, event);
+  const { act } = next;
+  const notice = (act.type === "release" || act.type === "mourn") && act.code !== undefined ? life.notice?.(act.code) : undefined;
+  // One commit with the end itself: no crash can come between a death and its notice.
+  return notice === undefined ? next : { ...next, write: [...next.write, { do: "outbox", row: notice }], act: { ...act, notice } as Act };
+}
+
+function decide(life: Life, event: Event): Next {
   switch (event.type) {
     case "arrived":
       return next([{ do: "receive", receipt: event.receipt }], { type: "confirm" });
@@ -161,11 +176,11 @@ export function outcome(ends: readonly RunEnd[]): RunEnd {
  * once more (`unknown`), and once more after each process that broke off, so one copy too many is seen at most for each of these. Silence after that
  * ends as a dead letter, not as a third copy.
  */
-function due(row: RowView, { now, offers, left }: Of<"due">): Next {
+function due(row: RowView, { now, offers, left, fresh = false }: Of<"due">): Next {
   if (row.dueAt > now) return next([], { type: "wait", untilMs: row.dueAt });
-  const inDoubt = row.state !== "planned";
+  const inDoubt = row.state !== "planned" && !fresh;
   if (row.expiresAt !== undefined && now > row.expiresAt) return buried(row, inDoubt ? "expired before its outcome could be found out" : "expired before it could be sent");
-  if (!inDoubt) return next([update(row.key, { state: "sending", startedAt: now })], { type: "send" });
+  if (!inDoubt) return next(fresh ? [] : [update(row.key, { state: "sending", startedAt: now })], { type: "send" });
   if (row.op !== "send" || row.target !== undefined) return next([], { type: "send" });
   const keyed = offers.keyMs !== undefined && now - (row.startedAt ?? row.plannedAt) < offers.keyMs;
   if (row.attempts + 1 >= MAX_SENDS) return buried(row, "the platform never answered");
@@ -175,8 +190,9 @@ function due(row: RowView, { now, offers, left }: Of<"due">): Next {
   return next(again, { type: "send" });
 }
 
-function buried(row: RowView, text: string): Next {
-  return next([update(row.key, { state: "dead", error: { code: "MSG_002", text } })], { type: "mourn" });
+/** People are told before it is on disk, so that they are told at all: a crash in between lets the next process decide, and tell, again. */
+function buried(row: RowView, text: string, code: ErrorCode = "MSG_002", attempts = row.attempts): Next {
+  return next([update(row.key, { state: "dead", attempts, error: { code, text } })], { type: "mourn", code }, false);
 }
 
 /** What was shown is taken away, by a row of its own that is written with the end of the placeholder. Where nobody knows its place, it stays. */
@@ -198,10 +214,10 @@ function failed(row: RowView, { fault, now, random }: Of<"failed">): Next {
   if (fault.markup === true && row.draft.plain !== true) return next(write({ state: "planned", attempts, dueAt: now, draft: { ...row.draft, plain: true }, error }), { type: "wait", untilMs: now });
   // The token is wrong now and may be right after the next deploy: the row waits for that until it expires.
   if (fault.code === "CONN_002") return next(write({ state: withoutIt, dueAt: now + TOKEN_MS, error }), { type: "wait", untilMs: now + TOKEN_MS });
-  if (fault.retry === "no" || attempts >= MAX_SENDS) return next(write({ state: "dead", attempts, error }), { type: "mourn" });
+  if (fault.retry === "no" || attempts >= MAX_SENDS) return buried(row, fault.message, fault.code, attempts);
   // A named wait is kept, and not by all chats to the very millisecond; "at once" is no wait.
   const dueAt = now + (fault.afterMs === undefined || fault.afterMs <= 0 ? backoffMs(attempts, random) : fault.afterMs * (1 + random / 20));
-  if (row.expiresAt !== undefined && dueAt > row.expiresAt) return next(write({ state: "dead", attempts, error: { ...error, text: `expired while waiting: ${fault.message}` } }), { type: "mourn" });
+  if (row.expiresAt !== undefined && dueAt > row.expiresAt) return buried(row, `expired while waiting: ${fault.message}`, fault.code, attempts);
   // Without an answer it stays in doubt.
   const state = postedNothing(fault) ? withoutIt : row.state;
   return next(write({ state, attempts, dueAt, error }), { type: "wait", untilMs: dueAt });

@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ChannelError, StoreError } from "./errors.ts";
-import { NEVER, reduce, type Event, type Next } from "./life.ts";
+import { NEVER, reduce, type Event, type Life, type Next } from "./life.ts";
 import { createLive, type Live, type OwnLive } from "./live.ts";
 import type { Address, Draft } from "./message.ts";
 import { createPace } from "./pace.ts";
@@ -42,6 +42,8 @@ export interface OutboxOptions {
   line(account: string): Line | undefined;
   /** Splits a draft into parts the channel takes. */
   split(draft: Draft, channel: Channel): Draft[];
+  /** Makes the notice of a delivery that failed for good; undefined where nobody shall be told. */
+  notice?(row: OutboxRow, code: string): NewOutboxRow | undefined;
   /** A delivery that failed for good. */
   onDead(row: OutboxRow): void;
   /** This run has ended, or there never was one. */
@@ -55,6 +57,10 @@ export interface OutboxOptions {
 export interface Outbox {
   /** Plans and, when it is its turn, sends. Resolves when the fate of all parts is known, or with `queued` once a part has to wait. */
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
+  /** A short delivery as one row, to be committed together with what it is about. */
+  row(delivery: Delivery): NewOutboxRow;
+  /** Such a row is on disk: it is sent in its turn. Without `seq` it was there before, and is known here. */
+  take(row: NewOutboxRow, seq: number | undefined): void;
   /** Shows an answer while it is written, under the key that `deliver` of the same step will use. */
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   /** Reads what an earlier process left unsent. */
@@ -111,9 +117,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
       chat = { rows: [], busy: false, cancel: undefined };
       chats.set(key, chat);
     }
-    // Rows of one run keep their order; a more urgent run goes before those that have not begun.
+    // Rows of one run keep their order; a more urgent run goes before those that have not begun, and the first has begun while the chat is busy.
     let place = chat.rows.length;
-    for (; place > 0; place--) {
+    for (const first = chat.busy ? 1 : 0; place > first; place--) {
       const before = chat.rows[place - 1] as OutboxRow;
       if (before.run === row.run || before.state !== "planned" || PRIORITIES.indexOf(before.priority) <= PRIORITIES.indexOf(row.priority)) break;
     }
@@ -154,12 +160,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** One try of the first row of a chat. Throws only what the store throws. */
   async function step(chat: Chat, first: OutboxRow, line: Line | undefined): Promise<void> {
     const connection = line?.connection;
-    // Planned as "sending" by this process a moment ago: it goes out now.
-    const fresh = own.delete(first.key);
     let row = first;
-    let next: Next = fresh ? SEND : reduce({ row }, { type: "due", now: clock.now(), offers: { ...line?.channel.delivery, find: connection?.find !== undefined }, left: left.delete(first.key) });
-    const go = async (event: Event): Promise<void> => { next = reduce({ row }, event); row = await carryOut(row, next); };
+    const life = (): Life => ({ row, notice: (code) => options.notice?.(row, code) });
+    let next = reduce(life(), { type: "due", now: clock.now(), offers: { ...line?.channel.delivery, find: connection?.find !== undefined }, left: left.has(row.key), fresh: own.has(row.key) });
+    const go = async (event: Event): Promise<void> => { next = reduce(life(), event); row = await carryOut(row, next); };
     row = await carryOut(row, next);
+    // Only now: where the store did not take it, it is still what it was.
+    left.delete(row.key);
+    own.delete(row.key);
     try {
       if (next.act.type === "look" && connection?.find !== undefined) await go({ type: "looked", ref: await connection.find(row.to, { key: row.key, draft: row.draft, startedAt: row.startedAt ?? row.plannedAt }) });
       if (next.act.type === "send" && line !== undefined && connection !== undefined) {
@@ -188,16 +196,21 @@ export function createOutbox(options: OutboxOptions): Outbox {
   async function carryOut(row: OutboxRow, next: Next): Promise<OutboxRow> {
     let now = row;
     for (const change of next.write) if (change.do === "outbox-update") now = { ...now, ...change.set };
-    const final = next.act.type === "tell" || next.act.type === "mourn";
-    if (next.act.type === "send" || next.act.type === "look") {
+    const { act } = next;
+    const final = act.type === "tell" || act.type === "mourn";
+    if (act.type === "send" || act.type === "look") {
       await store.commit(next.write);
     } else if (next.write.length > 0) {
+      if (final) recording.set(row.key, now);
       // It happened already: it must be on disk some time, and no send begins before it is.
-      const saved = counted(() => insist(store, clock, next.write, () => closed));
+      const saved = counted(() => insist(store, clock, next.write, () => closed)).then((seqs) => {
+        recording.delete(row.key);
+        if (act.type === "mourn" && act.notice !== undefined) outbox.take(act.notice, seqs.at(-1));
+      });
       if (next.wait) await saved;
       else saved.catch(() => { /* Closed: the next process finds out what came of it. */ });
     }
-    if (next.act.type === "mourn") options.onDead(now);
+    if (act.type === "mourn") options.onDead(now);
     if (final) watchers.get(row.key)?.(now);
     return now;
   }
@@ -255,29 +268,36 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const first = planned[0] as NewOutboxRow;
     const live = lives.get(first.key);
     const placeholder = await live?.ref;
-    const free = live === undefined && chats.get(chatOf(delivery.to)) === undefined && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0;
+    const chat = chatOf(delivery.to);
+    const free = live === undefined && chats.get(chat) === undefined && !beginning.has(chat) && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0;
+    if (free) beginning.add(chat);
     const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
-      FAULT: await reached("before-outbox", delivery.run);
-      const { write } = reduce({}, { type: "planned", rows: planned, free });
-      const seqs = await store.commit(write);
-      FAULT: await reached("after-outbox", delivery.run);
-      for (const [part, change] of write.entries()) {
-        if (change.do !== "outbox") continue;
-        const { row } = change;
-        const seq = seqs[part];
-        if (seq === undefined) await rejoin(row, part === 0 ? placeholder : undefined);
-        else {
-          if (row.state === "sending") own.add(row.key);
-          enqueue({ ...row, seq, attempts: 0 });
-        }
-      }
+      await begin(delivery.run, planned, free, placeholder).finally(() => { if (free) beginning.delete(chat); });
       return receiptOf(await Promise.all(fates));
     } finally {
       for (const row of planned) watchers.delete(row.key);
       lives.delete(first.key);
     }
   }
+  async function begin(run: string, planned: readonly NewOutboxRow[], free: boolean, placeholder: string | undefined): Promise<void> {
+    FAULT: await reached("before-outbox", run);
+    const { write } = reduce({}, { type: "planned", rows: planned, free });
+    const seqs = await store.commit(write);
+    FAULT: await reached("after-outbox", run);
+    for (const [part, change] of write.entries()) {
+      if (change.do !== "outbox") continue;
+      const { row } = change;
+      const seq = seqs[part];
+      if (seq === undefined) { await rejoin(row, part === 0 ? placeholder : undefined); continue; }
+      if (row.state === "sending") own.add(row.key);
+      enqueue({ ...row, seq, attempts: 0 });
+    }
+  }
+  /** Chats whose first row is being planned as "sending": not idle any more, though nothing is queued there yet. */
+  const beginning = new Set<string>();
+  /** Rows whose end is known here and not on disk yet. */
+  const recording = new Map<string, OutboxRow>();
   /** Rows that this process planned as "sending" and has not handed over yet. */
   const own = new Set<string>();
   /** Rows of an earlier process, until they are tried. */
@@ -285,6 +305,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   /** The row was planned before: by an earlier pass of this run, or as the placeholder of a live answer that now gets its final text. */
   async function rejoin(row: NewOutboxRow, placeholder: string | undefined): Promise<void> {
+    const ended = recording.get(row.key);
+    if (ended !== undefined) { watchers.get(row.key)?.(ended); return; }
+    if (isQueued(row)) return;
     const found = await store.outboxRow(row.key);
     if (found === undefined) return;
     if (found.dueAt === NEVER) {
@@ -295,7 +318,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
       return enqueue({ ...found, ...set });
     }
     if (found.state === "sent" || found.state === "dead") watchers.get(row.key)?.(found);
-    else if (!(chats.get(chatOf(found.to))?.rows ?? []).some((queued) => queued.key === found.key)) enqueue(found);
+    else if (!isQueued(found)) enqueue(found);
+  }
+  function isQueued({ to, key }: Pick<OutboxRow, "to" | "key">): boolean {
+    return chats.get(chatOf(to))?.rows.some((queued) => queued.key === key) === true;
   }
 
   /** Reads the row first: it may have got its final text, or have no placeholder at all. Where the store cannot be read, the next process does it. */
@@ -311,8 +337,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     }
   }
 
-  return {
+  const outbox: Outbox = {
     deliver,
+    row: (delivery) => plan(delivery, options.line(delivery.to.account))[0] as NewOutboxRow,
+    take(row, seq) { if (seq !== undefined) enqueue({ ...row, seq, attempts: 0 }); },
     live(delivery) {
       const key = outboxKey(delivery, 0);
       const line = () => options.line(delivery.to.account);
@@ -357,6 +385,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     close() { closed = true; for (const chat of chats.values()) chat.cancel?.(); },
   };
+  return outbox;
 }
 
 /** The row whose turn it is, put first. What is scheduled for later holds nobody up; what is tried again keeps its place, so that a chat reads in order. */
@@ -370,7 +399,6 @@ function foremost(chat: Chat, now: number): OutboxRow {
 }
 
 const NOTHING: Next = { write: [], wait: false, act: { type: "none" } };
-const SEND: Next = { write: [], wait: false, act: { type: "send" } };
 
 function receiptOf(rows: readonly OutboxRow[]): DeliveryReceipt {
   const dead = rows.find((row) => row.state === "dead");
