@@ -118,10 +118,10 @@ export const ERRORS = {
   MSG_006: {
     title: "Message was given up",
     meaning: "A message that came in did not get through its flow, and is not tried any more. It is kept, with the reason.",
-    causes: ["a flow that ended Node-RED three times with this message", "its channel in was removed while it was under way", "its record on disk was damaged"],
+    causes: ["a node that failed before there was an answer, where no Catch node takes the fault", "a flow that ended Node-RED three times with this message", "its channel in was removed while it was under way", "its record on disk was damaged"],
     remedy: "Read the reason in the dead letters, mend the flow, and hand the message out again.",
     where: ["dead letters", "log"],
-    again: "No: three tries that broke off are enough. Other messages go on.",
+    again: "No: a fault is not tried again by itself, and three tries that broke off are enough. Other messages go on.",
   },
   SEC_001: {
     title: "Sender is not allowed",

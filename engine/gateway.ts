@@ -101,8 +101,8 @@ export interface Gateway {
   typing(to: Address, about?: string): void;
   /** Where "owner" as a chat is, and any other address unchanged. */
   resolve(to: Address): Address;
-  /** The run's flow has settled; retried until the store takes it. */
-  settle(run: string, end?: RunEnd): void;
+  /** The run's flow has settled, perhaps with a fault that no Catch node took; retried until the store takes it. */
+  settle(run: string, end?: RunEnd | { readonly fault: string }): void;
   /** The flows run: lanes begin. */
   start(): void;
   stop(): void;

@@ -4,7 +4,7 @@ import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { StoreError } from "./errors.ts";
 import { laneOf, type Message } from "./message.ts";
-import { reduce, type Act, type Life } from "./life.ts";
+import { endOf, reduce, type Act, type Life } from "./life.ts";
 import { at, reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
 import { parseRunId, PRIORITIES, runId, type Change, type NewOutboxRow, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
@@ -84,8 +84,8 @@ export interface Inbox {
   run(id: string): Run | undefined;
   /** Run by its id even when it ended already: late output still finds its message. */
   find(id: string): Promise<Pick<Run, "id" | "receipt"> | undefined>;
-  /** The flow has settled. */
-  end(id: string, end?: RunEnd): Promise<void>;
+  /** The flow has settled; `fault`: text of one that no Catch node took. */
+  end(id: string, how?: RunEnd | { readonly fault: string }): Promise<void>;
   /** The flow lost this run (a deploy): it starts again from its entry at the next `start`. */
   interrupt(id: string): void;
   runs(): Iterable<Run>;
@@ -414,10 +414,11 @@ export function createInbox(options: InboxOptions): Inbox {
       const receipt = parts && (await store.receipt(parts.seq));
       return receipt !== undefined && parts !== undefined && receipt.secret === parts.secret ? { id, receipt } : undefined;
     },
-    async end(id, end = { state: "done" }) {
+    async end(id, how = { state: "done" }) {
       const run = runs.get(id);
       // What breaks off because the process ends has not ended: the next process goes on with it.
       if (run === undefined || closed) return;
+      const end = "fault" in how ? endOf(how.fault, run.answered) : how;
       const lane = laneOfRun(run);
       const current = lane?.active;
       if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;

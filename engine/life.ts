@@ -149,7 +149,7 @@ function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialM
     return next([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }], { type: "run", entries: open });
   }
   const ends = Object.values(receipt.runs);
-  if (ends.length > 0) return ended(receipt, outcome(ends));
+  if (ends.length > 0) return ended(receipt, outcome(ends), "MSG_006");
   if (entries.some((entry) => entry.covers)) return ended(receipt, { state: "done", reason: "no channel in wants this kind of message" });
   const untilMs = receipt.receivedAt + maxAgeMs;
   return now >= untilMs ? ended(receipt, { state: "dead", reason: "no flow takes messages of this account" }) : next([], { type: "wait", untilMs });
@@ -157,12 +157,17 @@ function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialM
 
 function settled(receipt: ReceiptView, { entry, end, others }: Of<"settled">): Next {
   const runs = { ...receipt.runs, [entry]: end };
-  return others ? next([{ do: "receipt", seq: receipt.seq, runs }], { type: "none" }, false) : ended({ ...receipt, runs }, outcome(Object.values(runs)));
+  return others ? next([{ do: "receipt", seq: receipt.seq, runs }], { type: "none" }, false) : ended({ ...receipt, runs }, outcome(Object.values(runs)), "MSG_006");
 }
 
 /** The lane need not wait for the disk: after a crash the run begins again, finds every step done, and the lane is in the same order. */
 function ended({ seq, runs }: ReceiptView, end: RunEnd, code: ErrorCode = "MSG_004"): Next {
   return next([{ do: "receipt", seq, runs, ...end }], { type: "release", ...end, ...(end.state === "dead" ? { code } : {}) }, false);
+}
+
+/** A flow that failed where no Catch node took the fault: a message that got no answer by it is a dead letter, so that somebody hears of it. */
+export function endOf(fault: string, answered: boolean): RunEnd {
+  return { state: answered ? "done" : "dead", reason: fault };
 }
 
 /** A receipt is done when all its runs are; one dead run makes it a dead letter. */

@@ -321,6 +321,21 @@ describe("inbox", () => {
     assert.equal(one.runs[0]?.abort.signal.aborted, true);
   });
 
+  it("makes a dead letter of a message whose flow failed before there was an answer, and of no other", async () => {
+    const { inbox, store, dead } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    for (const id of ["a", "b"]) await inbox.receive(message({ id, chat: id }), owner);
+    await settle();
+    const [first, second] = one.runs as [Run, Run];
+    second.answered = true;
+    for (const { id } of [first, second]) await inbox.end(id, { fault: "[MODEL_004] overloaded" });
+    assert.deepEqual(dead, ["[MODEL_004] overloaded"]);
+    assert.deepEqual([(await store.receipt(first.receipt.seq))?.state, (await store.receipt(second.receipt.seq))?.state], ["dead", "done"]);
+    assert.equal((await store.receipt(second.receipt.seq))?.reason, "[MODEL_004] overloaded");
+  });
+
   it("takes it for no silence of a run that the whole process stood still", async () => {
     const ends: string[] = [];
     const clock = manualClock();

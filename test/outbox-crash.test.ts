@@ -150,7 +150,7 @@ describe("a dead letter and its notice", () => {
       await settle();
       const last = commits.filter((changes) => changes.some((change) => ends(change, "dead")));
       assert.deepEqual(last.map((changes) => changes.map((change) => change.do)), [[what === "message" ? "receipt" : "outbox-update", "outbox"]]);
-      assert.deepEqual(rig.channel.sent.filter(({ text }) => text.includes("lost")).map((one) => `${one.to.chat}: ${one.text}`), [`c9: ${what} lost: ${what === "message" ? "MSG_004" : "MSG_002"}`]);
+      assert.deepEqual(rig.channel.sent.filter(({ text }) => text.includes("lost")).map((one) => `${one.to.chat}: ${one.text}`), [`c9: ${what} lost: ${what === "message" ? "MSG_006" : "MSG_002"}`]);
       assert.deepEqual(rig.dead, [what]);
     });
 

@@ -192,6 +192,19 @@ describe("outbox", () => {
     assert.match(dead[0]?.error?.text ?? "", /expired/);
   });
 
+  it("drops, and says so, what was about to go out when its account went away for longer than it lasts", async () => {
+    const { outbox, channel, store, clock, dead, connect, disconnect } = await setup();
+    const { commit } = store;
+    store.commit = async (changes) => { store.commit = commit; const seqs = await commit(changes); disconnect(); return seqs; };
+    assert.equal((await outbox.deliver(say("hi", "s1", { expiresAt: clock.now() + 3_000 }))).state, "queued");
+    assert.deepEqual((await store.unsent(0, 10)).map(({ state }) => state), ["sending"]);
+    await clock.advance(40_000);
+    assert.deepEqual(dead.map(({ error }) => error?.text), ["expired before it could be sent"]);
+    await connect();
+    await settle();
+    assert.equal(channel.sent.length, 0);
+  });
+
   it("sends later what is scheduled", async () => {
     const { outbox, channel, clock } = await setup();
     void outbox.deliver(say("later", "s1", { dueAt: clock.now() + 90_000 }));

@@ -195,7 +195,7 @@ function createHost(red: Red): Host {
     channels: () => [...builtIn, ...pluginChannels(red)],
     emit(gateway, run, msgs, send) {
       settle.forget(run.id);
-      settle.track(run.id, () => gateway.settle(run.id), msgs, send);
+      settle.track(run.id, ({ uncaught }) => gateway.settle(run.id, uncaught === undefined ? undefined : { fault: redact(uncaught) }), msgs, send);
     },
   };
 }

@@ -9,6 +9,8 @@ export interface Scope {
   readonly id: string;
   /** Text of the last fault inside the flow. */
   fault: string | undefined;
+  /** Text of the last one that no Catch node took. */
+  uncaught: string | undefined;
 }
 interface Tracked extends Scope {
   readonly open: Map<string, { readonly node: RedNode; readonly msgs: Set<FlowMsg> }>;
@@ -38,6 +40,8 @@ const ERROR_LEVEL = 20;
 /** A node that logged an error and did not end within this time has thrown. */
 const THROWER_MS = 1_000;
 
+const textOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
+
 export function createSettle(red: Red): Settle {
   const scopes = new Map<string, Tracked>();
   const msgids = new Map<string, string>();
@@ -46,6 +50,8 @@ export function createSettle(red: Red): Settle {
   const onTheWay = new Set<HookEvent>();
   /** What left its node while the flows were being stopped. */
   let doubtful: { readonly scope: Tracked; readonly msg: FlowMsg; readonly id: string }[] | undefined;
+  /** What ended with a fault a moment ago. */
+  let failing: { readonly scope: Tracked; readonly id: string } | undefined;
   /** Nodes that can be found again by their id; parts of subflows cannot. */
   const findable = new WeakMap<RedNode, boolean>();
 
@@ -115,18 +121,24 @@ export function createSettle(red: Red): Settle {
   red.hooks?.add(`onComplete.${LABEL}`, (event: HookEvent) => {
     const scope = event.node === undefined ? undefined : trackedOf(event.msg);
     if (scope === undefined || event.node === undefined) return;
-    if (event.error !== undefined && event.error !== null) scope.fault = event.error instanceof Error ? event.error.message : String(event.error);
+    if (event.error !== undefined && event.error !== null) {
+      scope.fault = textOf(event.error);
+      failing = { scope, id: event.node.id };
+      queueMicrotask(() => { failing = undefined; });
+    }
     leave(scope, event.msg, event.node.id);
   });
-  // A node that throws in its handler only logs: no hook tells. The log entry comes in the thrower's own context.
+  // A fault is logged only where no Catch node takes it: behind onComplete, in the same breath. A node that throws in its handler only logs: no hook tells. The log entry comes in the thrower's own context.
   red.log.addHandler?.({
     emit(event, entry) {
       if (event !== "log" || entry.level !== ERROR_LEVEL || entry.id === undefined) return;
+      if (failing?.id === entry.id) { failing.scope.uncaught = textOf(entry.msg); return; }
       const id = context.getStore();
       const scope = id === undefined ? undefined : scopes.get(id);
       const held = scope?.open.get(entry.id);
       if (scope === undefined || held === undefined) return;
-      scope.fault = entry.msg instanceof Error ? entry.msg.message : String(entry.msg);
+      scope.fault = textOf(entry.msg);
+      scope.uncaught = scope.fault;
       // done(error) and node.error() log as well and leave by themselves; a thrower never does.
       const msgs = [...held.msgs];
       setTimeout(() => { for (const msg of msgs) leave(scope, msg, entry.id as string); }, THROWER_MS).unref();
@@ -135,7 +147,7 @@ export function createSettle(red: Red): Settle {
 
   return {
     track(id, settled, msgs, emit) {
-      const scope: Tracked = { id, fault: undefined, open: new Map(), count: 0, checking: false, msgids: [], settled };
+      const scope: Tracked = { id, fault: undefined, uncaught: undefined, open: new Map(), count: 0, checking: false, msgids: [], settled };
       scopes.set(id, scope);
       for (const msg of msgs) {
         msg._msgid ??= red.util.generateId();
