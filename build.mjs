@@ -76,7 +76,7 @@ async function buildNodes() {
     entryPoints: withPage("nodes"),
     ...(faults ? {} : { dropLabels: ["FAULT"] }),
     outdir: staging, format: "esm", splitting: true, chunkNames: "chunks/[name]-[hash]", platform: "node", target: "node22",
-    external: [...Object.keys(dependencies), "node-red", "@node-red/*"],
+    external: [...Object.keys(dependencies), "sharp", "node-red", "@node-red/*"],
     // Bundled CommonJS libraries ask for Node's modules by require().
     banner: { js: `import { createRequire as createRequireOfBundle } from "node:module"; var require = createRequireOfBundle(import.meta.url);` },
   });

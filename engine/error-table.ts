@@ -139,6 +139,14 @@ export const ERRORS = {
     where: ["status", "http answer"],
     again: "No: the sender gets 401 or 403.",
   },
+  SEC_003: {
+    title: "Address is not allowed",
+    meaning: "A file is to be fetched from an address that lies in a private network, holds a password, or has an unusual port.",
+    causes: ["an address that a model or a stranger made up", "a file server of the own network", "a name that leads to a private address", "a redirect to such an address"],
+    remedy: "Put the file at a public address, or give it as spool:<id> from the media folder.",
+    where: ["receipt", "status", "catch", "dead letters"],
+    again: "No.",
+  },
   MODEL_001: {
     title: "Model could not be reached",
     meaning: "No answer came from the provider, or what answered is no model.",

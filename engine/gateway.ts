@@ -12,6 +12,7 @@ import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type FileAttachment, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
+import { createConverters } from "./media/convert.ts";
 import { createDownload } from "./media/download.ts";
 import { createReady } from "./media/ready.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
@@ -29,6 +30,8 @@ export interface GatewayOptions {
   readonly spool: Spool;
   /** A fetch for this account; `proxy` is the account's setting of that name. */
   fetchFor(proxy: string | undefined): Promise<typeof fetch>;
+  /** Folders in which programs are looked for that convert files (ffmpeg). */
+  readonly programs?: readonly string[];
   /** Asked each time: a deploy may change them while the gateway stays open. */
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
@@ -175,15 +178,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
   const connections = createConnections({
     clock, random,
-    async context(account) {
+    async context(account, _channel, signal) {
       const proxy = account.settings.proxy;
       const { commands = [], webhookUrl } = accounts.get(account.id) ?? {};
-      const fetch = await options.fetchFor(typeof proxy === "string" && proxy !== "" ? proxy : undefined);
-      const download = createDownload(fetch);
+      const proxied = typeof proxy === "string" && proxy !== "";
+      const fetch = await options.fetchFor(proxied ? proxy : undefined);
+      const download = createDownload({ fetch, proxied });
       return {
         receive: (message) => receive(account, message),
         fetch, download,
-        file: createReady(spool, download),
+        file: createReady({ spool, download, signal, converters: createConverters(options.programs) }),
         storage: accountStorage(store, account.id),
         clock,
         commands,
@@ -242,14 +246,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return work;
   }
   async function fetchFiles(message: Message): Promise<Message> {
-    const connection = connections.get(message.at.account)?.connection;
+    const { connection, channel } = connections.get(message.at.account) ?? {};
+    const most = channel?.limits.download ?? Number.POSITIVE_INFINITY;
     const attachments = await Promise.all(message.attachments.map(async (file) => {
       if (!isRemote(file)) return file;
       if (connection?.media === undefined) return { ...file, state: "failed" as const, error: "the account cannot fetch files now" };
+      // What the platform says of its size saves the way; what it says is not believed.
+      if ((file.bytes ?? 0) > most) return { ...file, state: "failed" as const, error: tooLarge(most) };
       const limit = new AbortController();
       const cancel = clock.after(MEDIA_WAIT_MS, () => limit.abort());
       try {
-        const kept = await spool.save(await connection.media(file.media, limit.signal), { ...(file.name === undefined ? {} : { name: file.name }), ...(file.mime === undefined ? {} : { mime: file.mime }), signal: limit.signal });
+        const kept = await spool.save(upTo(most, await connection.media(file.media, limit.signal)), { ...(file.name === undefined ? {} : { name: file.name }), ...(file.mime === undefined ? {} : { mime: file.mime }), signal: limit.signal });
         return { ...file, state: "ready" as const, media: `spool:${kept.id}`, mime: kept.mime, bytes: kept.bytes };
       } catch (error) {
         return { ...file, state: "failed" as const, error: limit.signal.aborted ? "the platform took too long" : redact((error as Error).message) };
@@ -318,6 +325,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   function prune(): void {
     const before = clock.now() - DEDUPE_MS;
     store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs }]).catch((error: Error) => options.log("warn", error.message));
+    spool.sweep().catch((error: Error) => options.log("warn", error.message));
     cancelPrune = clock.after(HOUR, prune);
   }
 
@@ -385,11 +393,21 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** The spool as an adapter uses it: web streams in and out. */
-function mediaSpool(spool: Spool): MediaSpool {
+export function mediaSpool(spool: Spool): MediaSpool {
   return {
     save: (source, about, signal) => spool.save(source, { ...about, ...(signal === undefined ? {} : { signal }) }),
     async open(id) { const file = await spool.open(id); return file && (Readable.toWeb(file.stream()) as ReadableStream<Uint8Array>); },
   };
+}
+
+const tooLarge = (most: number): string => `it is larger than the ${most} bytes that are fetched from this platform`;
+async function* upTo(most: number, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let seen = 0;
+  for await (const piece of source) {
+    seen += piece.byteLength;
+    if (seen > most) throw new ClawError("MSG_003", {}, tooLarge(most));
+    yield piece;
+  }
 }
 
 function isRemote(file: Message["attachments"][number]): file is FileAttachment {

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { ChannelError } from "../engine/errors.ts";
 import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../engine/gateway.ts";
 import type { Run } from "../engine/inbox.ts";
+import { createSpool, type Spool } from "../engine/media.ts";
 import type { Message } from "../engine/message.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import type { Store } from "../engine/store/store.ts";
@@ -9,12 +13,12 @@ import { manualClock, message, scriptedChannel, settle, until } from "./kit/scri
 
 const account: GatewayAccount = { id: "acc", channel: "scripted", name: "Bot", settings: {}, policy: { policy: "owner", allow: [] } };
 
-async function setup(options: { limits?: Partial<GatewayLimits>; store?: Store; channel?: ReturnType<typeof scriptedChannel>; policy?: GatewayAccount["policy"] } = {}) {
+async function setup(options: { limits?: Partial<GatewayLimits>; store?: Store; channel?: ReturnType<typeof scriptedChannel>; policy?: GatewayAccount["policy"]; spool?: Spool } = {}) {
   const { store = createMemoryStore(), channel = scriptedChannel({ preview: true }) } = options;
   const clock = manualClock();
   const logs: string[] = [];
   const gateway = await createGateway({
-    store, clock, ...(options.limits ? { limits: () => options.limits ?? {} } : {}), random: () => 0.5, spool: { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined } as never,
+    store, clock, ...(options.limits ? { limits: () => options.limits ?? {} } : {}), random: () => 0.5, spool: options.spool ?? { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined, sweep: async () => 0 } as never,
     fetchFor: async () => fetch, texts: { claimed: "You are the owner now.", notice: ({ what, to, code }) => `${what} lost, told to ${to}: ${code}` }, log: (_level, text) => { logs.push(text); },
   });
   await gateway.setAccounts([{ account: { ...account, ...(options.policy ? { policy: options.policy } : {}) }, channel }]);
@@ -155,6 +159,46 @@ describe("gateway", () => {
     await receive(message({ attachments: [{ kind: "image", media: "good", state: "remote" }, { kind: "image", media: "bad", state: "remote" }, { kind: "location", latitude: 1, longitude: 2 }] }));
     await until(() => runs.length === 1);
     assert.deepEqual(runs[0]?.messages[0]?.attachments.map((file) => "state" in file && [file.state, file.media, file.error]), [["ready", "spool:f1", undefined], ["failed", "bad", "gone"], false]);
+  });
+
+  it("fetches no file that is larger than the platform's limit, whatever the platform says of its size", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "clawflow-gateway-"));
+    const channel = scriptedChannel({ limits: { download: 1000 } });
+    const { gateway, receive, runs } = await setup({ channel, policy: { policy: "open", allow: [] }, spool: createSpool(folder) });
+    const connection = gateway.connections.get("acc")?.connection as { media?: unknown };
+    const asked: string[] = [];
+    let ended = false;
+    connection.media = async (reference: string) => {
+      asked.push(reference);
+      if (reference === "small") return new Blob([Buffer.alloc(1000)]).stream();
+      return new ReadableStream({ pull(out) { out.enqueue(Buffer.alloc(600)); }, cancel() { ended = true; } });
+    };
+    await receive(message({ attachments: [{ kind: "image", media: "said", state: "remote", bytes: 1001 }, { kind: "document", media: "endless", state: "remote", bytes: 10 }, { kind: "document", media: "small", state: "remote" }] }));
+    await until(() => runs.length === 1);
+    const files = runs[0]?.messages[0]?.attachments ?? [];
+    assert.deepEqual(files.map((file) => "state" in file && [file.state, file.bytes]), [["failed", 1001], ["failed", 10], ["ready", 1000]]);
+    for (const file of files.slice(0, 2)) assert.match(("error" in file ? file.error : undefined) ?? "", /larger than the 1000 bytes/);
+    assert.deepEqual(asked.sort(), ["endless", "small"]);
+    await until(() => ended, "the end of the endless file");
+    assert.equal((await readdir(folder)).length, 2);
+    await gateway.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it("clears old files with everything else that is old", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "clawflow-gateway-"));
+    const time = manualClock(Date.now());
+    const spool = createSpool(folder, { clock: time, keepMs: 3_600_000 });
+    const { gateway, clock } = await setup({ spool });
+    const { id } = await spool.save(Buffer.from("x"));
+    await clock.advance(60_000);
+    assert.ok(await spool.open(id));
+    await time.advance(3_700_000);
+    await clock.advance(3_600_000);
+    await until(async () => (await readdir(folder)).length === 0, "the file to go");
+    assert.equal(await spool.open(id), undefined);
+    await gateway.close();
+    await rm(folder, { recursive: true, force: true });
   });
 
   it("corrects what its agents remember when the sender edits a message that was answered", async () => {

@@ -2,7 +2,7 @@
  * The gateways of this process. They belong to the process, not to a node: a deploy that does not change an account leaves its connection open,
  * and a run in flight finishes.
  */
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { tmpdir } from "node:os";
 import type { Channel, Command } from "../../engine/channels/channel.ts";
 import { channels as builtIn } from "../../engine/channels/index.ts";
@@ -106,6 +106,7 @@ function createHost(red: Red): Host {
         const log = (level: "debug" | "info" | "warn", text: string) => red.log[level](redact(`[clawflow] ${text}`));
         const gateway = await createGateway({
           store, spool, clock: systemClock, fetchFor,
+          programs: (process.env["PATH"] ?? "").split(delimiter),
           limits: () => {
             const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
             return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import type { Connection } from "../../engine/channels/channel.ts";
+import type { Connection, FileNeeds } from "../../engine/channels/channel.ts";
 import { PLAIN_TEXT, renderMarkdown } from "../../engine/channels/markdown.ts";
 import { toChannelError } from "../../engine/channels/telegram/errors.ts";
 import { renderText } from "../../engine/channels/telegram/render.ts";
@@ -181,9 +181,16 @@ describe("Telegram's connection", () => {
   let rig: TelegramRig;
   let context: RecordingContext;
   let connection: Connection;
+  const asked: (FileNeeds | undefined)[] = [];
   beforeEach(async () => {
+    asked.length = 0;
     rig = await telegramRig("polling");
-    context = recordingContext({ ...rig.context, spool: { async save() { throw new Error("not used"); }, async open(id) { return id === "gone" ? undefined : (new Blob([`bytes of ${id}`]).stream() as ReadableStream<Uint8Array>); } } });
+    context = recordingContext({ ...rig.context, async file({ media, mime = "image/jpeg", name = "file.jpg" }, needs) {
+      asked.push(needs);
+      if (media === "spool:gone") throw new ChannelError("MSG_002", { unsent: true }, "The file to send is no longer kept here.");
+      const blob = new Blob([`bytes of ${media.replace("spool:", "")}`]);
+      return { media, name, mime, bytes: blob.size, stream: () => blob.stream() as ReadableStream<Uint8Array>, read: async () => new Uint8Array(await blob.arrayBuffer()) };
+    } });
     connection = await telegram.open(rig.account, context);
   });
   afterEach(async () => {
@@ -203,7 +210,9 @@ describe("Telegram's connection", () => {
     assert.deepEqual(last("sendPoll")?.payload, { chat_id: 7001, question: "Pizza?", options: [{ text: "Yes" }, { text: "No" }], is_anonymous: false, allows_multiple_answers: true, description: "Which <i>one</i>?", description_parse_mode: "HTML" });
     await connection.send(DIRECT, { text: "", location: { latitude: 52.5, longitude: 13.4 } }, "k4");
     await connection.send(DIRECT, { text: "from *there*", attachments: [{ kind: "image", media: "https://example.com/cat.jpg" }] }, "k5");
-    assert.deepEqual([last("sendPhoto")?.type, last("sendPhoto")?.payload], ["application/json", { chat_id: 7001, photo: "https://example.com/cat.jpg", caption: "from <i>there</i>", parse_mode: "HTML" }]);
+    const { photo, ...rest } = last("sendPhoto")?.payload ?? {};
+    assert.deepEqual([String(photo).slice(0, 9), rest, asked], ["attach://", { chat_id: 7001, caption: "from <i>there</i>", parse_mode: "HTML" }, [{ bytes: 10_000_000 }]]);
+    assert.deepEqual(Object.values(last("sendPhoto")?.uploads ?? {}).map((upload) => String(upload.bytes)), ["bytes of https://example.com/cat.jpg"]);
     assert.deepEqual(stub.problems(), []);
   });
 

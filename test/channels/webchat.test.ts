@@ -349,7 +349,11 @@ describe("the web chat's server", () => {
       const spool = createSpoolInMemory();
       const { id } = await spool.save(new Blob([PNG]).stream(), {});
       const asked: string[] = [];
-      await start({ spool, context: { fetch: (async (url: string) => { asked.push(url); return url.includes("gone") ? new Response("", { status: 404 }) : new Response(PNG, { headers: { "content-type": "image/png" } }); }) as typeof fetch } });
+      await start({ spool, context: { async download(url) {
+        asked.push(url);
+        if (!url.startsWith("https://example.org/b")) throw new ChannelError("MSG_002", { unsent: true }, "The file could not be fetched.");
+        return new Blob([PNG]).stream() as ReadableStream<Uint8Array>;
+      } } });
       await host.connection.send(to, { text: "look", attachments: [{ kind: "image", media: `spool:${id}`, mime: "image/png", name: "a.png", alt: "a cat" }, { kind: "image", media: "https://example.org/b" }] }, "k1");
       await host.connection.send(to, { text: "look", attachments: [{ kind: "image", media: "https://example.org/b" }] }, "k1");
       assert.deepEqual(asked, ["https://example.org/b"]);

@@ -10,8 +10,10 @@ import { systemClock } from "../../engine/clock.ts";
 import { ChannelError, type ClawError, ERRORS, StoreError } from "../../engine/errors.ts";
 import type { Address, Message } from "../../engine/message.ts";
 import { createSpool } from "../../engine/media.ts";
+import { createConverters } from "../../engine/media/convert.ts";
 import { createDownload } from "../../engine/media/download.ts";
 import { createReady } from "../../engine/media/ready.ts";
+import { mediaSpool } from "../../engine/gateway.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { until } from "../kit/scripted.ts";
 import { projectRoot } from "../rigs/project.ts";
@@ -54,9 +56,10 @@ export interface RecordingContext extends ChannelContext {
 
 export function recordingContext(more: Partial<ChannelContext> = {}): RecordingContext {
   const controller = new AbortController();
-  const download = createDownload(globalThis.fetch);
+  const spool = createSpool(path.join(tmpdir(), `clawflow-contract-${process.pid}`));
+  const download = createDownload({ fetch: more.fetch ?? globalThis.fetch });
   const context: RecordingContext = {
-    download, file: createReady(createSpool(path.join(tmpdir(), `clawflow-contract-${process.pid}`)), download),
+    download, file: createReady({ spool, download, converters: createConverters((process.env.PATH ?? "").split(path.delimiter)) }), spool: mediaSpool(spool),
     received: [], states: [], logs: [], refuseSaves: 0,
     async receive(message) {
       if (context.refuseSaves > 0) {

@@ -1,28 +1,38 @@
 /** Sending, editing, reacting, fetching: a Connection's methods over the Bot API. */
 import { hash } from "node:crypto";
-import type { InputFile } from "grammy/types";
-import type { ChannelContext, Connection } from "../channel.ts";
+import type { ChannelContext, Connection, FileNeeds, ReadyFile } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
-import type { Address, Draft, DraftFile } from "../../message.ts";
+import type { Address, Draft, DraftFile, FileKind } from "../../message.ts";
 import type { Bot } from "./api.ts";
 import { captionFields, keyboard, numeric, place, sendCall, textFields } from "./send.ts";
 
 /** Longest time for an upload of 50 MB. */
 const UPLOAD_SECONDS = 600;
-const SPOOL = "spool:";
+/** Kept here, or at an address; anything else is Telegram's own id of a file. */
+const OURS = /^(?:spool:|https?:)/i;
+/** https://core.telegram.org/bots/api#sending-files, #sendphoto, #sendvoice, #sendsticker */
+const NEEDS: Readonly<Record<FileKind, FileNeeds>> = {
+  image: { bytes: 10_000_000 }, video: { bytes: 50_000_000 }, audio: { bytes: 50_000_000 }, document: { bytes: 50_000_000 },
+  voice: { bytes: 50_000_000, types: ["audio/ogg", "audio/mpeg", "audio/mp4"] }, sticker: { types: ["image/webp", "video/webm", "application/x-tgsticker"], pixels: 512 },
+};
 
 /** What a connection can say and do, each one call (`send` of a text is JSON, of a kept file a stream). */
 export function talk(bot: Bot, context: ChannelContext): Omit<Connection, "self" | "webhook" | "close"> {
-  /** An address Telegram fetches itself, a file kept here, or Telegram's own id of a file. */
-  const file = (attachment: DraftFile): string | InputFile => {
-    if (!attachment.media.startsWith(SPOOL)) return attachment.media;
-    return bot.file(bytesOf(attachment.media, context), attachment.name ?? `file.${EXTENSIONS[attachment.mime ?? ""] ?? EXTENSIONS[attachment.kind] ?? "dat"}`);
-  };
   return {
     async send(to, draft) {
-      const { method, payload } = sendCall(to, draft, file);
-      const upload = (draft.attachments ?? []).some((attachment) => attachment.media.startsWith(SPOOL));
-      const sent = (await bot.call(method, payload as never, upload ? { seconds: UPLOAD_SECONDS, once: true } : {})) as { message_id: number } | { message_id: number }[];
+      const files = new Map<DraftFile, ReadyFile>();
+      const attachments = await Promise.all((draft.attachments ?? []).map(async (attachment) => {
+        if (!OURS.test(attachment.media)) return attachment;
+        const ready = await context.file(attachment, NEEDS[attachment.kind]);
+        const known = { ...attachment, mime: ready.mime, name: ready.name };
+        files.set(known, ready);
+        return known;
+      }));
+      const { method, payload } = sendCall(to, attachments.length === 0 ? draft : { ...draft, attachments }, (attachment) => {
+        const ready = files.get(attachment);
+        return ready === undefined ? attachment.media : bot.file(ready.stream() as unknown as AsyncIterable<Uint8Array>, ready.name);
+      });
+      const sent = (await bot.call(method, payload as never, files.size > 0 ? { seconds: UPLOAD_SECONDS, once: true } : {})) as { message_id: number } | { message_id: number }[];
       // An album is several messages; the first carries the text.
       return String((Array.isArray(sent) ? sent[0] : sent)?.message_id ?? "");
     },
@@ -78,16 +88,4 @@ function unless(says: RegExp): (error: Error) => undefined {
 /** A draft is named by a number that is not zero; the same key, the same draft. */
 function draftId(key: string): number {
   return (Number.parseInt(hash("sha1", key, "hex").slice(0, 8), 16) & 0x7fffffff) || 1;
-}
-
-/** Telegram looks at a file's name too. By type, else by kind. */
-const EXTENSIONS: Readonly<Record<string, string>> = {
-  "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif", "video/mp4": "mp4", "audio/mpeg": "mp3", "audio/ogg": "ogg", "application/pdf": "pdf", "text/plain": "txt",
-  image: "jpg", video: "mp4", audio: "mp3", voice: "ogg", sticker: "webp",
-};
-
-async function* bytesOf(reference: string, context: ChannelContext): AsyncIterable<Uint8Array> {
-  const bytes = await context.spool?.open(reference.slice(SPOOL.length));
-  if (bytes === undefined) throw new ChannelError("MSG_002", {}, "The file to send is no longer kept here. Send it again, or raise the time the gateway keeps files.");
-  yield* bytes as unknown as AsyncIterable<Uint8Array>;
 }

@@ -37,14 +37,11 @@ export async function filesOfDraft(context: ChannelContext, chat: string, drafts
     return { id: newFileId(), chat, media, name, mime, kind: draft.kind, ...(bytes === undefined ? {} : { bytes }), ...(draft.alt === undefined ? {} : { alt: cleanLine(draft.alt, 500) }) };
   }));
 }
-async function fetched({ fetch, spool, signal }: ChannelContext, { media, name, mime }: DraftFile): Promise<{ media: string; mime: string; bytes: number }> {
+async function fetched({ download, spool, signal }: ChannelContext, { media, name, mime }: DraftFile): Promise<{ media: string; mime: string; bytes: number }> {
   if (spool === undefined) throw new ChannelError("MSG_005", {}, "This gateway keeps no files.");
-  if (!/^https?:/i.test(media)) throw new ChannelError("MSG_002", {}, `Expected a file's media to be spool:<id> or a web address, got "${media.slice(0, 40)}".`);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(FETCH_MS)]);
-  const answer = await fetch(media, { signal: limit });
-  if (!answer.ok || answer.body === null) throw new ChannelError("MSG_002", { retry: answer.status >= 500 ? "later" : "no" }, `The file to send could not be fetched: its server answered ${answer.status}.`);
-  const declared = mime ?? answer.headers.get("content-type")?.split(";")[0];
-  const kept = await spool.save(answer.body as ReadableStream<Uint8Array>, { ...(name === undefined ? {} : { name }), ...(declared === undefined ? {} : { mime: declared }) }, limit);
+  const body = await download(media, { signal: limit });
+  const kept = await spool.save(body, { ...(name === undefined ? {} : { name }), ...(mime === undefined ? {} : { mime }) }, limit);
   return { media: `spool:${kept.id}`, mime: kept.mime, bytes: kept.bytes };
 }
 function nameFor(kind: FileKind, mime: string): string {
