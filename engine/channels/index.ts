@@ -1,6 +1,9 @@
 /** The one list of channels. */
 import type { Channel } from "./channel.ts";
 import { telegram } from "./telegram/telegram.ts";
+import { twilioSms } from "./twilio-sms/twilio-sms.ts";
+import { twilioVoice } from "./twilio-voice/twilio-voice.ts";
+import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice];
