@@ -26,8 +26,8 @@ describe("Twilio's messages", () => {
   const spool = createSpool(folder);
   async function connect(kind: "sms" | "whatsapp", settings: Record<string, unknown> = {}): Promise<void> {
     rig = await twilioRig(kind, settings);
-    const download = createDownload(globalThis.fetch);
-    context = recordingContext({ ...rig.context, download, file: createReady(spool, download) });
+    const download = createDownload({ fetch: globalThis.fetch });
+    context = recordingContext({ ...rig.context, download, file: createReady({ spool, download }) });
     connection = await rig.channel.open(rig.account, context);
     rig.serve?.(connection);
   }
