@@ -4,16 +4,18 @@ import { Readable } from "node:stream";
 import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
 import { degrade } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
+import { createAsks, ORPHAN, type Asks } from "./asks.ts";
 import type { Clock } from "./clock.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
 import { begun, reduce } from "./life.ts";
 import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
-import { sessionKey, type Address, type FileAttachment, type Message, type SessionScope } from "./message.ts";
+import { sessionKey, type Address, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
 import { createConverters } from "./media/convert.ts";
 import { createDownload } from "./media/download.ts";
+import { createIncoming } from "./media/incoming.ts";
 import { createReady } from "./media/ready.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
@@ -76,6 +78,8 @@ export interface GatewayEvents {
 export interface Gateway {
   readonly store: Store;
   readonly inbox: Inbox;
+  /** Questions to people. */
+  readonly asks: Asks;
   readonly people: People;
   readonly sessions: Sessions;
   readonly tools: Tools;
@@ -119,8 +123,6 @@ const HOUR = 3_600_000;
 const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
 const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner" };
-/** A file holds its message back no longer than this. */
-const MEDIA_WAIT_MS = 15_000;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -133,12 +135,28 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const agents: Gateway["agents"] = new Map();
   const accounts = new Map<string, GatewayAccount>();
   const flights = new Map<string, Promise<unknown>>();
-  const files = new Map<string, Promise<Message>>();
   const attached = new Map<string, Line>();
 
-  const inbox = createInbox({
+  const prepared = createIncoming({
+    clock, spool, redact,
+    link(account) {
+      const { connection, channel } = connections.get(account) ?? {};
+      return { connection, most: channel?.limits.download ?? Number.POSITIVE_INFINITY };
+    },
+  });
+  const asks: Asks = createAsks({
+    store, clock,
+    inbox: () => inbox,
+    deliver: (delivery) => deliver(delivery),
+    asShown(draft, to) {
+      const channel = (attached.get(to.account) ?? connections.get(to.account))?.channel;
+      return channel !== undefined && channel.shows === undefined ? degrade(draft, {}) : draft;
+    },
+  });
+  const inbox: Inbox = createInbox({
     store, clock, limits,
-    prepare: (message) => prepared(message),
+    prepare: prepared,
+    questions: asks,
     notice: ({ seq, message: { sender, at } }, code) => noticeOf({ what: "message", sender: sender.name, channel: at.channel, code }, at, `receipt ${seq}`),
     onNotice: (row, seq) => outbox.take(row, seq),
     onDead: (receipt: Receipt, reason) => {
@@ -162,7 +180,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
     // A notice that cannot be delivered has no notice of its own.
     notice: ({ run, op, to, key }, code) => (run === NOTICE || op !== "send" ? undefined : noticeOf({ what: "delivery", channel: to.channel, code }, to, key)),
-    onDead: (row) => { events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row }); },
+    onDead: (row) => {
+      asks.undelivered(row);
+      events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
+    },
   });
 
   async function isOver(run: string): Promise<boolean> {
@@ -223,6 +244,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       events.emit("refused", message);
       return "refused";
     }
+    const answered = await asks.offer(message, trust);
+    if (answered !== undefined) return answered;
     const received = await inbox.receive(message, { trust, tainted: false });
     if (received === "saved") void prepared(message);
     if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
@@ -232,39 +255,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   /** What was said is said differently now, or taken back: agents remember it so. */
   async function correctSessions(message: Message): Promise<void> {
     for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined);
-  }
-
-  /** Fetches the files of a message once; a file that does not come in time is marked, the message goes on. */
-  function prepared(message: Message): Promise<Message> {
-    const key = `${message.at.account}\n${message.id}`;
-    let work = files.get(key);
-    if (work === undefined) {
-      if (!message.attachments.some(isRemote)) return Promise.resolve(message);
-      work = fetchFiles(message).finally(() => clock.after(60_000, () => files.delete(key)));
-      files.set(key, work);
-    }
-    return work;
-  }
-  async function fetchFiles(message: Message): Promise<Message> {
-    const { connection, channel } = connections.get(message.at.account) ?? {};
-    const most = channel?.limits.download ?? Number.POSITIVE_INFINITY;
-    const attachments = await Promise.all(message.attachments.map(async (file) => {
-      if (!isRemote(file)) return file;
-      if (connection?.media === undefined) return { ...file, state: "failed" as const, error: "the account cannot fetch files now" };
-      // What the platform says of its size saves the way; what it says is not believed.
-      if ((file.bytes ?? 0) > most) return { ...file, state: "failed" as const, error: tooLarge(most) };
-      const limit = new AbortController();
-      const cancel = clock.after(MEDIA_WAIT_MS, () => limit.abort());
-      try {
-        const kept = await spool.save(upTo(most, await connection.media(file.media, limit.signal)), { ...(file.name === undefined ? {} : { name: file.name }), ...(file.mime === undefined ? {} : { mime: file.mime }), signal: limit.signal });
-        return { ...file, state: "ready" as const, media: `spool:${kept.id}`, mime: kept.mime, bytes: kept.bytes };
-      } catch (error) {
-        return { ...file, state: "failed" as const, error: limit.signal.aborted ? "the platform took too long" : redact((error as Error).message) };
-      } finally {
-        cancel();
-      }
-    }));
-    return { ...message, attachments };
   }
 
   /** Of a run that is over here the journal is read from disk: late output of its flow repeats nothing either. */
@@ -313,7 +303,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   async function deliver(delivery: Delivery): Promise<DeliveryReceipt> {
     const live = inbox.run(delivery.run);
-    if (live !== undefined) { live.answered = true; live.touchedAt = clock.monotonic(); }
+    if (live !== undefined) { live.answered ||= delivery.question !== true; live.touchedAt = clock.monotonic(); }
     const to = resolve(delivery.to);
     const expiresAt = delivery.expiresAt ?? (delivery.op === "send" ? (delivery.dueAt ?? clock.now()) + limits().staleMs : undefined);
     const whole = { ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) };
@@ -329,12 +319,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     cancelPrune = clock.after(HOUR, prune);
   }
 
+  await asks.load();
   // Whole before anything new is planned: what is read there and what is queued here can never be the same row twice.
   await inbox.load();
   await outbox.load();
+  await asks.deal();
 
   const gateway: Gateway = {
-    store, inbox, people, sessions, tools, agents, connections, events, clock, spool,
+    store, inbox, asks, people, sessions, tools, agents, connections, events, clock, spool,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);
@@ -375,7 +367,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         else options.log("warn", (error as Error).message);
       });
     },
-    start() { outbox.release(); inbox.start(); },
+    start() {
+      outbox.release();
+      for (const run of asks.orphans()) gateway.settle(run, { state: "dead", reason: ORPHAN });
+      asks.start();
+      inbox.start();
+    },
     stop() { inbox.stop(); },
     async pause() {
       await outbox.hold();
@@ -383,6 +380,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close() {
       cancelPrune();
+      asks.close();
       await inbox.close();
       outbox.close();
       await connections.keepOnly(new Set());
@@ -398,18 +396,4 @@ export function mediaSpool(spool: Spool): MediaSpool {
     save: (source, about, signal) => spool.save(source, { ...about, ...(signal === undefined ? {} : { signal }) }),
     async open(id) { const file = await spool.open(id); return file && (Readable.toWeb(file.stream()) as ReadableStream<Uint8Array>); },
   };
-}
-
-const tooLarge = (most: number): string => `it is larger than the ${most} bytes that are fetched from this platform`;
-async function* upTo(most: number, source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let seen = 0;
-  for await (const piece of source) {
-    seen += piece.byteLength;
-    if (seen > most) throw new ClawError("MSG_003", {}, tooLarge(most));
-    yield piece;
-  }
-}
-
-function isRemote(file: Message["attachments"][number]): file is FileAttachment {
-  return "state" in file && file.state === "remote";
 }

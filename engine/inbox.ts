@@ -3,51 +3,20 @@ import { randomUUID } from "node:crypto";
 import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { StoreError } from "./errors.ts";
+import { watchIdle } from "./idle.ts";
 import { laneOf, type Message } from "./message.ts";
+import { amend, gather, prepareAll, type Queue } from "./lane.ts";
 import { endOf, reduce, type Act, type Life } from "./life.ts";
 import { at, reached } from "./points.ts";
+import type { Entry, Facts, Questions, Run } from "./run.ts";
 import { insist } from "./store/insist.ts";
 import { parseRunId, PRIORITIES, runId, type Change, type NewOutboxRow, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
-import type { Trust } from "./tool.ts";
 
-/** Where a flow begins: a channel in, cron, webhook or mapping node. */
-export interface Entry {
-  readonly id: string;
-  /** Listens to the account of this message at all. */
-  covers(message: Message): boolean;
-  /** Wants this message. */
-  matches(message: Message): boolean;
-  /** Milliseconds of quiet in the lane that end a burst; 0 = every message by itself. */
-  readonly gatherMs: number;
-  /** Sends it into the flow. */
-  emit(run: Run): void;
-}
+export type { Entry, Facts, Questions, Run } from "./run.ts";
 
-/** One message's way through one entry node's flow, while it is under way in this process. */
-export interface Run {
-  readonly id: string;
-  readonly entry: string;
-  readonly receipt: Receipt;
-  /** A gathered burst, oldest first; one message as a rule. */
-  readonly messages: readonly Message[];
-  /** Steps that happened already: replayed, never repeated. */
-  readonly journal: Map<string, unknown>;
-  /** How often a (pass, parent step, node) was reached, for step keys. */
-  readonly counters: Map<string, number>;
-  /** Counts passes: a deploy that takes the flow away under a run starts another. */
-  pass: number;
-  /** Monotonic milliseconds of the last sign of life. */
-  touchedAt: number;
-  /** Aborted when the run is stopped or given up. */
-  readonly abort: AbortController;
-  /** A visible answer was planned. */
-  answered: boolean;
-}
-
-/** What waits: in memory, or by its number. */
-interface Lane { readonly queue: (Receipt | number)[]; active: Active | undefined; waiting: (() => void) | undefined }
-/** What is under way: the head of the lane, or a burst; by entry node the runs that have not ended. */
-interface Active { readonly receipts: Receipt[]; readonly runs: Map<string, Run> }
+interface Lane { readonly queue: Queue; active: Active | undefined; waiting: (() => void) | undefined }
+/** What is under way: the head of the lane, or a burst; by entry node the runs that have not ended. `aside`: it waits for a person, or did, and its lane went on. */
+interface Active { readonly lane: string; readonly receipts: Receipt[]; readonly runs: Map<string, Run>; aside: boolean }
 
 export interface InboxOptions {
   readonly store: Store;
@@ -61,6 +30,7 @@ export interface InboxOptions {
   limits(): { readonly pendingMaxMs: number; readonly idleMs: number };
   /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
   prepare?(message: Message): Promise<Message>;
+  readonly questions?: Questions;
   /** Makes the notice of a message that is given up; undefined where nobody shall be told. */
   notice?(receipt: Receipt, code: string): NewOutboxRow | undefined;
   /** That notice is on disk; `seq` undefined: it was there already. */
@@ -72,7 +42,9 @@ export interface InboxOptions {
 }
 
 export interface Inbox {
-  receive(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean; readonly priority?: Priority }): Promise<Received>;
+  receive(message: Message, facts: Facts): Promise<Received>;
+  /** Saves what is no message for the flows; `lane` says what it is for. Undefined: a duplicate. Whoever calls ends the receipt. */
+  save(message: Message, facts: Facts, lane: string): Promise<Receipt | undefined>;
   add(entry: Entry): void;
   /** Nothing new begins there. What is under way goes on, unless the flow loses it (`interrupt`). */
   remove(id: string): void;
@@ -82,6 +54,9 @@ export interface Inbox {
   start(): void;
   stop(): void;
   run(id: string): Run | undefined;
+  /** The run waits for a person: its lane goes on, and no idle limit ends it, until `goesOn` was called as often. */
+  waits(id: string): void;
+  goesOn(id: string): void;
   /** Run by its id even when it ended already: late output still finds its message. */
   find(id: string): Promise<Pick<Run, "id" | "receipt"> | undefined>;
   /** The flow has settled; `fault`: text of one that no Catch node took. */
@@ -105,6 +80,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const lanes = new Map<string, Lane>();
   const entries = new Map<string, Entry>();
   const runs = new Map<string, Run>();
+  const homes = new Map<Run, Active>();
   const interrupted = new Set<string>();
   let started = false;
   let closed = false;
@@ -133,27 +109,6 @@ export function createInbox(options: InboxOptions): Inbox {
     if (started) void pump(receipt.lane, lane);
   }
 
-  /** What was edited or deleted while it still waits is changed in its place; the act itself needs no run then. */
-  async function amend(seq: number, key: string, change: Message): Promise<boolean> {
-    for (const [place, waiting] of (lanes.get(key)?.queue ?? []).entries()) {
-      const receipt = typeof waiting === "number" ? await store.receipt(waiting) : waiting;
-      const lane = lanes.get(key);
-      if (receipt === undefined || lane?.queue[place] !== waiting || receipt.message.ref !== change.ref || receipt.message.kind !== "message" || receipt.message.sender.id !== change.sender.id) continue;
-      const done = { do: "receipt", seq, state: "done", reason: `${change.kind} of a message that was still waiting` } as const;
-      if (change.kind === "delete") {
-        // It keeps its place in the lane; whoever takes it up sees that it is done.
-        if (typeof waiting !== "number") { lane.queue[place] = receipt.seq; inMemory--; }
-        await store.commit([done, { do: "receipt", seq: receipt.seq, state: "done", reason: "deleted by its sender" }]);
-      } else {
-        const message = { ...receipt.message, text: change.text, attachments: change.attachments };
-        if (typeof waiting !== "number") lane.queue[place] = { ...receipt, message };
-        await store.commit([done, { do: "receipt", seq: receipt.seq, message }]);
-      }
-      return true;
-    }
-    return false;
-  }
-
   async function shift(lane: Lane): Promise<Receipt | undefined> {
     const next = lane.queue[0];
     if (next === undefined) return undefined;
@@ -171,7 +126,7 @@ export function createInbox(options: InboxOptions): Inbox {
     if (lane.queue.length === 0) { lanes.delete(key); return; }
     if (active >= maxActive) { starved[rankOf(lane.queue[0])]?.add(key); return; }
     active++;
-    const current: Active = { receipts: [], runs: new Map() };
+    const current: Active = { lane: key, receipts: [], runs: new Map(), aside: false };
     lane.active = current;
     try {
       const head = await shift(lane);
@@ -190,9 +145,9 @@ export function createInbox(options: InboxOptions): Inbox {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
     const suspect = suspects.has(head.seq);
     const onTrialMs = trial === undefined ? 0 : trial.since + TRIAL_MS - clock.monotonic();
-    const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
+    const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
     if (act.type === "release") {
-      if (write.length > 0) await finish(current, write, act);
+      if (write.length > 0) await finish(current, [...(options.questions?.forget(head.seq) ?? []), ...write], act);
       return release(key, lane);
     }
     if (act.type === "wait") {
@@ -205,11 +160,13 @@ export function createInbox(options: InboxOptions): Inbox {
     if (suspect && head.attempts > 0) trial = { lane: key, since: clock.monotonic() };
     await store.commit(write);
     suspects.delete(head.seq);
+    if (write.length > 0) current.receipts[0] = { ...head, attempts: head.attempts + 1 };
     FAULT: await reached("lane-claimed", head.message.id);
     const journals = new Map<string, Map<string, unknown>>();
     for (const entry of act.entries) journals.set(entry, await journalOf(head, entry));
-    await gather(lane, current, act.entries, journals);
-    if (options.prepare !== undefined) await prepareAll(current, options.prepare);
+    const ms = Math.max(0, ...act.entries.map((id) => entries.get(id)?.gatherMs ?? 0));
+    await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane) });
+    if (options.prepare !== undefined) await prepareAll(store, current.receipts, options.prepare);
     if (started && act.entries.every((entry) => entries.has(entry))) {
       for (const entry of act.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
       return;
@@ -230,47 +187,13 @@ export function createInbox(options: InboxOptions): Inbox {
     return new Map((await store.journal(runId(receipt, entry))).map((row) => [row.step, row.data]));
   }
 
-  /** Waits for the quiet that ends a burst, and takes the whole burst. What was gathered is journaled: a replay has the same messages. */
-  async function gather(lane: Lane, current: Active, ids: readonly string[], journals: Map<string, Map<string, unknown>>): Promise<void> {
-    const head = current.receipts[0] as Receipt;
-    const known = [...journals.values()].map((journal) => journal.get("gather")).find((seqs) => Array.isArray(seqs)) as number[] | undefined;
-    const ms = Math.max(0, ...ids.map((id) => entries.get(id)?.gatherMs ?? 0));
-    if (known === undefined && (ms === 0 || head.message.kind !== "message")) return;
-    if (known === undefined) {
-      for (let seen = -1; seen !== lane.queue.length; ) {
-        seen = lane.queue.length;
-        await new Promise<void>((resolve) => { clock.after(ms, resolve); });
-      }
-    }
-    while (lane.queue.length > 0) {
-      const next = lane.queue[0] as Receipt | number;
-      const receipt = typeof next === "number" ? await store.receipt(next) : next;
-      const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id);
-      if (!belongs) break;
-      await shift(lane);
-      current.receipts.push(receipt);
-    }
-    if (known === undefined && current.receipts.length > 1) {
-      const seqs = current.receipts.map((receipt) => receipt.seq);
-      await store.commit(ids.map((entry) => ({ do: "journal", run: runId(head, entry), entry: { step: "gather", at: clock.now(), data: seqs } })));
-    }
-  }
-
-  async function prepareAll(current: Active, prepare: (message: Message) => Promise<Message>): Promise<void> {
-    for (const [place, receipt] of current.receipts.entries()) {
-      if (!receipt.message.attachments.some((file) => "state" in file && file.state === "remote")) continue;
-      const message = await prepare(receipt.message);
-      current.receipts[place] = { ...receipt, message };
-      await store.commit([{ do: "receipt", seq: receipt.seq, message }]);
-    }
-  }
-
   function begin(current: Active, head: Receipt, entryId: string, journal: Map<string, unknown>): void {
     const entry = entries.get(entryId);
     if (entry === undefined) return;
     const id = runId(head, entryId);
-    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false };
+    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, waits: 0, seqs: current.receipts.map(({ seq }) => seq) };
     runs.set(id, run);
+    homes.set(run, current);
     current.runs.set(entryId, run);
     options.onBegin?.(run);
     entry.emit(run);
@@ -287,6 +210,20 @@ export function createInbox(options: InboxOptions): Inbox {
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
     const seqs = await insist(store, clock, all, () => closed);
     if (notice !== undefined) options.onNotice?.(notice, seqs.at(-1));
+  }
+
+  /** Where all runs that are left wait for people, the lane goes on. */
+  function letPass(current: Active): void {
+    const head = current.receipts[0];
+    const left = [...current.runs.values()];
+    if (head === undefined || !left.some((run) => run.waits > 0)) return;
+    const { write, act } = reduce({ receipt: head }, { type: "waits", others: left.some((run) => run.waits === 0) });
+    current.receipts[0] = { ...head, attempts: 0 };
+    if (write.length > 0) insist(store, clock, write, () => closed).catch(() => { /* Closed: then they count. */ });
+    const lane = lanes.get(current.lane);
+    if (act.type !== "step-aside" || current.aside || lane === undefined) return;
+    current.aside = true;
+    release(current.lane, lane);
   }
 
   function release(key: string, lane: Lane, keep = false): void {
@@ -328,46 +265,39 @@ export function createInbox(options: InboxOptions): Inbox {
     for (const [key, lane] of lanes) { lane.waiting?.(); void pump(key, lane); }
   }
 
-  function laneOfRun(run: Run): Lane | undefined { return lanes.get(run.receipt.lane); }
+  const stopWatching = watchIdle({
+    clock, idleMs: () => options.limits().idleMs, runs: () => runs.values(),
+    giveUp(run) {
+      if (interrupted.has(run.id)) return;
+      run.abort.abort();
+      void inbox.end(run.id, { state: "done", reason: run.answered ? "the flow did not end by itself" : "unanswered: the flow did not end in time" }).catch(() => wakeAll());
+    },
+  });
 
-  const idleTimer = { cancel: () => {} };
-  function watchIdle(): void {
-    const everyMs = Math.min(5_000, Math.max(50, options.limits().idleMs / 4));
-    const due = clock.monotonic() + everyMs;
-    idleTimer.cancel = clock.after(everyMs, () => {
-      // So long the whole process stood still, and no flow could show a sign of life.
-      const stoodMs = clock.monotonic() - due;
-      if (stoodMs > everyMs) for (const run of runs.values()) run.touchedAt += stoodMs;
-      const limit = clock.monotonic() - options.limits().idleMs;
-      for (const run of runs.values()) {
-        if (run.touchedAt < limit && !interrupted.has(run.id)) {
-          run.abort.abort();
-          void inbox.end(run.id, { state: "done", reason: run.answered ? "the flow did not end by itself" : "unanswered: the flow did not end in time" }).catch(() => wakeAll());
-        }
-      }
-      if (!closed) watchIdle();
-    });
+  async function save(message: Message, facts: Facts, lane: string, priority: Priority): Promise<Receipt | undefined> {
+    if (waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
+    const fresh: NewReceipt = {
+      // 74 random bits; Node.js draws UUIDs from the system by the hundred.
+      secret: randomUUID().slice(0, 23), lane, priority: facts.priority ?? priority, message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
+    };
+    FAULT: await reached("before-inbox", message.id);
+    const [seq] = await store.commit(reduce({}, { type: "arrived", receipt: fresh }).write);
+    FAULT: await reached("after-inbox", message.id);
+    return seq === undefined ? undefined : { ...fresh, seq, state: "pending", attempts: 0, runs: {} };
   }
 
   const inbox: Inbox = {
     async receive(message, facts) {
-      if (waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
-      // What answers or steers a run must not wait behind that run.
+      // What steers a run must not wait behind that run.
       const beside = message.kind === "action" && message.action?.type !== "command";
-      const fresh: NewReceipt = {
-        // 74 random bits; Node.js draws UUIDs from the system by the hundred.
-        secret: randomUUID().slice(0, 23), lane: beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at),
-        priority: facts.priority ?? (beside ? "high" : "normal"), message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
-      };
-      FAULT: await reached("before-inbox", message.id);
-      const [seq] = await store.commit(reduce({}, { type: "arrived", receipt: fresh }).write);
-      FAULT: await reached("after-inbox", message.id);
-      if (seq === undefined) return "duplicate";
-      if ((message.kind === "edit" || message.kind === "delete") && (await amend(seq, fresh.lane, message))) return "saved";
+      const receipt = await save(message, facts, beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at), beside ? "high" : "normal");
+      if (receipt === undefined) return "duplicate";
+      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, () => { inMemory--; }))) return "saved";
       FAULT: at("after-dedupe", message.id);
-      enqueue({ ...fresh, seq, state: "pending", attempts: 0, runs: {} });
+      enqueue(receipt);
       return "saved";
     },
+    save: (message, facts, lane) => save(message, facts, lane, "high"),
     add(entry) { entries.set(entry.id, entry); },
     remove(id) { entries.delete(id); },
     async load() {
@@ -376,7 +306,11 @@ export function createInbox(options: InboxOptions): Inbox {
       if (inOrder) await store.commit([{ do: "set", space: PROCESS, key: ENDED, value: undefined }]);
       for (let after = 0; ; ) {
         const page = await store.pending(after, 1_000);
-        for (const receipt of page) {
+        for (const found of page) {
+          if (options.questions?.takes(found) === true) continue;
+          // What waits for a person waits in a lane of its own: it keeps nobody waiting.
+          const head = options.questions?.headOf(found.seq);
+          const receipt = head === undefined ? found : { ...found, lane: `${found.lane}\nwaits ${head}` };
           // Only the head of a lane can have been under way.
           if (!inOrder && !heads.has(receipt.lane)) suspects.add(receipt.seq);
           heads.add(receipt.lane);
@@ -407,6 +341,19 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     stop() { started = false; },
     run(id) { return runs.get(id); },
+    waits(id) {
+      const run = runs.get(id);
+      const current = run && homes.get(run);
+      if (run === undefined || current === undefined) return;
+      run.waits++;
+      letPass(current);
+    },
+    goesOn(id) {
+      const run = runs.get(id);
+      if (run === undefined) return;
+      run.waits--;
+      run.touchedAt = clock.monotonic();
+    },
     async find(id) {
       const live = runs.get(id);
       if (live !== undefined) return live;
@@ -418,20 +365,23 @@ export function createInbox(options: InboxOptions): Inbox {
       const run = runs.get(id);
       // What breaks off because the process ends has not ended: the next process goes on with it.
       if (run === undefined || closed) return;
+      const current = homes.get(run);
+      if (current === undefined) return;
       const end = "fault" in how ? endOf(how.fault, run.answered) : how;
-      const lane = laneOfRun(run);
-      const current = lane?.active;
-      if (lane === undefined || current === undefined || current.runs.get(run.entry) !== run) return;
       const head = current.receipts[0] as Receipt;
       current.runs.delete(run.entry);
       runs.delete(id);
+      homes.delete(run);
       interrupted.delete(id);
       const { write, act } = reduce(lifeOf(head), { type: "settled", entry: run.entry, end, others: current.runs.size > 0 });
       current.receipts[0] = { ...head, runs: { ...head.runs, [run.entry]: end } };
-      const saved = act.type === "release" ? finish(current, write, act) : insist(store, clock, write, () => closed);
+      const all = [...(options.questions?.forget(head.seq, id) ?? []), ...write];
+      const saved = act.type === "release" ? finish(current, all, act) : insist(store, clock, all, () => closed);
       options.onEnd?.(run, end);
       FAULT: at("before-release", run.receipt.message.id);
-      if (act.type === "release") release(run.receipt.lane, lane);
+      const lane = lanes.get(current.lane);
+      if (act.type !== "release") letPass(current);
+      else if (!current.aside && lane !== undefined) release(current.lane, lane);
       await saved;
     },
     interrupt(id) { if (runs.has(id)) interrupted.add(id); },
@@ -444,12 +394,11 @@ export function createInbox(options: InboxOptions): Inbox {
     async close() {
       started = false;
       await inbox.rest();
-      closed = true; idleTimer.cancel(); 
+      closed = true; stopWatching(); 
       for (const lane of lanes.values()) lane.waiting?.();
       for (const run of runs.values()) run.abort.abort();
     },
   };
-  watchIdle();
   return inbox;
 }
 

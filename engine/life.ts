@@ -18,6 +18,8 @@ export const MAX_SENDS = 12;
 const TOKEN_MS = 60_000;
 /** A placeholder waits for its final text; its due time is never. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
+/** Where the store keeps the questions that wait for an answer. */
+export const QUESTIONS = "question";
 
 /** What an event is about: the part of one message's record that is known where it happens. */
 export interface Life {
@@ -25,6 +27,8 @@ export interface Life {
   /** Of one step of the journal: `begun` was written before an act that must not happen twice. */
   readonly step?: "begun" | "done";
   readonly row?: RowView;
+  /** Of a question to a person: it waits for its answer, or has ended. */
+  readonly question?: "open" | "ended";
   /** Makes the row that tells people of its death, by what went wrong; undefined where nobody shall be told. Asked only when it dies. */
   notice?(code: string): NewOutboxRow | undefined;
 }
@@ -40,15 +44,19 @@ export type Event =
   /** The platform brought a message. */
   | { readonly type: "arrived"; readonly receipt: NewReceipt }
   /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off; `onTrialMs`: how much longer another suspect has the process for itself. `maxAgeMs`: how long it waits for a flow. */
-  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number }
+  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number; /** Why its run cannot go on. */ readonly broken?: string | undefined }
   /** The flow of one entry has settled; `others` are still under way. */
   | { readonly type: "settled"; readonly entry: string; readonly end: RunEnd; readonly others: boolean }
+  /** A run of this receipt waits for a person. `others` of its runs do not, and work. */
+  | { readonly type: "waits"; readonly others: boolean }
+  /** A question ends, by an answer, a word that cancels, or its time: the first of them is how. `entry` says it; `seq`: the receipt of what was said. */
+  | { readonly type: "answered"; readonly run: string; readonly question: string; readonly entry: JournalEntry; readonly seq?: number }
   /** A step of a run wants to happen. `once`: never twice, rather not at all. */
   | { readonly type: "asked"; readonly run: string; readonly step: string; readonly once: boolean; readonly now: number }
   /** It happened. `also` is written with it; `behind`: all that uses it commits to the same store. */
   | { readonly type: "acted"; readonly run: string; readonly entry: JournalEntry; readonly also?: readonly Change[]; readonly behind?: boolean }
-  /** A delivery was split into rows; `free`: its chat is idle and the account is there, the first can go at once. */
-  | { readonly type: "planned"; readonly rows: readonly NewOutboxRow[]; readonly free: boolean }
+  /** A delivery was split into rows; `free`: its chat is idle and the account is there, the first can go at once. `also` is written with them. */
+  | { readonly type: "planned"; readonly rows: readonly NewOutboxRow[]; readonly free: boolean; readonly also?: readonly Change[] }
   /**
    * The row is the first of its chat and its connection is there. `left`: an earlier process left it, and it was not tried since. `fresh`: planned as "sending"
    * by this process, and not handed over yet.
@@ -70,6 +78,8 @@ export type Act =
   | { readonly type: "wait"; readonly untilMs: number }
   /** This message is finished: the lane goes on. */
   | ({ readonly type: "release"; readonly state: "done" | "dead"; readonly reason?: string } & Partial<Death>)
+  /** Nothing works on it until a person answers: its lane goes on, and it goes on beside the lane later. */
+  | { readonly type: "step-aside" }
   /** Do the step now. */
   | { readonly type: "perform" }
   /** Go on with what the journal has. */
@@ -107,6 +117,8 @@ function decide(life: Life, event: Event): Next {
       return next([{ do: "receive", receipt: event.receipt }], { type: "confirm" });
     case "taken": return taken(life.receipt as ReceiptView, event);
     case "settled": return settled(life.receipt as ReceiptView, event);
+    case "waits": return waits(life.receipt as ReceiptView, event);
+    case "answered": return answered(life.question, event);
     case "asked":
       if (life.step === "done") return next([], { type: "use" });
       if (!event.once) return next([], { type: "perform" });
@@ -116,7 +128,7 @@ function decide(life: Life, event: Event): Next {
       return next([{ do: "journal", run: event.run, entry: event.entry }, ...(event.also ?? [])], { type: "use" }, event.behind !== true);
     case "planned": {
       const rows = event.rows.map((row, part): Change => ({ do: "outbox", row: part === 0 && event.free ? { ...row, state: "sending" } : row }));
-      return next(rows, { type: event.free ? "send" : "none" });
+      return next([...rows, ...(event.also ?? [])], { type: event.free ? "send" : "none" });
     }
     case "due": return due(life.row as RowView, event);
     case "looked": {
@@ -139,8 +151,9 @@ function update(key: string, set: OutboxUpdate): Change { return { do: "outbox-u
 type Of<T extends Event["type"]> = Extract<Event, { type: T }>;
 
 /** Of those that were under way when two processes broke off, each is tried without the others: what then breaks the third is it, and none of them. */
-function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0 }: Of<"taken">): Next {
+function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0, broken }: Of<"taken">): Next {
   if (receipt.state !== "pending") return next([], { type: "release", state: receipt.state });
+  if (broken !== undefined) return ended(receipt, { state: "dead", reason: broken });
   const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);
   if (open.length > 0) {
     if (!suspect) return next([], { type: "run", entries: open });
@@ -158,6 +171,17 @@ function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialM
 function settled(receipt: ReceiptView, { entry, end, others }: Of<"settled">): Next {
   const runs = { ...receipt.runs, [entry]: end };
   return others ? next([{ do: "receipt", seq: receipt.seq, runs }], { type: "none" }, false) : ended({ ...receipt, runs }, outcome(Object.values(runs)), "MSG_006");
+}
+
+/** Whoever waits breaks no process: tries that were counted before are forgotten. */
+function waits({ seq, attempts }: ReceiptView, { others }: Of<"waits">): Next {
+  return next(attempts > 0 ? [{ do: "receipt", seq, attempts: 0 }] : [], { type: others ? "none" : "step-aside" }, false);
+}
+
+function answered(question: Life["question"], { run, question: key, entry, seq }: Of<"answered">): Next {
+  const open = question === "open";
+  const said: Change[] = seq === undefined ? [] : [{ do: "receipt", seq, state: "done", reason: open ? "it answered a question" : "it answered a question that had ended" }];
+  return open ? next([...said, { do: "journal", run, entry }, { do: "set", space: QUESTIONS, key, value: undefined }], { type: "use" }) : next(said, { type: "none" }, false);
 }
 
 /** The lane need not wait for the disk: after a crash the run begins again, finds every step done, and the lane is in the same order. */

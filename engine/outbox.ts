@@ -10,7 +10,7 @@ import { createPace } from "./pace.ts";
 import { reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
 import { receiptSeqOf } from "./store/rows.ts";
-import { PRIORITIES, type NewOutboxRow, type OutboxOp, type OutboxRow, type OutboxUpdate, type Priority, type Store } from "./store/store.ts";
+import { PRIORITIES, type Change, type NewOutboxRow, type OutboxOp, type OutboxRow, type OutboxUpdate, type Priority, type Store } from "./store/store.ts";
 
 /** What a flow learns of a delivery: the platform's ids, or that it waits, or why it failed. */
 export type DeliveryReceipt =
@@ -30,6 +30,12 @@ export interface Delivery {
   readonly priority?: Priority;
   readonly dueAt?: number;
   readonly expiresAt?: number;
+  /** It asks, and answers nothing. */
+  readonly question?: true;
+  /** Written together with the plan. */
+  readonly also?: readonly Change[];
+  /** Called when the plan is on disk. */
+  planned?(): void;
 }
 
 /** An account as the outbox sees it: its channel always, its connection while there is one. */
@@ -273,17 +279,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
     if (free) beginning.add(chat);
     const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
-      await begin(delivery.run, planned, free, placeholder).finally(() => { if (free) beginning.delete(chat); });
+      await begin(delivery, planned, free, placeholder).finally(() => { if (free) beginning.delete(chat); });
       return receiptOf(await Promise.all(fates));
     } finally {
       for (const row of planned) watchers.delete(row.key);
       lives.delete(first.key);
     }
   }
-  async function begin(run: string, planned: readonly NewOutboxRow[], free: boolean, placeholder: string | undefined): Promise<void> {
+  async function begin({ run, also = [], ...delivery }: Delivery, planned: readonly NewOutboxRow[], free: boolean, placeholder: string | undefined): Promise<void> {
     FAULT: await reached("before-outbox", run);
-    const { write } = reduce({}, { type: "planned", rows: planned, free });
+    const { write } = reduce({}, { type: "planned", rows: planned, free, also });
     const seqs = await store.commit(write);
+    delivery.planned?.();
     FAULT: await reached("after-outbox", run);
     for (const [part, change] of write.entries()) {
       if (change.do !== "outbox") continue;

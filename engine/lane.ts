@@ -1,0 +1,77 @@
+/** What happens to a lane's messages before they run: a burst is gathered, files are put in place, and what is edited or deleted while it waits is changed. */
+import type { Clock } from "./clock.ts";
+import type { Message } from "./message.ts";
+import { runId, type Receipt, type Store } from "./store/store.ts";
+
+/** Receipts that wait: in memory, or by their number. */
+export type Queue = (Receipt | number)[];
+
+export interface Gathering {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Milliseconds of quiet that end the burst. */
+  readonly ms: number;
+  /** Entry nodes that take it. */
+  readonly entries: readonly string[];
+  readonly journals: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+  shift(): Promise<Receipt | undefined>;
+}
+
+/** Waits for the quiet that ends a burst, and takes the whole burst behind its head. What was gathered is journaled: a replay has the same messages. */
+export async function gather(queue: Queue, receipts: Receipt[], { store, clock, ms, entries, journals, shift }: Gathering): Promise<void> {
+  const head = receipts[0] as Receipt;
+  const known = [...journals.values()].map((journal) => journal.get("gather")).find((seqs) => Array.isArray(seqs)) as number[] | undefined;
+  if (known === undefined && (ms === 0 || head.message.kind !== "message")) return;
+  if (known === undefined) {
+    for (let seen = -1; seen !== queue.length; ) {
+      seen = queue.length;
+      await new Promise<void>((resolve) => { clock.after(ms, resolve); });
+    }
+  }
+  while (queue.length > 0) {
+    const next = queue[0] as Receipt | number;
+    const receipt = typeof next === "number" ? await store.receipt(next) : next;
+    const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id);
+    if (!belongs) break;
+    await shift();
+    receipts.push(receipt);
+  }
+  if (known === undefined && receipts.length > 1) {
+    const seqs = receipts.map((receipt) => receipt.seq);
+    await store.commit(entries.map((entry) => ({ do: "journal", run: runId(head, entry), entry: { step: "gather", at: clock.now(), data: seqs } })));
+  }
+}
+
+/**
+ * Changes what still waits and was edited or deleted by its sender; the act itself (`seq`) needs no run then. False: it does not wait any more.
+ * `queue` is asked for anew each time; `left`: one fewer is kept in memory.
+ */
+export async function amend(store: Store, queue: () => Queue | undefined, seq: number, change: Message, left: () => void): Promise<boolean> {
+  for (const [place, waiting] of (queue() ?? []).entries()) {
+    const receipt = typeof waiting === "number" ? await store.receipt(waiting) : waiting;
+    const now = queue();
+    if (receipt === undefined || now?.[place] !== waiting || receipt.message.ref !== change.ref || receipt.message.kind !== "message" || receipt.message.sender.id !== change.sender.id) continue;
+    const done = { do: "receipt", seq, state: "done", reason: `${change.kind} of a message that was still waiting` } as const;
+    if (change.kind === "delete") {
+      // It keeps its place in the lane; whoever takes it up sees that it is done.
+      if (typeof waiting !== "number") { now[place] = receipt.seq; left(); }
+      await store.commit([done, { do: "receipt", seq: receipt.seq, state: "done", reason: "deleted by its sender" }]);
+    } else {
+      const message = { ...receipt.message, text: change.text, attachments: change.attachments };
+      if (typeof waiting !== "number") now[place] = { ...receipt, message };
+      await store.commit([done, { do: "receipt", seq: receipt.seq, message }]);
+    }
+    return true;
+  }
+  return false;
+}
+
+/** Puts the files of these messages in their place, in memory and on disk. */
+export async function prepareAll(store: Store, receipts: Receipt[], prepare: (message: Message) => Promise<Message>): Promise<void> {
+  for (const [place, receipt] of receipts.entries()) {
+    if (!receipt.message.attachments.some((file) => "state" in file && file.state === "remote")) continue;
+    const message = await prepare(receipt.message);
+    receipts[place] = { ...receipt, message };
+    await store.commit([{ do: "receipt", seq: receipt.seq, message }]);
+  }
+}
