@@ -25,11 +25,11 @@ async function call<T>(type: "GET" | "POST", path: string, body?: unknown): Prom
     throw new Error(wordsOf(responseText ?? "") ?? `${t("runtimeFailed", { status })} ${(responseText ?? "").slice(0, 200)}`);
   }
 }
-/** The runtime answers a fault as `{ error: { code, text } }`. */
+/** The runtime answers a fault as `{ error: { code, text, remedy } }`. */
 function wordsOf(answer: string): string | undefined {
   try {
-    const { error } = JSON.parse(answer) as { error?: { code: string; text: string } };
-    return error && `${error.text} (${error.code})`;
+    const { error } = JSON.parse(answer) as { error?: { code: string; text: string; remedy?: string } };
+    return error && `${error.text}${error.remedy && !error.text.endsWith(error.remedy) ? ` ${error.remedy}` : ""} (${error.code})`;
   } catch {
     return undefined;
   }

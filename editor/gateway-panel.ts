@@ -4,6 +4,7 @@ import { addConfig, editConfig, whileOpen } from "./address.ts";
 import { button, copy, h, icon, problems, select, state } from "./dom.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
 import { t, type EditorNode } from "./red.ts";
+import { storePanel, type StoreAnswer } from "./store-panel.ts";
 
 interface Person { channel: string; account: string; id: string; name: string; trust: string }
 interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
@@ -12,15 +13,18 @@ interface Answer {
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; state?: string; text?: string }[];
   people: Person[]; refused: Refused[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
+  store?: StoreAnswer;
 }
 const TRUST = ["owner", "paired", "allowed"] as const;
 const SIGNS: Readonly<Record<string, "ok" | "wait" | "bad" | "off">> = { connected: "ok", ok: "ok", ready: "ok", connecting: "wait", reconnecting: "wait", waiting: "wait", error: "bad", closed: "off" };
 
 export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: boolean): void {
-  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), counts: h("div", { class: "cf-muted" }) };
+  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
   const heading = (key: string): HTMLElement => h("h4", {}, t(key));
-  container.append(parts.problems, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
-    heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused, parts.counts);
+  const store = storePanel<Answer>(node.id, (got) => { answer = got; show(); });
+  container.append(parts.problems, store.events, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
+    heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused,
+    heading("gateway.store"), store.backups, parts.counts);
   let answer: Answer | undefined;
   const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then((got) => { answer = got.deployed ? got : undefined; show(); }, fail);
   const fail = (error: Error): void => parts.problems.replaceChildren(problems([error.message]));
@@ -28,7 +32,9 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   const act = (path: string, body: object): void => { post(`gateway/${node.id}/${path}`, body).then(load, fail); };
 
   function show(): void {
-    parts.problems.replaceChildren(problems((answer?.problems ?? []).map(({ text, code }) => (code ? `${text} (${code})` : text))));
+    store.show(answer?.store);
+    // What it had to do to open stands among the store's events.
+    parts.problems.replaceChildren(problems((answer?.store?.open ? [] : answer?.problems ?? []).map(({ text, code }) => (code ? `${text} (${code})` : text))));
     parts.accounts.replaceChildren(...members(ACCOUNT, adding, node, (id) => answer?.accounts.find((account) => account.id === id)));
     parts.models.replaceChildren(...members(MODEL, adding, node, (id) => answer?.models.find((model) => model.id === id)));
     parts.owner.replaceChildren(...ownerCode());

@@ -303,7 +303,7 @@ export const ERRORS = {
     title: "Store is damaged",
     meaning: "The store's file is not sound. It is kept under another name beside the new one.",
     causes: ["a failing disk or SD card", "a power cut on a disk that lies about what it wrote", "a file that was changed by hand"],
-    remedy: "It was moved aside and a new one begun; restore the last backup if needed.",
+    remedy: "The damaged file is kept under another name. Where something is missing, restore a sound backup in the gateway.",
     where: ["log", "status", "catch"],
     again: "Yes: it goes on with a new store at once.",
   },
@@ -336,7 +336,7 @@ export const ERRORS = {
     meaning: "A backup was put back. What waited in it may have been answered since it was made, so nothing of it is sent by itself.",
     causes: ["a restored backup", "a copy of the store on another machine"],
     remedy: "Look through the dead letters: what was waiting then may have been answered since; send again what was not.",
-    where: ["dead letters"],
+    where: ["dead letters", "log", "form"],
     again: "No: on purpose.",
   },
   CONF_001: {

@@ -33,7 +33,7 @@ export interface Life {
   notice?(code: string): NewOutboxRow | undefined;
 }
 export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt">;
-export type RowView = Pick<OutboxRow, "key" | "run" | "to" | "priority" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft">;
+export type RowView = Pick<OutboxRow, "key" | "run" | "to" | "priority" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft" | "error">;
 /** An entry node: does it listen to this account at all, does it want this message. */
 export interface EntryView { readonly id: string; readonly covers: boolean; readonly matches: boolean }
 /** What a channel offers against a doubled send, and whether its connection can look for a sent message now. */
@@ -215,6 +215,8 @@ function due(row: RowView, { now, offers, left, fresh = false }: Of<"due">): Nex
   if (row.attempts + 1 >= MAX_SENDS) return buried(row, "the platform never answered");
   const again = [update(row.key, { state: "unknown", attempts: row.attempts + 1 })];
   if (offers.find) return next(again, { type: "look" });
+  // What waited in a backup was most likely sent after the backup was made: without proof of the contrary it is not sent again.
+  if (row.state === "unknown" && row.error?.code === "STORE_006" && !keyed) return buried(row, "it waited when the backup was made that was put back, and may have been sent since", "STORE_006");
   if (row.state === "unknown" && !keyed && !left) return buried(row, "the platform never answered, and a third copy would be too many");
   return next(again, { type: "send" });
 }

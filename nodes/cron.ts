@@ -19,9 +19,8 @@ export default function register(red: Red): void {
   function CronNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
     let schedule: Schedule | undefined;
-    let closed = false;
 
-    const begin = async (gateway: Gateway): Promise<void> => {
+    const begin = async (gateway: Gateway, isOver: () => boolean): Promise<void> => {
       const spec = specOf(config);
       const problems = await checkSpec(spec);
       if (problems.length > 0) throw new SettingError("CONF_001", {}, problems.join(" "));
@@ -41,7 +40,7 @@ export default function register(red: Red): void {
         gateway.events.on("end", hear);
         return { promise, stop };
       };
-      if (closed) return;
+      if (isOver()) return;
       const opened = await createSchedule({
         spec, clock: gateway.clock, missed: config.missed ?? "once", overlap: config.overlap ?? "queue",
         ...(mark?.print === print ? { lastFired: mark.fired } : {}),
@@ -59,7 +58,7 @@ export default function register(red: Red): void {
         failed: (error) => this.error(shown(this, error).message),
         skipped: (at, why) => this.debug(`skipped ${new Date(at).toISOString()}: ${why}`),
       });
-      if (closed) return opened.close();
+      if (isOver()) return opened.close();
       schedule = opened;
       showNext();
     };
@@ -74,12 +73,14 @@ export default function register(red: Red): void {
         id: this.id, covers: mine, matches: mine, gatherMs: 0,
         emit: (run) => { const msg = firstMsg(run, run.messages[0] as Message); host.emit(gateway, run, [msg], () => this.send(msg)); },
       };
+      let closed = false;
       gateway.inbox.add(entry);
-      host.onceStarted(() => { begin(gateway).catch((error: unknown) => this.error(shown(this, error).message)); });
+      host.onceStarted(() => { begin(gateway, () => closed).catch((error: unknown) => this.error(shown(this, error).message)); });
       return () => {
         closed = true;
         gateway.inbox.remove(this.id);
         void schedule?.close();
+        schedule = undefined;
       };
     });
   }

@@ -1,17 +1,15 @@
 /** The gateway config node: to the user the one place that holds credentials, sessions and people. */
 import { SettingError } from "../engine/errors.ts";
+import type { Gateway } from "../engine/gateway.ts";
 import { secretInAddress } from "../engine/secrets.ts";
 import { registerAdmin } from "./shared/admin.ts";
 import { hostOf } from "./shared/gateways.ts";
-import type { Handle } from "./shared/gateways.ts";
+import { paused, type Handle } from "./shared/handle.ts";
 import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string }>;
-
-/** Longest time a stop or a deploy waits for messages on their way out. */
-const PAUSE_MS = 3_000;
 
 export function slugOf(text: string): string {
   return text.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40) || "home";
@@ -41,18 +39,20 @@ export default function register(red: Red): void {
       webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;
-    if (code !== undefined && code !== "") void this.handle.ready.then(async (gateway) => {
+    const setCode = async (gateway: Gateway, code: string): Promise<void> => {
       // One code, one owner: a deploy does not make a used code good again, the next start's code is a new one.
       if ((await gateway.store.get("gateway", "codeOfStart")) === code) return;
       await gateway.store.commit([{ do: "set", space: "gateway", key: "codeOfStart", value: code }]);
       await gateway.people.newOwnerCode(code);
-    }).catch((error: Error) => this.warn(error.message));
+    };
+    const detach = this.handle.attach((gateway) => { if (code) setCode(gateway, code).catch((error: Error) => this.warn(error.message)); return undefined; });
     this.on("close", (done: () => void) => {
       if (this.handle.node === this) this.handle.node = undefined;
+      detach();
       // Node-RED may be about to end its process: a message on its way out would be sent again by the next one.
-      const paused = this.handle.gateway?.pause();
-      if (paused === undefined) done();
-      else void Promise.race([paused, new Promise((resolve) => { setTimeout(resolve, PAUSE_MS).unref(); })]).then(() => done());
+      const { gateway } = this.handle;
+      if (gateway === undefined) done();
+      else void paused(gateway).then(() => done());
     });
   }
   red.nodes.registerType("clawflow-gateway", versioned(red, "clawflow-gateway", GatewayNode));

@@ -2,15 +2,13 @@
 import { accessSync, chmodSync, closeSync, constants, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { type ErrorCode, StoreError } from "../errors.ts";
+import { StoreError } from "../errors.ts";
 import { checkVersion, migrate, schemaVersion } from "./schema.ts";
 import { beginLog, dropDamaged, isCopy, rewind } from "./sqlite-repair.ts";
 import { rescue, type Rescued } from "./sqlite-rescue.ts";
-import { asideName, type Left, latestBackup, moveAside, readState, syncFolder, writeState } from "./sqlite-state.ts";
+import { asideName, type Left, latestBackup, moveAside, readState, type StoreProblem, syncFolder, withProblems, writeState } from "./sqlite-state.ts";
 import { hasLostCommits } from "./sqlite-wal.ts";
 
-/** Something that was repaired at opening and that a person must know. `moved`: where the damaged file is now, or "". `backup`: the latest copy, if there is one. */
-export interface StoreProblem { readonly code: ErrorCode; readonly text: string; readonly moved: string; readonly backup?: string; readonly saved?: Rescued }
 export interface OpenFile<T> { readonly db: DatabaseSync; readonly started: T; readonly problems: readonly StoreProblem[]; readonly file: string }
 export interface FileOptions { readonly now: number; readonly synchronous: "FULL" | "NORMAL"; readonly maxBytes?: number; readonly checkpointPages?: number }
 
@@ -96,7 +94,7 @@ export async function openFile<T>(folder: string, options: FileOptions, start: (
       opened = open(DatabaseSync, file, { ...options, start, behind: problem.saved === undefined ? undefined : behind, backup, checkBytes: 0, damaged: false });
     }
     if (opened.problem !== undefined) problems.push(opened.problem);
-    writeState(folder, { ...before, state: "open", log: opened.log });
+    writeState(folder, { ...before, ...withProblems(before, problems), state: "open", log: opened.log });
     return { db: opened.db, started: opened.started, problems, file };
   } catch (error) {
     throw storeError(error, file);
@@ -159,7 +157,7 @@ async function beginAnew(Database: typeof DatabaseSync, file: string, now: numbe
   const moved = moveAside(file, "damaged", now);
   if (saved !== undefined) adopt(file);
   const where = moved === undefined ? "" : ` It was moved to ${moved}.`;
-  return { code: "STORE_002", text: `The store ${file} was damaged: ${why}.${where} A new one was begun${saved === undefined ? "" : savedText(saved)}. ${offer(backup)}`, moved: moved ?? "", ...(backup === undefined ? {} : { backup }), ...(saved === undefined ? {} : { saved }) };
+  return { code: "STORE_002", kind: "anew", at: now, why, text: `The store ${file} was damaged: ${why}.${where} A new one was begun${saved === undefined ? "" : savedText(saved)}. ${offer(backup)}`, moved: moved ?? "", ...(backup === undefined ? {} : { backup }), ...(saved === undefined ? {} : { saved }) };
 }
 const offer = (backup: string | undefined): string => (backup === undefined ? "There is no backup." : `The last backup is ${backup}.`);
 function savedText({ messages, waiting, parts, turns, values, lost, complete }: Rescued): string {
@@ -215,13 +213,13 @@ function setRight(db: DatabaseSync, file: string, { now, behind, damaged, backup
   const lost = damaged ? dropDamaged(db) : [];
   if (lost.length > 0) {
     const some = `${lost.slice(0, 5).join(", ")}${lost.length > 5 ? ", …" : ""}`;
-    return { code: "STORE_002", text: `${lost.length} records of ${file} were damaged and are gone: ${some}. ${offer(backup)}`, moved: "", ...(backup === undefined ? {} : { backup }) };
+    return { code: "STORE_002", kind: "records", at: now, count: lost.length, why: some, text: `${lost.length} records of ${file} were damaged and are gone: ${some}. ${offer(backup)}`, moved: "", ...(backup === undefined ? {} : { backup }) };
   }
   const copied = isCopy(db);
   if (!copied && behind === undefined) return undefined;
   const { receipts, rows } = rewind(db, now);
   const why = copied ? "was put back from a backup" : `lost what was saved last: ${behind}`;
-  return { code: copied ? "STORE_006" : "STORE_002", text: `The store ${file} ${why}. What it still held as waiting may be done already: ${receipts} messages are dead letters now, of ${rows} parts it is found out whether they were sent.`, moved: "", ...(backup === undefined || copied ? {} : { backup }) };
+  return { code: copied ? "STORE_006" : "STORE_002", kind: copied ? "restored" : "behind", at: now, receipts, rows, ...(behind === undefined ? {} : { why: behind }), text: `The store ${file} ${why}. What it still held as waiting may be done already: ${receipts} messages are dead letters now, of ${rows} parts it is found out whether they were sent.`, moved: "", ...(backup === undefined || copied ? {} : { backup }) };
 }
 /** Whether the first commit succeeded. Without it, on a full disk, the store still opens for reading. */
 function begunLog(db: DatabaseSync, file: string, now: number): boolean {

@@ -4,6 +4,8 @@ import { DAMAGED } from "./rows.ts";
 
 /** Name of the mark a copy bears, so that it is known as one wherever and however it comes back. Value: when it was made. */
 export const COPIED = "copied";
+/** Of a part that waited in a copy. By its code the outbox knows that a send without proof would be a second one. */
+const PERHAPS_SENT = { code: "STORE_006", text: "It was waiting when the store was copied, and may have been sent since." };
 const PERHAPS_ANSWERED = "It was waiting when the store was copied, and may have been answered since. Send it again if it was not.";
 
 export interface Rewound { readonly receipts: number; readonly rows: number }
@@ -15,7 +17,8 @@ export interface Rewound { readonly receipts: number; readonly rows: number }
 export function rewind(db: DatabaseSync, now: number): Rewound {
   return transaction(db, () => {
     const copied = (db.prepare("SELECT value FROM mark WHERE name = ?").get(COPIED) as { value: number } | undefined)?.value;
-    const rows = Number(db.prepare("UPDATE outbox SET state = 'unknown', started = coalesce(started, planned) WHERE state = 'sending' OR state = 'planned' AND due <= ?").run(now).changes);
+    const error = copied === undefined ? null : JSON.stringify(PERHAPS_SENT);
+    const rows = Number(db.prepare("UPDATE outbox SET state = 'unknown', started = coalesce(started, planned), error = coalesce(?, error) WHERE state IN ('sending', 'unknown') OR state = 'planned' AND due <= ?").run(error, now).changes);
     const receipts = Number(db.prepare("UPDATE inbox SET state = 'dead', reason = ? WHERE state = 'pending'").run(PERHAPS_ANSWERED).changes);
     db.prepare("DELETE FROM mark WHERE name = ?").run(COPIED);
     db.prepare("INSERT INTO kv (space, key, value) VALUES ('store', 'restored', ?) ON CONFLICT DO UPDATE SET value = excluded.value").run(JSON.stringify({ at: now, ...(copied === undefined ? {} : { copiedAt: copied }) }));

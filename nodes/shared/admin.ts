@@ -1,7 +1,8 @@
 /** What the forms ask of the runtime, below `<httpAdminRoot>/clawflow/`. Every route needs a permission; no answer holds a secret. */
 import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
+import { fromOwnPage } from "../../engine/channels/webchat/visitor.ts";
 import { systemClock } from "../../engine/clock.ts";
-import { asClawError, ChannelError, ERRORS, SettingError } from "../../engine/errors.ts";
+import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../../engine/errors.ts";
 import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
@@ -14,17 +15,18 @@ import { checkSchema } from "../../engine/tool-input.ts";
 import type { Trust } from "../../engine/tool.ts";
 import { problemsOf, settingsOf } from "../account.ts";
 import { modelSecrets, modelSettings } from "../model.ts";
+import { handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
-import type { Handle, Host } from "./gateways.ts";
+import type { Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
 import { redact, redactWith } from "./secrets.ts";
 
 type Body = Record<string, unknown>;
-interface Request { readonly body?: Body; readonly params: Record<string, string>; readonly headers: Record<string, string | undefined> }
 interface Response { status(code: number): Response; json(body: unknown): void }
 
 const hosts = new WeakSet<Host>();
+const NOBODY: ReadonlySet<string> = new Set();
 const TRY_MS = 20_000;
 /** What the editor sends for a password that was not changed. */
 const UNCHANGED = "__PWRD__";
@@ -40,17 +42,21 @@ export function registerAdmin(host: Host): void {
       response.json((await act(request)) ?? {});
     } catch (thrown) {
       const error = asClawError(thrown, "CONF_001");
-      response.status(400).json({ error: { code: error.code, text: redact(error.message), remedy: error.remedy } });
+      response.status(error.code === "SEC_001" ? 403 : 400).json({ error: { code: error.code, text: redact(error.message), remedy: error.remedy } });
     }
   };
   const get = (path: string, act: (request: Request) => unknown) => red.httpAdmin.get(`/clawflow/${path}`, read, answer(act));
-  const post = (path: string, permission: unknown, act: (request: Request) => unknown) => red.httpAdmin.post(`/clawflow/${path}`, permission, answer(act));
+  const post = (path: string, permission: unknown, act: (request: Request) => unknown) => red.httpAdmin.post(`/clawflow/${path}`, permission, answer((request) => {
+    if (permission === write && !fromOwnPage(request.headers as Record<string, string>, NOBODY)) throw new ClawError("SEC_001", {}, "Expected a request of this editor, got one of another web site.");
+    return act(request);
+  }));
 
   get("tables", () => ({
     channels: host.channels().map(({ id, label, settings, limits }) => ({ id, label, settings, limits })),
     providers: PROVIDERS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
   }));
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
+  registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
     const trust = String(body.trust) as Trust;
@@ -114,15 +120,6 @@ export function registerAdmin(host: Host): void {
   });
 }
 
-function handleOf(host: Host, id: string): Handle | undefined {
-  return [...host.handles()].find((handle) => handle.node?.id === id);
-}
-async function opened(host: Host, id: string) {
-  const handle = handleOf(host, id);
-  if (handle?.gateway === undefined) throw new SettingError("CONF_002", {}, "Expected a deployed gateway whose store is open. Deploy first.");
-  return handle.gateway;
-}
-
 async function overview(host: Host, id: string): Promise<unknown> {
   const handle = handleOf(host, id);
   if (handle === undefined) return { deployed: false, accounts: [], models: [], people: [], refused: [], problems: [] };
@@ -143,7 +140,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
     deployed: true, slug: handle.slug, accounts, models,
     ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
     people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [],
-    counts: await gateway?.store.counts(), problems: handle.problems,
+    counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle),
   };
 }
 

@@ -36,33 +36,45 @@ export const accountNode = (host: Host, id: string | undefined) => configNode<Ac
 export const modelNode = (host: Host, id: string | undefined) => configNode<ModelNode>(host, id, "clawflow-model", "a model");
 
 /**
- * Ties a node to its gateway: `use` runs when the gateway is open and may return what undoes it; that runs when the node closes.
- * A missing gateway shows on the node; the returned function gives the gateway or throws why there is none.
+ * Ties a node to its gateway: `use` runs when the gateway is open, and again when another store was put in its place; it may return what undoes it, for
+ * when the node or the gateway closes. A missing gateway shows on the node; the returned function gives the gateway or throws why there is none.
  */
 export function withGateway(host: Host, node: RedNode, id: string | undefined, use: (gateway: Gateway, handle: Handle) => (() => void) | undefined): () => Gateway {
   let closed = false;
-  let undo: (() => void) | undefined;
+  let detach: (() => void) | undefined;
   let handle: Handle | undefined;
+  /** The grey "opening …" stands under the node. */
+  let waits = false;
   /** While the store cannot be opened, every node of the gateway says why. */
   const tellProblem = () => {
     const problem = handle?.gateway === undefined ? handle?.problems[0] : undefined;
     if (problem !== undefined && !isFaulty(node)) node.status({ fill: "red", shape: "ring", text: `${problem.code}: ${short(problem.text)}` });
   };
-  try {
-    handle = gatewayNode(host, id).handle;
-    const known = handle;
-    const begin = (gateway: Gateway) => { if (!closed) undo = use(gateway, known); };
-    if (known.gateway !== undefined) begin(known.gateway);
-    else {
-      if (!isFaulty(node)) node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
-      tellProblem();
-      known.listeners.add(tellProblem);
-      known.ready.then((gateway) => { known.listeners.delete(tellProblem); if (!closed && !isFaulty(node)) node.status({}); begin(gateway); }, (error: unknown) => shown(node, error));
+  const tellOpening = () => {
+    waits = true;
+    if (!isFaulty(node)) node.status({ fill: "grey", shape: "ring", text: host.say("opening") });
+  };
+  const begin = (gateway: Gateway, known: Handle): (() => void) | undefined => {
+    if (waits && !isFaulty(node)) node.status({});
+    waits = false;
+    try {
+      const undo = use(gateway, known);
+      return () => { undo?.(); if (!closed) tellOpening(); };
+    } catch (error) {
+      node.error(shown(node, error).message);
+      return undefined;
     }
+  };
+  try {
+    const known = gatewayNode(host, id).handle;
+    handle = known;
+    detach = known.attach((gateway) => begin(gateway, known));
+    if (known.gateway === undefined) { tellOpening(); tellProblem(); }
+    known.listeners.add(tellProblem);
   } catch (error) {
     node.error(shown(node, error).message);
   }
-  node.on("close", () => { closed = true; handle?.listeners.delete(tellProblem); undo?.(); });
+  node.on("close", () => { closed = true; handle?.listeners.delete(tellProblem); detach?.(); });
   return () => {
     if (handle?.gateway !== undefined) return handle.gateway;
     gatewayNode(host, id);

@@ -7,13 +7,13 @@ import { tmpdir } from "node:os";
 import type { Channel, Command } from "../../engine/channels/channel.ts";
 import { channels as builtIn } from "../../engine/channels/index.ts";
 import { systemClock } from "../../engine/clock.ts";
-import { asClawError, SettingError, type ClawError } from "../../engine/errors.ts";
-import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../../engine/gateway.ts";
+import { createGateway, type Gateway } from "../../engine/gateway.ts";
 import type { Run } from "../../engine/inbox.ts";
 import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
-import { createStoreCare, type StoreCare } from "../../engine/store-care.ts";
-import { openSqliteStore, type SqliteStore } from "../../engine/store/sqlite.ts";
+import { createStoreCare } from "../../engine/store-care.ts";
+import { openSqliteStore } from "../../engine/store/sqlite.ts";
+import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
 import { told } from "./input.ts";
 import type { FlowMsg, Red, RedNode } from "./red.ts";
@@ -21,33 +21,7 @@ import { redact } from "./secrets.ts";
 import { createSettle, type Settle } from "./settle.ts";
 import { speaker, type Say } from "./strings.ts";
 
-export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly notice: GatewayLimits["notice"]; readonly webhookBase: string }
-
-/** `accounts`: slugs; undefined means all of the gateway. */
-export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
-
-/** A gateway as the nodes see it, from before its store is open until after the last deploy that names it. */
-export interface Handle {
-  readonly slug: string;
-  readonly ready: Promise<Gateway>;
-  /** Resolves after the first try to open it, however that went. */
-  readonly tried: Promise<void>;
-  gateway: Gateway | undefined;
-  /** Why it is not open, or what its store had to do to open. */
-  problems: { code: string; text: string }[];
-  settings: GatewaySettings;
-  /** Account nodes of this deployment, by slug. */
-  readonly accounts: Map<string, { readonly account: GatewayAccount; readonly channel: Channel; readonly node: RedNode }>;
-  /** What channel in nodes of this deployment wait for, by node. */
-  readonly commands: Map<string, CommandFilter>;
-  /** Set while a gateway config node stands for it. */
-  node: RedNode | undefined;
-  /** Nodes that want to hear when something changes: statuses. */
-  readonly listeners: Set<() => void>;
-  closed: boolean;
-  /** Makes the daily copies of its store while it is open. */
-  care: StoreCare | undefined;
-}
+export type { Handle } from "./handle.ts";
 
 /** What all our nodes share in one Node-RED. */
 export interface Host {
@@ -61,6 +35,8 @@ export interface Host {
   open(node: RedNode, settings: GatewaySettings): Handle;
   channels(): Channel[];
   folder(slug: string): string;
+  /** See Handle.restore. */
+  restoreStore(handle: Handle, backup: string): Promise<void>;
   /** Runs once when the flows of this deployment have started; soon, when they have already. */
   onceStarted(act: () => void): void;
   /** Sends a run into the flow of an entry node. */
@@ -68,7 +44,6 @@ export interface Host {
 }
 
 let host: Host | undefined;
-const RETRY_MS = 5_000;
 
 export function hostOf(red: Red): Host {
   if (host?.red.nodes !== red.nodes && host?.red.events !== red.events) host = createHost(red);
@@ -93,71 +68,71 @@ function createHost(red: Red): Host {
     return made;
   }
 
-  async function build(handle: Handle): Promise<Gateway> {
-    for (;;) {
-      if (handle.closed) throw new SettingError("CONF_002", {}, "The gateway was removed.");
-      let store: SqliteStore | undefined;
-      try {
-        const path = folder(handle.slug);
-        store = await openSqliteStore(path);
-        handle.problems = [...store.problems];
-        for (const problem of store.problems) red.log.error(`[clawflow] [${problem.code}] ${problem.text}`);
-        const spool = createSpool(join(path, "media"), { clock: systemClock });
-        const log = (level: "debug" | "info" | "warn", text: string) => red.log[level](redact(`[clawflow] ${text}`));
-        const gateway = await createGateway({
-          store, spool, clock: systemClock, fetchFor,
-          programs: (process.env["PATH"] ?? "").split(delimiter),
-          limits: () => {
-            const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
-            return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };
-          },
-          texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
-          log,
-          redact,
-        });
-        handle.care = createStoreCare({ store, folder: path, clock: systemClock, log });
-        return gateway;
-      } catch (thrown) {
-        // A retry would meet the store that this try has open.
-        await store?.close().catch(() => undefined);
-        const error: ClawError = asClawError(thrown, "STORE_001", "later");
-        const known = handle.gateway === undefined && handle.problems[0]?.code === error.code;
-        handle.problems = [{ code: error.code, text: redact(error.message) }];
-        // It is tried every few seconds; the log needs it once.
-        if (!known) red.log.error(`[clawflow] ${told(error).message}`);
-        notify(handle);
-        // Another process may give the store free, a disk may get space: it is tried again for as long as the node stands.
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());
-      }
+  const log = (level: "debug" | "info" | "warn", text: string) => red.log[level](redact(`[clawflow] ${text}`));
+  async function openStore(handle: Handle): Promise<Opened> {
+    const store = await openSqliteStore(handle.folder);
+    try {
+      for (const problem of store.problems) red.log.error(`[clawflow] [${problem.code}] ${problem.text}`);
+      const gateway = await createGateway({
+        store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock }), clock: systemClock, fetchFor,
+        programs: (process.env["PATH"] ?? "").split(delimiter),
+        limits: () => {
+          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
+          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };
+        },
+        texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
+        log,
+        redact,
+      });
+      return { gateway, care: createStoreCare({ store, folder: handle.folder, clock: systemClock, log }), problems: store.problems };
+    } catch (error) {
+      // A retry would meet the store that this try has open.
+      await store.close().catch(() => undefined);
+      throw error;
     }
   }
 
   function open(node: RedNode, settings: GatewaySettings): Handle {
     let handle = handles.get(settings.slug);
     if (handle === undefined) {
-      const made: Handle = { slug: settings.slug, ready: undefined as never, tried: undefined as never, gateway: undefined, problems: [], settings, accounts: new Map(), commands: new Map(), node, listeners: new Set(), closed: false, care: undefined };
-      handles.set(settings.slug, made);
-      // What is told first is that it opened, or why not.
-      const tried = new Promise<void>((resolve) => { const heard = () => { made.listeners.delete(heard); resolve(); }; made.listeners.add(heard); });
-      const ready = build(made).then((gateway) => {
-        made.gateway = gateway;
-        for (const event of ["status", "dead", "people", "refused"] as const) gateway.events.on(event, () => notify(made));
-        // Why stands here; a chat is only told that.
-        gateway.events.on("dead", ({ what, reason, message, row }) => red.log.error(redact(`[clawflow] Dead letter: a ${what} of ${message?.at.account ?? row?.to.account}, chat ${message?.at.chat ?? row?.to.chat}: ${reason}`)));
-        gateway.events.on("end", (run: Run) => settle.forget(run.id));
-        notify(made);
-        return gateway;
+      handle = createHandle(settings.slug, node, settings, {
+        folder: folder(settings.slug), open: openStore, redact,
+        opened(made, gateway) {
+          // Why stands here; a chat is only told that.
+          gateway.events.on("dead", ({ what, reason, message, row }) => red.log.error(redact(`[clawflow] Dead letter: a ${what} of ${message?.at.account ?? row?.to.account}, chat ${message?.at.chat ?? row?.to.chat}: ${reason}`)));
+          gateway.events.on("end", (run: Run) => settle.forget(run.id));
+          if (running) void connect(made, gateway, []);
+        },
+        closing(gateway) { for (const run of gateway.inbox.runs()) settle.forget(run.id); },
+        // It is tried every few seconds; the log needs it once.
+        failed(error, again) { if (!again) red.log.error(`[clawflow] ${told(error).message}`); },
       });
-      ready.catch(() => undefined);
-      Object.assign(made, { ready, tried });
-      handle = made;
+      handles.set(settings.slug, handle);
     }
     handle.settings = settings;
     handle.node = node;
     return handle;
   }
 
-  function notify(handle: Handle): void { for (const listener of handle.listeners) listener(); }
+  /** Accounts of this deployment, and what the deploy took from their flows; then the flows run. */
+  async function connect(handle: Handle, gateway: Gateway, lost: readonly string[]): Promise<void> {
+    try {
+      await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
+      for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
+      gateway.start();
+    } catch (error) {
+      red.log.error(redact(`[clawflow] ${(error as Error).message}`));
+    }
+  }
+  /** While its nodes have let it go, whoever calls is told to come again. */
+  async function restoreStore(handle: Handle, backup: string): Promise<void> {
+    http.starting(true);
+    try {
+      await handle.restore(backup);
+    } finally {
+      if (running) http.starting(false);
+    }
+  }
 
   red.events.on("flows:stopping", () => { http.starting(true); settle.stopping(); running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
   red.events.on("flows:started", () => { void started(); });
@@ -171,25 +146,19 @@ function createHost(red: Red): Host {
     waiting.clear();
     for (const handle of [...handles.values()]) {
       if (handle.node === undefined) {
-        handle.closed = true;
         handles.delete(handle.slug);
-        await handle.care?.close();
-        await handle.gateway?.close();
+        await handle.close();
         continue;
       }
       opening.push(handle.tried);
-      void handle.ready.then(async (gateway) => {
-        await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
-        for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
-        gateway.start();
-      }).catch((error: Error) => red.log.error(redact(`[clawflow] ${error.message}`)));
+      if (handle.gateway !== undefined) void connect(handle, handle.gateway, lost);
     }
     await Promise.allSettled(opening);
     if (running) http.starting(false);
   }
 
   return {
-    red, http, settle, say, fetchFor, open, folder,
+    red, http, settle, say, fetchFor, open, folder, restoreStore,
     handle: (slug) => handles.get(slug),
     handles: () => handles.values(),
     onceStarted(act) { if (running) setImmediate(act); else waiting.add(act); },

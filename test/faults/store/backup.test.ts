@@ -19,7 +19,7 @@ describe("backups under load", function () {
   it("are consistent, complete, and bring out nothing twice", async () => {
     const folder = freshFolder();
     const store = await openSqliteStore(folder, { checkpointPages: 500 });
-    const care = createStoreCare({ store, folder, clock: systemClock, log: () => undefined, keep: COPIES });
+    const care = createStoreCare({ store, folder, clock: systemClock, log: () => undefined, keep: () => COPIES });
     /** What the platform saw: this is the judge, not the store. */
     const seen = new Set<string>();
     const asked = new Set<string>();
