@@ -58,6 +58,25 @@ describe("outbox, where a crash could come in between", () => {
     assert.deepEqual(commits.flat().flatMap((change) => (change.do === "outbox" ? [change.row.state] : [])), ["sending", "planned"]);
   });
 
+  it("hands nothing over before it is on disk that it does, at the first try and at the next", async () => {
+    const { store, rules, letGo } = watchedStore();
+    const { outbox, channel, clock, texts } = await setupOutbox(store);
+    rules.hold = (changes) => changes.some((change) => change.do === "outbox");
+    void outbox.deliver(say("one", "s1"));
+    await settle();
+    assert.deepEqual(texts(), []);
+    channel.fail = () => new ChannelError("CONN_001", { retry: "later", answered: true });
+    letGo();
+    await settle();
+    channel.fail = undefined;
+    rules.hold = (changes) => changes.some((change) => ends(change, "sending"));
+    await clock.advance(2_000);
+    assert.deepEqual(texts(), []);
+    letGo();
+    await settle();
+    assert.deepEqual(texts(), ["one"]);
+  });
+
   it("knows what it has sent, though the record of it is not on disk yet", async () => {
     const { store, rules, letGo } = watchedStore();
     const { outbox, texts } = await setupOutbox(store);
@@ -110,6 +129,16 @@ describe("outbox, where a crash could come in between", () => {
     assert.equal(refused, 1);
     await clock.advance(2_000);
     assert.deepEqual([texts(), dead], [["hi"], []]);
+  });
+
+  it("keeps and tells no secret of a failure", async () => {
+    const channel = scriptedChannel();
+    const store = createMemoryStore();
+    const connection: Connection = await channel.open({} as never, {} as never);
+    const outbox = createOutbox({ store, clock: manualClock(), random: () => 0.5, line: () => ({ channel, connection }), split: (draft) => [draft], onDead: () => undefined, isOver: async () => false, redact: (text) => text.replace("hunter2", "…") });
+    channel.fail = () => new ChannelError("MSG_002", { retry: "no" }, "refused at hunter2");
+    assert.deepEqual(await outbox.deliver(say("hi", "s1")), { state: "failed", code: "MSG_002", text: "refused at …" });
+    assert.equal((await store.outboxRow(keyOf("s1")))?.error?.text, "refused at …");
   });
 });
 
@@ -175,6 +204,32 @@ describe("a dead letter and its notice", () => {
     const next = await setupGateway({ notice: "chat" }, store);
     await next.clock.advance(2_000);
     assert.deepEqual(next.channel.sent.map(({ text }) => text), ["delivery lost: MSG_002"]);
+  });
+});
+
+describe("a step of a run", () => {
+  async function run(hold: (change: Change) => boolean) {
+    const { store, rules, letGo } = watchedStore();
+    const { gateway, channel, runs } = await setupGateway({}, store);
+    await channel.context?.receive(message());
+    await settle();
+    rules.hold = (changes) => changes.some(hold);
+    const said: string[] = [];
+    void gateway.once(runs[0]?.id ?? "", "tool 1", async () => { said.push("called"); return { data: 1 }; }, () => -1).then(() => { said.push("used"); });
+    await settle();
+    return { said, async end() { letGo(); await settle(); return said; } };
+  }
+  const writes = (change: Change, step: string): boolean => change.do === "journal" && change.entry.step === step;
+
+  it("that must not happen twice begins when it is on disk that it does", async () => {
+    const { said, end } = await run((change) => writes(change, "tool 1 begun"));
+    assert.deepEqual(said, []);
+    assert.deepEqual(await end(), ["called", "used"]);
+  });
+  it("is used when it is on disk what it came to", async () => {
+    const { said, end } = await run((change) => writes(change, "tool 1"));
+    assert.deepEqual(said, ["called"]);
+    assert.deepEqual(await end(), ["called", "used"]);
   });
 });
 
