@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Connection } from "../../engine/channels/channel.ts";
-import { VISITOR_HEADER } from "../../engine/channels/webchat/protocol.ts";
+import { type Entry, FILE_NAME_HEADER, VISITOR_HEADER } from "../../engine/channels/webchat/protocol.ts";
 import { visitorOf } from "../../engine/channels/webchat/visitor.ts";
 import { createWebchat, webchat } from "../../engine/channels/webchat/webchat.ts";
 import { ChannelError, StoreError } from "../../engine/errors.ts";
@@ -26,22 +26,54 @@ channelContract("webchat", async () => {
   let n = 0;
   let ended = false;
   let line: Promise<unknown> = Promise.resolve();
+  const ask = (path: string, body: Uint8Array, headers: Record<string, string> = {}) => serving?.webhook?.({ method: "POST", path, query: new URLSearchParams(), headers: { host: "home", "content-type": "application/json", [VISITOR_HEADER]: TOKEN, ...headers }, body, remote: "", signal: new AbortController().signal });
+  const encode = (body: object): Uint8Array => new TextEncoder().encode(JSON.stringify(body));
   /** The page's own way: again with the same id until it is confirmed, and only then the next. */
-  async function deliver(body: string): Promise<void> {
+  async function deliver(body: Uint8Array): Promise<void> {
     for (;;) {
-      const answer = await serving?.webhook?.({ method: "POST", path: "/send", query: new URLSearchParams(), headers: { host: "home", "content-type": "application/json", [VISITOR_HEADER]: TOKEN }, body: new TextEncoder().encode(body), remote: "", signal: new AbortController().signal });
+      const answer = await ask("/send", body);
       if (ended || answer?.status === 200) return;
       await pause(5);
     }
   }
+  const rows = () => [...storage.all].filter(([key]) => key.startsWith("chat/")).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row as Entry).filter(({ from }) => from === "bot");
+  const bytesOf = async ({ id }: { readonly id: string }): Promise<Uint8Array> => {
+    const { media = "" } = ((await storage.get(`file/${id}`)) ?? {}) as { media?: string };
+    return kept.get(media) ?? new Uint8Array();
+  };
+  /** What the media folder holds, for who looks on. */
+  const kept = new Map<string, Uint8Array>();
+  const files = createSpoolInMemory();
+  const spool: typeof files = { ...files, async save(...given) { const saved = await files.save(...given); kept.set(`spool:${saved.id}`, files.files.get(saved.id) ?? new Uint8Array()); return saved; } };
+  const shown = new Map<string, Uint8Array>();
   return {
-    channel, account: { id: "chat", channel: "webchat", name: "Home", settings: {} }, secrets: [TOKEN], to, context: { storage },
-    serve(connection) { serving = connection; },
+    channel, account: { id: "chat", channel: "webchat", name: "Home", settings: {} }, secrets: [TOKEN], to, context: { storage, spool },
+    serve(connection) {
+      serving = connection;
+      const send = connection.send.bind(connection);
+      // A visitor's page loads what it is shown.
+      connection.send = async (...given) => { const ref = await send(...given); for (const { files: cards = [] } of rows()) for (const card of cards) shown.set(card.id, await bytesOf(card)); return ref; };
+    },
     say(text) {
-      const body = JSON.stringify({ clientId: `message-${++n}`, text });
+      const body = encode({ clientId: `message-${++n}`, text });
       line = line.then(() => deliver(body));
     },
-    shown: () => [...storage.all].filter(([key]) => key.startsWith("chat/")).sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row as { from?: string; text: string }).filter(({ from }) => from === "bot").map(({ text }) => text),
+    async attach({ name, mime, bytes }) {
+      const answer = await ask("/file", bytes, { "content-type": mime, [FILE_NAME_HEADER]: name });
+      const { id } = JSON.parse(String(answer?.body)) as { id: string };
+      await deliver(encode({ clientId: `message-${++n}`, text: "", files: [id] }));
+    },
+    shown: () => rows().map(({ text }) => text),
+    // A poll is its question with buttons.
+    seen: () => rows().map(({ text, buttons = [], location, files: cards = [] }) => ({
+      text, buttons: buttons.flat().map(({ label }) => label), files: cards.map(({ id }) => shown.get(id) ?? new Uint8Array()), ...(location === undefined ? {} : { location }),
+      ...(text === "Pizza?" ? { poll: { question: text, options: buttons.flat().map(({ label }) => label) } } : {}),
+    })),
+    without: {
+      read: "its samples are requests of the page, which the tests of its server send",
+      signed: "nobody signs: a visitor is known by the token of its own page", unsecured: "nobody signs: a visitor is known by the token of its own page",
+      drop: "pages come to us, and resume by themselves", host: "no platform is called", refuse: "there is no platform behind it",
+    },
     async close() { ended = true; },
   };
 });

@@ -45,6 +45,8 @@ export interface TelegramStub {
   /** A file that getFile and /file/ know. */
   keep(fileId: string, path: string, bytes: Uint8Array): void;
   readonly webhook: { url: string; secret: string | undefined };
+  /** Cuts every connection that is open now. */
+  drop(): void;
   /** Sends in a chat: their text as a reader sees it. */
   shown(chat: number | string): { id: number; text: string; method: string }[];
   /** What comes in the place of a chat that is not there any more. */
@@ -247,6 +249,7 @@ export async function startTelegram(options: { token?: string; retryMs?: number 
     pending: () => queue.map((update) => update.update_id),
     fault(method, fault, times = 1) { faults.set(method, [...(faults.get(method) ?? []), ...Array.from({ length: times }, () => fault)]); },
     clearFaults() { faults.clear(); },
+    drop() { for (const socket of sockets) socket.destroy(); },
     keep(fileId, path, bytes) { files.set(fileId, { path, bytes }); },
     shown: (chat) => [...(messages.get(String(chat))?.values() ?? [])].map(({ id, text, method }) => ({ id, text, method })),
     async close() {

@@ -32,10 +32,16 @@ export async function keepUpload(context: ChannelContext, chat: string, body: Ui
 /** What the bot sends along. A web address is fetched now: it may be gone when the visitor looks. */
 export async function filesOfDraft(context: ChannelContext, chat: string, drafts: readonly DraftFile[]): Promise<StoredFile[]> {
   return Promise.all(drafts.map(async (draft) => {
-    const { media, mime = "application/octet-stream", bytes } = draft.media.startsWith("spool:") ? { media: draft.media, mime: draft.mime, bytes: undefined } : await fetched(context, draft);
+    const { media, mime = "application/octet-stream", bytes } = draft.media.startsWith("spool:") ? await keptHere(context, draft) : await fetched(context, draft);
     const name = cleanName(draft.name ?? "") || nameFor(draft.kind, mime);
     return { id: newFileId(), chat, media, name, mime, kind: draft.kind, ...(bytes === undefined ? {} : { bytes }), ...(draft.alt === undefined ? {} : { alt: cleanLine(draft.alt, 500) }) };
   }));
+}
+async function keptHere({ spool }: ChannelContext, { media, mime }: DraftFile): Promise<{ media: string; mime: string | undefined; bytes: undefined }> {
+  const stream = await spool?.open(media.slice("spool:".length));
+  if (stream === undefined) throw new ChannelError("MSG_002", { unsent: true }, "The file to send is no longer kept here. Send it again, or raise the time the gateway keeps files.");
+  await stream.cancel();
+  return { media, mime, bytes: undefined };
 }
 async function fetched({ download, spool, signal }: ChannelContext, { media, name, mime }: DraftFile): Promise<{ media: string; mime: string; bytes: number }> {
   if (spool === undefined) throw new ChannelError("MSG_005", {}, "This gateway keeps no files.");

@@ -11,12 +11,13 @@ function fault(answer) {
 }
 
 const echo = {
-  id: "echo", label: "Echo", delivery: {}, limits: { text: 4000, unit: "utf16", editEveryMs: 20 },
+  id: "echo", label: "Echo", delivery: { edit: true }, limits: { text: 4000, unit: "utf16", editEveryMs: 20 },
   settings: [{ key: "sink", type: "url", label: "Sink", required: true }, { key: "token", type: "secret", label: "Token" }],
   check: (account) => (account.settings.sink ? [] : ['Expected "sink" to be an address, got nothing.']),
   async open(account, context) {
     const post = async (body) => {
-      const response = await context.fetch(account.settings.sink, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal: context.signal });
+      const response = await context.fetch(account.settings.sink, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal: context.signal })
+        .catch((error) => { throw fault({ text: `the sink cannot be reached: ${error.message}` }); });
       const answer = await response.json();
       if (answer.code) throw fault(answer);
       return answer.ref;
