@@ -10,6 +10,7 @@ import type { Run } from "../../engine/inbox.ts";
 import type { Message } from "../../engine/message.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { settle } from "../kit/scripted.ts";
+import { readHeld, watchStore } from "./conserve.ts";
 import { fakeClock } from "../schedule/fake-clock.ts";
 
 export const MINUTE = 60_000;
@@ -61,6 +62,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRi
   const { monotonic } = time.clock;
   Object.assign(time.clock, { monotonic: () => monotonic() + stood, elapsed: () => monotonic() + stood + asleep });
   const fetch = createFetch();
+  const held = watchStore(path.join(folder, "store"));
   const runs: Run[] = [];
   const dead: EngineRig["dead"] = [];
   const notices: string[] = [];
@@ -111,13 +113,16 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRi
     },
     async conserve() {
       const { received, pending, done, dead: lost } = await gateway.store.counts();
+      const { keys: _, ...rows } = readHeld(path.join(folder, "store")) ?? { received: 0, pending: 0, done: 0, dead: 0, keys: undefined };
+      assert.deepEqual({ received, pending, done, dead: lost }, rows);
       assert.equal(received, pending + done + lost, "received = done + dead + pending");
-      return { received, pending, done, dead: lost };
+      return rows;
     },
     async [Symbol.asyncDispose]() {
       gateway.stop();
       await gateway.close();
       await fetch.destroy();
+      await held[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -18,6 +18,7 @@ import type { Address, Draft, FileAttachment, Message } from "../../engine/messa
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { message, until } from "../kit/scripted.ts";
 import { account, gateway as gatewayNode, on, type Said, type Sink, startHome, tab } from "../rigs/home.ts";
+import { watchStore } from "./conserve.ts";
 import { MIB, mb } from "./load/figures.ts";
 import { createGauge } from "./load/measure.ts";
 
@@ -74,6 +75,7 @@ describe("what is far too large", function () {
     try {
       await using home = await startHome((sink) => flow(sink, talker.url), { env: gauge.env, settings: { disableEditor: true } });
       const { red, sink } = home;
+      await using _held = watchStore(path.join(red.userDir, "clawflow/home"));
       const post = async (to: string, body: string) => {
         const response = await red.fetch(`/clawflow/home/${to}`, { method: "POST", headers: { "content-type": "application/json" }, body });
         const text = await response.text();

@@ -12,6 +12,7 @@ import path from "node:path";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { gateway, on, startSink, tab } from "../rigs/home.ts";
 import { type FlowNode, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { watchStore } from "./conserve.ts";
 import { type Finding, summary } from "./judge.ts";
 import { full, MIB, mb, quantile, seed } from "./load/figures.ts";
 import { createGauge } from "./load/measure.ts";
@@ -90,6 +91,7 @@ describe("more than can be answered at once", function () {
       const idle = async () => { await using empty = await startNodeRed({ ...options, flows }); return (await gauge.measure(empty.pid)).heap; };
       const [base] = await Promise.all([idle(), fill(path.join(userDir, "clawflow/home"), MAX_PENDING - room)]);
       await using red = await startNodeRed({ ...options, userDir, flows });
+      await using _held = watchStore(path.join(userDir, "clawflow/home"));
       const post = async (id: string) => {
         const answer = await fetch(`${red.url}/clawflow/home/echo`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id, chat: "new", text: id }) });
         return { status: answer.status, after: Number(answer.headers.get("retry-after")), text: await answer.text() };

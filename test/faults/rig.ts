@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Point } from "../../engine/points.ts";
 import { type FlowNode, type NodeRed, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { watchStore } from "./conserve.ts";
 import { BOTS, type Bot, CHANNELS, faultFlow } from "./flow.ts";
 import { type Counts, judge, type Kill, type Verdict } from "./judge.ts";
 import { type Entry, monotonicMs, readLog } from "./stubs/log.ts";
@@ -73,6 +74,7 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
     env: { CLAWFLOW_FAULT_DIR: folder, NODE_COMPILE_CACHE: file("compiled"), ...env },
     settings: { disableEditor: true, nodesExcludes: EXCLUDED },
   });
+  const held = watchStore(path.join(red.userDir, "clawflow/home"), { seen: world.seen });
   const kills: Kill[] = [];
   const known = new Set<string>();
   let serial = 0;
@@ -172,8 +174,13 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
     },
     async verdict() { return judge(await world.seen(), await world.model.entries(), kills, await counts()); },
     async [Symbol.asyncDispose]() {
-      await red.remove();
-      await world.close();
+      try {
+        await red.kill();
+        await held[Symbol.asyncDispose]();
+      } finally {
+        await red.remove();
+        await world.close();
+      }
       if (process.env.CLAWFLOW_KEEP === undefined) rmSync(folder, { recursive: true, force: true });
       else console.log(`kept ${folder}`);
     },

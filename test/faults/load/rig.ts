@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { watchStore } from "../conserve.ts";
 import { startStub, type Stub } from "../child.ts";
 import { type Counts, judge, type Kill, unfinished, type Verdict } from "../judge.ts";
 import { type Entry, monotonicMs } from "../stubs/log.ts";
@@ -47,6 +48,8 @@ export async function startLoad({ speed = 1, agent = true, keepMs, broken = proc
   const folder = mkdtempSync(path.join(tmpdir(), "clawflow-load-"));
   const [platform, model] = await Promise.all([startStub("platform", path.join(folder, "platform.log")), startStub("model", path.join(folder, "model.log"))]);
   let pace: Pace = { startMs: Date.now(), realMs: monotonicMs(), speed, jumpedMs: 0 };
+  // Whoever lets weeks go by lets messages be forgotten.
+  const held = watchStore(path.join(folder, "gateway"), { seen: async () => (pace.jumpedMs > 0 ? [] : platform.entries()) });
   const kills: Kill[] = [];
   const known = new Set<string>();
   const crashes: Entry[] = [];
@@ -143,8 +146,12 @@ export async function startLoad({ speed = 1, agent = true, keepMs, broken = proc
     },
     async verdict(counts) { return judge(await platform.entries(), await model.entries(), kills, counts); },
     async [Symbol.asyncDispose]() {
-      if (alive()) { child?.kill("SIGKILL"); }
-      await Promise.all([platform.close(), model.close()]);
+      try {
+        if (alive() && child !== undefined) { const gone = once(child, "exit"); child.kill("SIGKILL"); await gone; }
+        await held[Symbol.asyncDispose]();
+      } finally {
+        await Promise.all([platform.close(), model.close()]);
+      }
       if (errors !== "") console.log(`      the host said:\n${errors.slice(0, 2000)}`);
       rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
     },

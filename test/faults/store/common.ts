@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { watchStore } from "../conserve.ts";
 import type { Receipt, Store } from "../../../engine/store/store.ts";
 
 /** All of it takes minutes; without, a sample. */
@@ -29,6 +30,7 @@ const made: string[] = [];
 export function freshFolder(): string {
   const parent = mkdtempSync(join(tmpdir(), "clawflow-disk-"));
   made.push(parent);
+  watchStore(join(parent, "gateway"), { damaged: true });
   return join(parent, "gateway");
 }
 const children: ChildProcess[] = [];

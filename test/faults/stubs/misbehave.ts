@@ -12,17 +12,21 @@ export interface Fault {
   /** Sends the right answer one byte each so many milliseconds. */
   readonly slowMs?: number;
 }
-/** The next `times` requests for `op` meet `fault`; with a `chance` below 1 each request throws the dice, without end where `times` is left out. */
-export interface Order { readonly op: string; readonly fault: Fault; times?: number; readonly chance?: number }
+/**
+ * The next `times` requests for `op` meet `fault`; with a `chance` below 1 each request throws the dice, without end where `times` is left out.
+ * `chat`: only those about this chat; `skip`: so many of them go well before.
+ */
+export interface Order { readonly op: string; readonly fault: Fault; times?: number; readonly chance?: number; readonly chat?: string; skip?: number }
 
-export function createMisbehaviour(random: () => number = Math.random): { order(order: Order): void; clear(): void; next(op: string): Fault | undefined } {
+export function createMisbehaviour(random: () => number = Math.random): { order(order: Order): void; clear(): void; next(op: string, chat?: string): Fault | undefined } {
   let orders: Order[] = [];
   return {
     order(order) { orders.push({ ...order, ...(order.times === undefined && order.chance === undefined ? { times: 1 } : {}) }); },
     clear() { orders = []; },
-    next(op) {
+    next(op, chat) {
       for (const order of orders) {
-        if (order.op !== op || (order.chance !== undefined && random() >= order.chance)) continue;
+        if (order.op !== op || (order.chat !== undefined && order.chat !== chat) || (order.chance !== undefined && random() >= order.chance)) continue;
+        if (order.skip !== undefined && order.skip-- > 0) return undefined;
         if (order.times !== undefined && --order.times <= 0) orders = orders.filter((other) => other !== order);
         return order.fault;
       }

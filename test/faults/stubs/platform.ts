@@ -2,7 +2,7 @@
  * A chat platform in a process of its own, with three bots: `key` honours an idempotency key, `evidence` lets one look for a key, `none` offers nothing.
  * `node platform.ts <log>`; the log says what people said, what was confirmed, and what stood in each chat.
  *
- *     GET  /bot/<bot>/me, /updates?wait=ms, /find?chat=&key=      POST /bot/<bot>/ack {id}, /send {chat, text, key}
+ *     GET  /bot/<bot>/me, /updates?wait=ms, /find?chat=&key=      POST /bot/<bot>/ack {id}, /send {chat, text, key, plain}, /edit {chat, ref, text}, /remove {chat, ref}
  *     POST /effect {id}                                           what a tool does to the world
  *     POST /control/…                                             what the test orders; GET /control/log?from=n
  *
@@ -65,20 +65,29 @@ async function updates(bot: Bot, waitMs: number): Promise<Omit<Said, "copies">[]
 }
 
 async function send(bot: Bot, { body }: Asked, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
-  const fault = misbehaviour.next("send");
+  const fault = misbehaviour.next("send", String(body.chat));
   if (fault !== undefined && (fault.reset === "before" || fault.status !== undefined)) {
-    log("failed", { bot: bot.name, chat: body.chat, fault });
+    log("failed", { bot: bot.name, chat: body.chat, key: body.key, fault });
     await answerWith(fault, "", request, response);
     return HANDLED;
   }
   const shown: Shown = { ref: `s${++refs}`, chat: String(body.chat), text: String(body.text), key: String(body.key) };
   const known = bot.name === "key" ? bot.shown.get(shown.key) : undefined;
   if (known === undefined) bot.shown.set(shown.key, shown);
-  log(known === undefined ? "shown" : "repeated", { bot: bot.name, ...shown, ref: (known ?? shown).ref });
+  log(known === undefined ? "shown" : "repeated", { bot: bot.name, ...shown, ref: (known ?? shown).ref, ...(body.plain === true ? { plain: true } : {}) });
   if (await stopped("send", shown.key)) { cut(request); return HANDLED; }
   const answer = { ref: (known ?? shown).ref };
   if (fault === undefined) return answer;
   await answerWith(fault, JSON.stringify(answer), request, response);
+  return HANDLED;
+}
+
+/** A change of what stands in a chat; `what` is how the log calls it. */
+async function change(what: "edited" | "removed", bot: Bot, { body }: Asked, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+  const fault = misbehaviour.next(what, String(body.chat));
+  if (fault === undefined || fault.reset === "after" || fault.reset === "middle") log(what, { bot: bot.name, chat: body.chat, ref: body.ref, ...(what === "edited" ? { text: body.text } : {}) });
+  if (fault === undefined) return {};
+  await answerWith(fault, "{}", request, response);
   return HANDLED;
 }
 
@@ -96,6 +105,8 @@ const botRoutes: Record<string, (bot: Bot, asked: Asked, request: IncomingMessag
     return ref === undefined ? {} : { ref };
   },
   send,
+  edit: (bot, asked, request, response) => change("edited", bot, asked, request, response),
+  remove: (bot, asked, request, response) => change("removed", bot, asked, request, response),
 };
 
 const control: Record<string, (asked: Asked) => unknown> = {

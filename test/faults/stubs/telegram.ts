@@ -14,6 +14,8 @@ const log = openLog(process.argv[2] ?? "telegram.log");
 const { order, stopped } = createActs(log);
 const misbehaviour = createMisbehaviour();
 const stub = await startTelegram();
+/** The bot's token now: its owner may have asked for another. */
+let token = stub.token;
 /** Unconfirmed updates, oldest first. */
 const waiting: { readonly update: number; readonly id: string; readonly chat: string }[] = [];
 let messages = 0;
@@ -37,10 +39,12 @@ async function confirm(offset: number): Promise<boolean> {
 }
 
 /** Passes a request on, and what came of it back. */
-async function pass({ path, body }: Asked, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+async function pass({ path: asked, body }: Asked, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
+  if (!asked.includes(`bot${token}/`)) { response.writeHead(401, { "content-type": "application/json" }).end(JSON.stringify({ ok: false, error_code: 401, description: "Unauthorized" })); return HANDLED; }
+  const path = asked.replace(token, stub.token);
   const method = path.split("/").at(-1) ?? "";
-  const fault = misbehaviour.next(method === "sendMessage" ? "send" : method);
-  if (fault !== undefined && (fault.reset === "before" || fault.status !== undefined)) { await answerWith(fault, "", request, response); return HANDLED; }
+  const fault = misbehaviour.next(method === "sendMessage" ? "send" : method, String(body.chat_id));
+  if (fault !== undefined && (fault.reset === "before" || fault.status !== undefined)) { log("failed", { bot: "telegram", chat: String(body.chat_id), method, fault }); await answerWith(fault, "", request, response); return HANDLED; }
   if (method === "getUpdates" && (await confirm(Number(body.offset ?? 0)))) { cut(request); return HANDLED; }
   const gone = new AbortController();
   response.on("close", () => gone.abort());
@@ -61,6 +65,7 @@ async function pass({ path, body }: Asked, request: IncomingMessage, response: S
 
 const control: Record<string, (asked: Asked) => unknown> = {
   about: () => ({ token: stub.token }),
+  token({ body }) { token = String(body.token); return {}; },
   say({ body }) { for (const one of body.messages as Said[]) say(one); return {}; },
   act({ body }) { order(body); return {}; },
   fault({ body }) { if (body.op === undefined) misbehaviour.clear(); else misbehaviour.order(body as unknown as Order); return {}; },

@@ -4,11 +4,11 @@
  */
 const fault = (code, retry, text, more = {}) => Object.assign(new Error(text), { name: "ChannelError", code, retry, markup: false, unsent: false, ...more });
 
-/** Seconds, also with a fraction, or a date. */
-function afterMsOf(header) {
-  if (header === null) return {};
-  const seconds = Number(header);
-  return { afterMs: Number.isFinite(seconds) ? seconds * 1000 : Math.max(0, Date.parse(header) - Date.now()) };
+const { retryAfter } = require("../../../engine/retry-after.ts");
+/** What the platform says when it answers that it did nothing. */
+function answered({ headers }) {
+  const afterMs = retryAfter({ header: (name) => headers.get(name) }, Date.now());
+  return { answered: true, ...(afterMs === undefined ? {} : { afterMs }) };
 }
 
 async function call(context, url, body) {
@@ -18,12 +18,11 @@ async function call(context, url, body) {
     response = await context.fetch(url, { signal: context.signal, ...(body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }) });
     text = await response.text();
   } catch (error) {
-    const { code } = error.cause ?? error;
-    throw fault("CONN_001", "later", `the platform cannot be reached: ${error.message}`, { unsent: code === "ECONNREFUSED" || code === "ENOTFOUND" });
+    throw fault("CONN_001", "later", `the platform cannot be reached: ${error.message}`, { unsent: error.unsent === true });
   }
-  if (response.status === 429) throw fault("CONN_003", "later", "too many requests", afterMsOf(response.headers.get("retry-after")));
-  if (response.status >= 500) throw fault("CONN_001", "later", `the platform answered ${response.status}`, afterMsOf(response.headers.get("retry-after")));
-  if (response.status >= 400) throw fault("MSG_002", "no", `the platform answered ${response.status}: ${text.slice(0, 100)}`);
+  if (response.status === 429) throw fault("CONN_003", "later", "too many requests", answered(response));
+  if (response.status >= 500) throw fault("CONN_001", "later", `the platform answered ${response.status}`, answered(response));
+  if (response.status >= 400) throw fault(response.status === 413 ? "MSG_003" : "MSG_002", "no", `the platform answered ${response.status}: ${text.slice(0, 100)}`, { answered: true, markup: text.includes("markup") });
   try {
     return JSON.parse(text);
   } catch {
@@ -52,15 +51,15 @@ async function poll(account, context, api) {
 
 const channel = (id, label, delivery, more = () => ({})) => ({
   id, label, delivery, limits: { text: 200, unit: "utf16" },
-  settings: [{ key: "api", type: "url", label: "API", required: true }, { key: "inbound", type: "choice", label: "Inbound", initial: "webhook", choices: [{ value: "webhook", label: "Webhook" }, { value: "poll", label: "Polling" }] }],
+  settings: [{ key: "api", type: "url", label: "API", required: true }, { key: "sendApi", type: "url", label: "API for sends alone" }, { key: "inbound", type: "choice", label: "Inbound", initial: "webhook", choices: [{ value: "webhook", label: "Webhook" }, { value: "poll", label: "Polling" }] }],
   check: (account) => (account.settings.api ? [] : ['Expected "api" to be an address, got nothing.']),
   async open(account, context) {
-    const { api, inbound } = account.settings;
+    const { api, inbound, sendApi = api } = account.settings;
     await call(context, `${api}/me`);
     if (inbound === "poll") void poll(account, context, api);
     return {
       self: { id: `${id}-bot`, name: label },
-      async send(to, draft, key) { return (await call(context, `${api}/send`, { chat: to.chat, text: draft.text, key })).ref; },
+      async send(to, draft, key) { return (await call(context, `${sendApi}/send`, { chat: to.chat, text: draft.text, key, ...(draft.plain === true ? { plain: true } : {}) })).ref; },
       async webhook(request) {
         await context.receive(asMessage(account, JSON.parse(Buffer.from(request.body).toString())));
         return { status: 200, body: "ok" };
@@ -77,6 +76,10 @@ const channels = [
     async find(to, { key }) { return (await call(context, `${api}/find?chat=${encodeURIComponent(to.chat)}&key=${encodeURIComponent(key)}`)).ref; },
   })),
   channel("fault-none", "A platform that offers nothing", {}),
+  channel("fault-edit", "A platform that offers edits alone", { edit: true }, (context, api) => ({
+    async edit(to, ref, { text }) { await call(context, `${api}/edit`, { chat: to.chat, ref, text }); },
+    async remove(to, ref) { await call(context, `${api}/remove`, { chat: to.chat, ref }); },
+  })),
 ];
 
 module.exports = (RED) => { for (const one of channels) RED.plugins.registerPlugin(one.id, { type: "clawflow-channel", channel: one }); };
