@@ -5,5 +5,6 @@ import { twilioSms } from "./twilio-sms/twilio-sms.ts";
 import { twilioVoice } from "./twilio-voice/twilio-voice.ts";
 import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
+import { whatsapp } from "./whatsapp/whatsapp.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp];
