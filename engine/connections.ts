@@ -104,6 +104,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
         },
         onFault: (error) => broken(live, error, "error", error.retry === "no"),
         onReport: (state, error) => report(live, state, error),
+        onGone: (error) => broken(live, error, "reconnecting", error.retry === "no"),
       });
       link.signal.addEventListener("abort", done, { once: true });
       live.link = link;

@@ -70,7 +70,23 @@ describe("a connection", () => {
   afterEach(() => { assert.deepEqual(unhandled.splice(0), []); });
 
   describe("its states", () => {
-    it("are told as they come, each with its beginning, and the time of the next try where it is known", async () => {
+    it("that ended by itself is opened anew, with patience", async () => {
+    const ends = Promise.withResolvers<ChannelError>();
+    let first = true;
+    const { connections, clock, channel, states, openings } = rigOf({ open: async () => { if (!first) return {}; first = false; return { gone: ends.promise }; } });
+    connections.open(account("a"), channel);
+    await settle();
+    assert.equal(states().at(-1), "connected");
+    ends.resolve(gone("the socket ended"));
+    await settle();
+    assert.equal(states().at(-1), "reconnecting");
+    assert.equal(openings.length, 1);
+    await clock.advance(5_000);
+    assert.deepEqual([states().at(-1), openings.length], ["connected", 2]);
+    await connections.close("a");
+  });
+
+  it("are told as they come, each with its beginning, and the time of the next try where it is known", async () => {
       let fault: Error | undefined;
       const { connections, clock, channel, told } = rigOf({ open: () => { if (fault !== undefined) throw fault; } });
       assert.equal(connections.status("a"), undefined);

@@ -188,6 +188,8 @@ export interface Connection {
   media?(reference: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /** Checks the signature first, on the raw body. */
   webhook?(request: WebhookRequest): Promise<WebhookAnswer>;
+  /** Resolves when the link has ended by itself and will not come back: the engine opens another, when it sees fit. Left out where the adapter or its SDK connects again by itself. */
+  readonly gone?: Promise<ClawError>;
   close(): Promise<void>;
 }
 

@@ -71,19 +71,25 @@ const whatsapp: Dialect = {
   table: (text) => `\`\`\`${text}\`\`\``,
 };
 
-/** signal-cli-rest-api, text_mode "styled": *italic*, **bold**, ~strike~, ||spoiler||, `mono`; a backslash escapes. */
+/**
+ * signal-cli-rest-api, text_mode "styled" (src/utils/textstyleparser.go): *italic*, **bold**, ~strike~, `mono`, a backslash before any of these signs keeps it. Marks count inside
+ * of mono too, and a kept sign right before a closing mark would swallow it.
+ */
+const signalText = (text: string) => text.replace(/[*~`|]/g, "\\$&");
+const signalMark = (mark: string) => (inner: string) => (inner === "" || /\\[*~`|]$|\\$/.test(inner) ? inner : mark + inner + mark);
+const signalMono = (text: string) => signalMark("`")(signalText(text));
 const signal: Dialect = {
   ...PLAIN_TEXT,
-  escape: (text) => text.replace(/[\\*~`|]/g, "\\$&"),
-  strong: (inner) => `**${inner}**`,
-  em: (inner) => `*${inner}*`,
-  del: (inner) => `~${inner}~`,
-  code: (text) => `\`${text.replaceAll("`", "'")}\``,
-  fence: (text) => `\`${text.replaceAll("`", "'")}\``,
+  escape: signalText,
+  strong: signalMark("**"),
+  em: signalMark("*"),
+  del: signalMark("~"),
+  code: signalMono,
+  fence: signalMono,
   link: named,
-  heading: (inner) => `**${inner.replace(/^\*\*(.*)\*\*$/, "$1")}**`,
-  table: (text) => `\`${text.replaceAll("`", "'")}\``,
-  address: (url) => url,
+  heading: (inner) => signalMark("**")(inner.replace(/^\*\*(.*)\*\*$/, "$1")),
+  table: signalMono,
+  address: signalText,
 };
 
 /** A part of an HTML page or mail. Styles stand in it: mail programs take no sheet. */

@@ -19,6 +19,8 @@ export interface LinkOptions {
   onFault(error: ClawError): void;
   /** The adapter says how its link is. After `onOpened`, until the end. */
   onReport(state: Report, error: ClawError | undefined): void;
+  /** It was open, and ended by itself. */
+  onGone(error: ClawError): void;
 }
 export interface Link {
   /** There from `onOpened` to the end. */
@@ -42,7 +44,7 @@ export interface LinkFacts {
 }
 
 /** Begins to open at once, and tells nothing before it has returned. */
-export function openLink({ clock, account, channel, context, onOpened, onFault, onReport }: LinkOptions): Link {
+export function openLink({ clock, account, channel, context, onOpened, onFault, onReport, onGone }: LinkOptions): Link {
   const abort = new AbortController();
   const { signal } = abort;
   const now = clock.monotonic();
@@ -79,6 +81,7 @@ export function openLink({ clock, account, channel, context, onOpened, onFault, 
     connection = noted(made, facts, clock);
     onOpened();
     if (!signal.aborted) early?.();
+    void made.gone?.then((error) => { if (!signal.aborted) onGone(asClawError(error, "CONN_001", "later")); });
   }).catch((thrown: unknown) => { if (!signal.aborted) onFault(asClawError(thrown, "CONN_001", "later")); });
 
   let ended: Promise<void> | undefined;
