@@ -28,6 +28,7 @@ describe("WhatsApp", () => {
 
   channelContract("WhatsApp", async () => {
     const made = await whatsappRig();
+    made.stub.statuses = true;
     rig = made;
     return made;
   });
