@@ -49,7 +49,8 @@ export function createFetch(options: FetchOptions = {}): Fetch {
   return Object.assign(ownFetch, { close: () => dispatcher.close(), destroy: () => dispatcher.destroy() });
 }
 
-function openDispatcher(options: FetchOptions): Dispatcher {
+/** Connection pools as `createFetch` has them, for a WebSocket through the same proxy. */
+export function openDispatcher(options: FetchOptions = {}): Dispatcher {
   const { connectTimeoutMs = 10_000, silenceMs = 600_000, connections = 128, keepAliveMs = 30_000 } = options;
   const common = {
     connections,

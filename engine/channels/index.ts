@@ -1,6 +1,7 @@
 /** The one list of channels. */
 import type { Channel } from "./channel.ts";
 import { signal } from "./signal/signal.ts";
+import { slack } from "./slack/slack.ts";
 import { telegram } from "./telegram/telegram.ts";
 import { twilioSms } from "./twilio-sms/twilio-sms.ts";
 import { twilioVoice } from "./twilio-voice/twilio-voice.ts";
@@ -8,4 +9,4 @@ import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack];

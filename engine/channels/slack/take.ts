@@ -1,0 +1,87 @@
+/** One payload of Slack's on its way to the disk: whose it is, who said it, saved. */
+import type { Account, ChannelContext } from "../channel.ts";
+import type { Message } from "../../message.ts";
+import { parseMessage } from "../../message-schema.ts";
+import type { Names } from "./names.ts";
+import { mentionsIn } from "./mrkdwn.ts";
+import type { Envelope, Interaction, SlashCommand } from "./shapes.ts";
+import { type Self, toMessage } from "./to-message.ts";
+import type { Triggers } from "./triggers.ts";
+import { type Take, takersOf, workspaceOf } from "./workspaces.ts";
+
+/** JSON characters of a payload kept as `raw`. */
+const RAW_LIMIT = 65_536;
+
+export interface TakeOptions {
+  readonly account: Account;
+  readonly context: ChannelContext;
+  readonly self: Omit<Self, "now" | "nameOf">;
+  readonly names: Names;
+  readonly triggers: Triggers;
+  /** Called with every message that is on disk. */
+  saved(body: unknown): void;
+}
+
+/** Saves one payload of this workspace. Rejects when it could not be saved: then it must come again. */
+export function createTake({ account, context, self, names, triggers, saved }: TakeOptions): Take {
+  const map = (body: unknown): Message | undefined => {
+    try {
+      const message = toMessage(body, { ...self, now: context.clock.now(), nameOf: names.nameOf });
+      return message === undefined ? undefined : parseMessage(message);
+    } catch (error) {
+      // Slack would bring it three times more, and cut the subscription in the end.
+      context.log("warn", `MSG_001: a payload of Slack could not be read and is left out: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  return async (body) => {
+    await names.prepare(peopleIn(body));
+    const message = map(body);
+    if (message === undefined) return;
+    triggers.note(message, body);
+    await context.receive(account.settings["raw"] === true ? withRaw(message, body) : message);
+    saved(body);
+  };
+}
+
+/** Hands a payload to the accounts of its workspace. What belongs to nobody here is told now and then, and confirmed: it would come again and again. */
+export function createRouter(app: string, context: Pick<ChannelContext, "clock" | "log">): Take {
+  let warnedAt = Number.NEGATIVE_INFINITY;
+  return async (body) => {
+    if (typeof body !== "object" || body === null) return;
+    const workspace = workspaceOf(body as Envelope);
+    const takers = takersOf(app, workspace);
+    if (takers.length === 0 && context.clock.monotonic() - warnedAt > 60_000) {
+      warnedAt = context.clock.monotonic();
+      context.log("warn", `Something came from the Slack workspace ${workspace.team ?? "of no name"}, for which no account is open. Add an account with this app's bot token of that workspace.`);
+    }
+    await Promise.all(takers.map((take) => take(body)));
+  };
+}
+
+/** Ids of the people whose names a reader wants to see. */
+function peopleIn(body: unknown): string[] {
+  const { event } = body as Envelope;
+  const { user } = body as Interaction;
+  const { user_id } = body as SlashCommand;
+  const inner = event?.message ?? event;
+  const ids: unknown[] = [inner?.user, event?.inviter, user?.id, user_id, ...(typeof inner?.text === "string" ? mentionsIn(inner.text) : [])];
+  return ids.filter((id) => typeof id === "string");
+}
+
+function withRaw(message: Message, body: unknown): Message {
+  // The old verification token proves nothing any more, but is a secret.
+  const json = JSON.stringify(body, (key, value: unknown) => (key === "token" || key === "response_url" || key === "response_urls" || key === "trigger_id" || key === "bot_access_token" ? undefined : value));
+  if (json.length > RAW_LIMIT) return message;
+  // Without keys that would become a prototype when a flow copies the message.
+  return { ...message, raw: JSON.parse(json, (key, value: unknown) => (key === "__proto__" ? undefined : value)) };
+}
+
+/** The chat something belongs to: what came from one is kept in order. */
+export function chatIn(body: unknown): string {
+  const { event } = body as Envelope;
+  const { channel, user } = body as Interaction;
+  const { channel_id } = body as SlashCommand;
+  const chat: unknown = event?.channel ?? event?.item?.channel ?? channel?.id ?? channel_id ?? user?.id;
+  return typeof chat === "string" ? chat : "";
+}
