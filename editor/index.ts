@@ -2,6 +2,7 @@
 import { accountsPicker, chatSuggestions, nameConfigButtons } from "./address.ts";
 import { forgetTables, tables } from "./api.ts";
 import { allowList } from "./allow-list.ts";
+import { choices } from "./choices.ts";
 import { byId } from "./dom.ts";
 import { accountForm, chosenConfig, isAdding, keepSlug, modelForm, preselectGateway, saveAccount, showFor, showSlug } from "./forms.ts";
 import { gatewayPanel } from "./gateway-panel.ts";
@@ -29,7 +30,7 @@ const labelOf = (id: unknown): string => {
 
 const ClawFlow = {
   t, validate, prepare, labelOf, isAdding, chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
-  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, params, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
+  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
 };
 export type ClawFlowWidgets = typeof ClawFlow;
 (window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;

@@ -94,5 +94,13 @@ export function accountSettings(value: unknown, node: EditorNode): Verdict {
   const missing = channel ? missingSettings(channel, (value ?? {}) as Record<string, unknown>, node.credentials) : [];
   return missing.length === 0 ? true : t("problems.missingSettings", { names: missing.join(", ") });
 }
+/** The buttons of a question: each has a label, no two the same. */
+export function choices(value: unknown, node: EditorNode): Verdict {
+  if (node.kind !== "buttons") return true;
+  const labels = Array.isArray(value) ? value.map(({ label }: { label?: unknown }) => String(label ?? "").trim()) : [];
+  if (labels.length === 0) return t("problems.noButtons");
+  if (labels.includes("")) return t("problems.buttonLabel");
+  return new Set(labels.map((label) => label.toLowerCase())).size === labels.length ? true : t("problems.sameButtons");
+}
 /** Where a message nobody answered to goes: a chat without an account leads nowhere. */
 export const chatNeedsAccount = (value: unknown, node: EditorNode): Verdict => (value && !node.account ? t("problems.chatNeedsAccount") : true);

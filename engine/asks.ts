@@ -85,7 +85,7 @@ export interface Asks extends Questions {
   undelivered(row: OutboxRow): void;
   /** Reads what an earlier process left; before the inbox is loaded. */
   load(): Promise<void>;
-  /** Deals with answers that were saved and nothing more; after the outbox is loaded. */
+  /** Deals with answers that were saved and nothing more, and with what the store alone still knows; after the outbox is loaded. */
   deal(): Promise<void>;
   /** The flows run, the platforms bring what they kept: time counts from now on. */
   start(): void;
@@ -148,7 +148,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     const { run, step, to, text, form, id, dueAt } = one.record;
     return plan({ run, step, op: "send", to, draft: asShown(questionDraft(text, form, id), to), ...(priority === undefined ? {} : { priority }), ...(dueAt === undefined ? {} : { expiresAt: dueAt }), ...(first ? { also: [keep(one.record)] } : {}) }, (receipt) => {
       if (receipt.state === "sent") { one.handed = true; one.refs = receipt.refs; }
-      if (receipt.state === "failed") fail(one, new ChannelError(receipt.code as ErrorCode, {}, receipt.text));
+      if (receipt.state === "failed") notSent(one, receipt.code, receipt.text);
     }).catch((error: unknown) => { fail(one, error); throw error; });
   }
   function plan(delivery: Delivery, then: (receipt: DeliveryReceipt) => void): Promise<void> {
@@ -175,6 +175,11 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     }
   }
 
+  /** What was not delivered within its time has timed out. */
+  function notSent(one: Open, code = "MSG_002", text = "The question could not be delivered."): void {
+    const { dueAt } = one.record;
+    if (dueAt === undefined || clock.now() < dueAt) fail(one, new ChannelError(code as ErrorCode, {}, text));
+  }
   /** It cannot be asked: nobody waits for an answer any more. */
   function fail(one: Open, error: unknown): void {
     if (one.end !== undefined || one.gone) return;
@@ -305,7 +310,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     },
     orphans: () => [...all.values()].flatMap(({ record, end }) => (end === undefined && !nodes.has(record.node) ? [record.run] : [])),
     undelivered({ run, key, error }) {
-      for (const one of all.values()) if (one.record.run === run && outboxKey(one.record, 0) === key) fail(one, new ChannelError((error?.code ?? "MSG_002") as ErrorCode, {}, error?.text ?? "It could not be delivered."));
+      for (const one of all.values()) if (one.record.run === run && outboxKey(one.record, 0) === key) notSent(one, error?.code, error?.text);
     },
     async load() {
       for (const [, value] of await store.list(QUESTIONS, "")) {
@@ -328,6 +333,12 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
       return true;
     },
     async deal() {
+      // A store that was repaired or brought back may know of questions whose message has ended.
+      for (const one of [...all.values()]) {
+        if ((await store.receipt(one.record.seqs[0] as number))?.state === "pending") continue;
+        leave(one);
+        await store.commit([drop(one.record)]);
+      }
       for (const { seq, lane, message } of unread.splice(0)) {
         const one = all.get(lane.slice(LANE.length));
         const said = one === undefined || one.end !== undefined ? undefined : verdict(one, message);

@@ -8,6 +8,7 @@ import { numberOf, slugOf } from "./gateway.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput, shown } from "./shared/input.ts";
+import { promptData } from "./shared/prompt.ts";
 import { hide, redact } from "./shared/secrets.ts";
 import { createStatus } from "./shared/status.ts";
 import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
@@ -19,13 +20,6 @@ type Config = Saved<{
   gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string;
   maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
 }>;
-
-/** What prompts can use: plain copies, no rights. */
-function promptData(msg: FlowMsg, known: Known, now: Date): Record<string, unknown> {
-  const { message, trust } = known.receipt;
-  const current = msg.message ?? message;
-  return { message: current, sender: current.sender, text: current.text, payload: msg.payload, channel: message.at.channel, account: message.at.account, chat: message.at.chat, trust, language: current.language, now: now.getTime(), date: now.toISOString().slice(0, 10) };
-}
 
 function picturesOf(message: Message): DraftFile[] {
   return message.attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));

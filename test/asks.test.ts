@@ -398,6 +398,25 @@ for (const [kind, make] of Object.entries(stores)) describe(`a question to a per
     assert.deepEqual([home.ends, (await home.counts()).pending, await home.gateway.store.list("question", "")], [["light: MSG_002"], 0, []]);
   });
 
+  it("has timed out when nobody knows whether it was delivered, and its time is over", async () => {
+    const home = await open({ light: { form: yesNo } });
+    home.channel.fail = (_op, draft) => (draft.text === "light?" ? new ChannelError("CONN_001", { retry: "later" }, "no answer") : undefined);
+    await home.say("light");
+    await home.restart("crash", undefined, () => home.clock.advance(20 * MINUTE));
+    assert.deepEqual(home.ends, []);
+    await home.clock.advance(6_000);
+    assert.deepEqual([home.ends, home.texts(), (await home.counts()).pending], [["light: timeout"], ["done light"], 0]);
+  });
+
+  it("is forgotten when its message has ended and only the store still knows of it", async () => {
+    const home = await open({ name: {} });
+    await home.say("name");
+    await home.gateway.store.commit([{ do: "receipt", seq: 1, state: "dead", reason: "brought back from a copy" }]);
+    await home.restart();
+    await home.say("Ada");
+    assert.deepEqual([home.texts(), await home.gateway.store.list("question", "")], [["name?", "done Ada"], []]);
+  });
+
   it("keeps a gathered burst together over a restart", async () => {
     const home = await open({ "turn+off": { form: yesNo } }, { gatherMs: 100 });
     await home.say("turn");

@@ -22,6 +22,7 @@ export const STEPS: Steps = {
   "clawflow-tool": [unnumbered],
   "clawflow-tool-out": [unnumbered],
   "clawflow-channel-out": [unnumbered],
+  "clawflow-ask": [unnumbered],
   "clawflow-cron": [unnumbered],
   "clawflow-webhook": [unnumbered],
 };

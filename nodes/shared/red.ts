@@ -1,5 +1,6 @@
 /** The part of Node-RED's API that our nodes use, as it is in Node-RED 5. */
 import type { EventEmitter } from "node:events";
+import type { Answer } from "../../engine/asks.ts";
 import type { Action, Draft, Message } from "../../engine/message.ts";
 import type { DeliveryReceipt } from "../../engine/outbox.ts";
 
@@ -14,6 +15,7 @@ export interface FlowMsg {
   call?: { id: string; tool: string };
   route?: { rule: string; why: string };
   receipt?: DeliveryReceipt;
+  answer?: Answer;
   command?: Extract<Action, { type: "command" }>;
   [key: string]: unknown;
 }

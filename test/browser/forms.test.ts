@@ -89,10 +89,11 @@ describe("forms in the editor", function () {
     assert.match(await page.textContent("#red-ui-palette-container-ClawFlow") ?? "", /channel\s+in[\s\S]*agent[\s\S]*tool\s+out/);
   });
 
-  for (const type of ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "channel-out", "cron", "webhook"]) {
+  for (const type of ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "channel-out", "ask", "cron", "webhook"]) {
     it(`${type}: each field has a name of its own, nothing overflows, the keyboard reaches all`, async () => {
-      await load(demo);
-      await open(idOf(`clawflow-${type}`));
+      const flow = type === "ask" ? readExample("Ask before switching.json") : demo;
+      await load(flow);
+      await open(idOf(`clawflow-${type}`, flow));
       const found = await page.evaluate(() => {
         const form = document.querySelector(".cf-form") as HTMLElement;
         const shown = [...form.querySelectorAll<HTMLElement>("input:not([type=hidden]), select, textarea, button, [role=button], a.red-ui-button")].filter((element) => element.getClientRects().length > 0);

@@ -1,7 +1,7 @@
 /** Messages come in by POST to the account's webhook; what is said goes out by POST to `sink`, which may answer with a fault to report. */
 const asMessage = (account, body) => ({
   version: 1, id: String(body.id), ref: String(body.ref ?? body.id), kind: body.kind ?? "message",
-  at: { channel: "echo", account, chat: String(body.chat ?? "c1"), kind: body.where ?? "direct" },
+  at: { channel: account.channel, account: account.id, chat: String(body.chat ?? "c1"), kind: body.where ?? "direct" },
   sender: { id: String(body.from ?? "u1"), name: String(body.name ?? body.from ?? "u1"), bot: false, self: false },
   sentAt: Number(body.sentAt ?? 1), text: String(body.text ?? ""), attachments: [], addressed: body.addressed ?? true, ...(body.action ? { action: body.action } : {}),
 });
@@ -29,7 +29,7 @@ const echo = {
       async react(to, ref, emoji) { await post({ op: "react", to, ref, emoji }); },
       async remove(to, ref) { await post({ op: "remove", to, ref }); },
       async webhook(request) {
-        const received = await context.receive(asMessage(account.id, JSON.parse(Buffer.from(request.body).toString())));
+        const received = await context.receive(asMessage(account, JSON.parse(Buffer.from(request.body).toString())));
         return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ received }) };
       },
       async close() {},
@@ -37,4 +37,7 @@ const echo = {
   },
 };
 
-module.exports = (RED) => { RED.plugins.registerPlugin("echo-channel", { type: "clawflow-channel", channel: echo }); };
+/** The same with buttons under its messages. */
+const buttons = { ...echo, id: "echo-buttons", label: "Echo with buttons", shows: { buttons: 10 } };
+
+module.exports = (RED) => { for (const channel of [echo, buttons]) RED.plugins.registerPlugin(`${channel.id}-channel`, { type: "clawflow-channel", channel }); };
