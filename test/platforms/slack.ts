@@ -102,7 +102,6 @@ export async function startSlack(options: { retryMs?: number; team?: Partial<Tea
   let serial = 100;
   let delivering = false;
   let over = false;
-  let clock = 1_790_000_000;
 
   const server = createServer((request, response) => void serve(request, response).catch((error: unknown) => { if (!response.headersSent) response.writeHead(500).end(String(error)); }));
   server.on("connection", (socket) => { tcp.add(socket); socket.on("close", () => tcp.delete(socket)); });
@@ -127,7 +126,7 @@ export async function startSlack(options: { retryMs?: number; team?: Partial<Tea
   const port = (server.address() as AddressInfo).port;
   const url = `http://127.0.0.1:${port}`;
 
-  const stamp = (): string => `${++clock}.${String(++serial).padStart(6, "0")}`;
+  const stamp = (): string => `${Math.floor(Date.now() / 1000)}.${String(++serial).padStart(6, "0")}`;
 
   function flush(): void {
     const [ws] = sockets;
