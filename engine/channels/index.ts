@@ -1,5 +1,6 @@
 /** The one list of channels. */
 import type { Channel } from "./channel.ts";
+import { discord } from "./discord/discord.ts";
 import { signal } from "./signal/signal.ts";
 import { slack } from "./slack/slack.ts";
 import { telegram } from "./telegram/telegram.ts";
@@ -9,4 +10,4 @@ import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, discord];
