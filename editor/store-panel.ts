@@ -8,7 +8,7 @@ interface StoreEvent {
   saved?: { messages: number; waiting: number; parts: number; turns: number; values: number; lost: number; complete: boolean };
 }
 interface Backup { name: string; kind: "copy" | "replaced"; at: number; bytes: number }
-export interface StoreAnswer { folder: string; open: boolean; events: StoreEvent[]; backups: Backup[] }
+export interface StoreAnswer { folder: string; open: boolean; room?: { state: "roomy" | "near" | "full"; used: number; max: number }; events: StoreEvent[]; backups: Backup[] }
 
 export interface StorePanel {
   /** Boxes with what befell the store; they stand at the top of the dialog. */
@@ -60,11 +60,12 @@ export function storePanel<T extends { store?: StoreAnswer }>(gateway: string, t
     yes.focus();
   }
 
-  function table({ backups, open }: StoreAnswer): HTMLElement[] {
+  function table({ backups, open, room }: StoreAnswer): HTMLElement[] {
     const rows = backups.map((backup) => h("tr", {}, h("td", {}, date(backup.at), backup.kind === "replaced" && h("div", { class: "cf-muted" }, t("store.replaced"))), h("td", {}, size(backup.bytes)),
       h("td", {}, disabled(button(t("store.restore"), () => ask(backup), { title: t("store.restoreOf", { date: date(backup.at) }) })))));
     const now = disabled(button(t("store.backUp"), () => { void backUp(); }, { icon: "floppy-o" }), !open);
     return [
+      ...roomOf(room),
       backups.length === 0 ? h("p", { class: "cf-muted" }, t("store.none"))
         : h("table", { class: "cf-table cf-backups", "aria-label": t("store.backups") }, h("thead", {}, h("tr", {}, ...["made", "size"].map((key) => h("th", { scope: "col" }, t(`store.${key}`))), h("th"))), h("tbody", {}, ...rows)),
       h("div", { class: "cf-line" }, now),
@@ -107,6 +108,12 @@ function linesOf({ kind, saved, why, count, moved, receipts = 0, rows = 0 }: Sto
   if (kind === "behind" || kind === "restored") lines.push(t("store.waited", { receipts: number(receipts), rows: number(rows) }));
   if (kind !== "restored") lines.push(t("store.offer"));
   return lines;
+}
+function roomOf(room: StoreAnswer["room"]): HTMLElement[] {
+  if (room === undefined || room.used === 0) return [];
+  const { used, max } = room;
+  const said = h("p", { class: "cf-muted" }, max === 0 ? t("store.roomFree", { used: size(used) }) : t("store.room", { used: size(used), max: size(max) }));
+  return room.state === "roomy" ? [said] : [said, h("p", {}, state(room.state === "full" ? "bad" : "wait", t(`store.${room.state}`)))];
 }
 const language = (): string => red.i18n.lang();
 const date = (at: number): string => new Date(at).toLocaleString(language(), { dateStyle: "medium", timeStyle: "medium" });

@@ -324,12 +324,12 @@ export const ERRORS = {
     again: "Yes: it takes over as soon as the other one ends.",
   },
   STORE_005: {
-    title: "Inbox is full",
-    meaning: "More messages wait for their flows than the gateway keeps. New ones are not confirmed to the platform.",
-    causes: ["a flow that does not end", "a flood of messages", "a model that is much slower than the chat"],
-    remedy: "Nothing is lost: the platform is asked to come again. Look for a flow that does not finish.",
-    where: ["account", "catch", "status", "http answer"],
-    again: "Yes: the platform brings them again.",
+    title: "Inbox or store is full",
+    meaning: "More messages wait for their flows than the gateway keeps, or its store has reached the size it may have. New ones are not confirmed to the platform.",
+    causes: ["a flow that does not end", "a flood of messages", "a model that is much slower than the chat", "a limit of the store that is too small"],
+    remedy: "Nothing is lost: the platform is asked to come again. Look for a flow that does not finish, or raise the limit of the store in the gateway.",
+    where: ["account", "catch", "status", "log", "http answer"],
+    again: "Yes: the platform brings them again, and there is room as soon as something is finished.",
   },
   STORE_006: {
     title: "Store went back to an earlier time",

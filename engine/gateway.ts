@@ -20,6 +20,7 @@ import { createReady } from "./media/ready.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
+import { createRoom, type Room } from "./store-room.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
 import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
@@ -54,6 +55,8 @@ export interface GatewayLimits {
   readonly keepMs: number;
   /** Who is told in a chat of a message or an answer that became a dead letter: the owner, the chat it belongs to, or nobody. */
   readonly notice: "owner" | "chat" | "none";
+  /** Largest size of the store; 0: no limit. */
+  readonly storeBytes: number;
 }
 /** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
 export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
@@ -73,6 +76,7 @@ export interface GatewayEvents {
   dead: [{ readonly what: "message" | "delivery"; readonly reason: string; readonly message?: Message; readonly row?: OutboxRow }];
   end: [Run, RunEnd];
   people: [];
+  room: [];
 }
 
 export interface Gateway {
@@ -89,6 +93,7 @@ export interface Gateway {
   readonly events: EventEmitter<GatewayEvents>;
   readonly clock: Clock;
   readonly spool: Spool;
+  readonly room: Room;
   /** Opens these accounts and closes all others. */
   setAccounts(accounts: readonly { readonly account: GatewayAccount; readonly channel: Channel }[]): Promise<void>;
   account(id: string): GatewayAccount | undefined;
@@ -122,7 +127,7 @@ const HOUR = 3_600_000;
 /** Stands for a run in the rows of notices. */
 const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner" };
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0 };
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -153,7 +158,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return channel !== undefined && channel.shows === undefined ? degrade(draft, {}) : draft;
     },
   });
+  const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
   const inbox: Inbox = createInbox({
+    full: room.refusal,
     store, clock, limits,
     prepare: prepared,
     questions: asks,
@@ -326,7 +333,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await asks.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, people, sessions, tools, agents, connections, events, clock, spool,
+    store, inbox, asks, people, sessions, tools, agents, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);
@@ -380,6 +387,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close() {
       cancelPrune();
+      room.close();
       asks.close();
       await inbox.close();
       outbox.close();

@@ -23,6 +23,8 @@ export interface InboxOptions {
   readonly clock: Clock;
   /** Receipts that may wait at once; more are refused with STORE_005 before they are confirmed. */
   readonly maxPending?: number;
+  /** Why the store can take no more now. */
+  full?(): StoreError | undefined;
   /** Receipts kept in memory while they wait; the others are read again when their turn comes. */
   readonly maxInMemory?: number;
   readonly maxActive?: number;
@@ -275,6 +277,8 @@ export function createInbox(options: InboxOptions): Inbox {
   });
 
   async function save(message: Message, facts: Facts, lane: string, priority: Priority): Promise<Receipt | undefined> {
+    const refusal = options.full?.();
+    if (refusal !== undefined) throw refusal;
     if (waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
     const fresh: NewReceipt = {
       // 74 random bits; Node.js draws UUIDs from the system by the hundred.

@@ -38,6 +38,8 @@ export interface SpoolOptions {
   /** Longest time one file may take to come. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
+  /** Goes before the numbers above, and is asked each time: a deploy may change them. */
+  limits?(): { readonly maxBytes?: number; readonly maxTotalBytes?: number; readonly keepMs?: number };
 }
 export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 export interface Spool {
@@ -59,7 +61,8 @@ const ID = /^[0-9a-f]{32}$/;
 
 /** Nothing is read or made before the first use. The folder is 0700, files are 0600. */
 export function createSpool(folder: string, options: SpoolOptions = {}): Spool {
-  const { maxBytes = 20 * MIB, maxTotalBytes = 2048 * MIB, keepMs = 7 * 24 * HOUR_MS, timeoutMs = 60_000, clock = systemClock } = options;
+  const { timeoutMs = 60_000, clock = systemClock } = options;
+  const limits = () => ({ maxBytes: 20 * MIB, maxTotalBytes: 2048 * MIB, keepMs: 7 * 24 * HOUR_MS, ...options, ...options.limits?.() });
   const files = new Map<string, { bytes: number; savedAt: number }>();
   /** Bytes of all files, those under way included. */
   let used = 0;
@@ -89,6 +92,7 @@ export function createSpool(folder: string, options: SpoolOptions = {}): Spool {
   }
 
   async function makeRoom(): Promise<void> {
+    const { maxTotalBytes } = limits();
     if (used <= maxTotalBytes) return;
     const oldest = [...files].filter(([, { savedAt }]) => clock.now() - savedAt > HOUR_MS).sort(([, a], [, b]) => a.savedAt - b.savedAt);
     for (const [id] of oldest) {
@@ -120,6 +124,7 @@ export function createSpool(folder: string, options: SpoolOptions = {}): Spool {
         if (next.done) break;
         bytes += next.value.byteLength;
         used += next.value.byteLength;
+        const { maxBytes } = limits();
         if (bytes > maxBytes) throw new ClawError("MSG_003", {}, `Expected a file of at most ${maxBytes} bytes, got more.`);
         await makeRoom();
         if (head.length < SNIFF_BYTES) head = Buffer.concat([head, next.value]).subarray(0, SNIFF_BYTES);
@@ -187,6 +192,7 @@ export function createSpool(folder: string, options: SpoolOptions = {}): Spool {
     },
     async sweep() {
       await ready();
+      const { keepMs } = limits();
       const old = keepMs === 0 ? [] : [...files].filter(([, { savedAt }]) => clock.now() - savedAt > keepMs);
       for (const [id] of old) await remove(id);
       return old.length;

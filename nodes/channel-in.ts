@@ -7,6 +7,7 @@ import { numberOf } from "./gateway.ts";
 import { accountsStatus, faultOf, withGateway, type AccountNode } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { shown, told } from "./shared/input.ts";
+import { faultStatus } from "./shared/status.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { burstBelow } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -66,17 +67,23 @@ export default function register(red: Red): void {
         },
       };
       const refused = (message: Message) => { if (covers(message)) this.send([null, { payload: message.text, message }]); };
-      const show = () => absent !== undefined && nodes.length === 0 ? void shown(this, absent) : this.status(accountsStatus(host, [...faults, ...slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])]));
+      const show = () => {
+        const full = gateway.room.refusal();
+        if (absent !== undefined && nodes.length === 0) shown(this, absent);
+        else this.status(full === undefined ? accountsStatus(host, [...faults, ...slugs().flatMap((slug) => gateway.connections.status(slug) ?? [])]) : faultStatus(full.code, full.message, "ring"));
+      };
       gateway.inbox.add(entry);
       handle.commands.set(this.id, { accounts: chosen.length === 0 ? undefined : named, names: commandNames(config.command), description: config.name || "" });
       gateway.events.on("refused", refused);
       gateway.events.on("status", show);
+      gateway.events.on("room", show);
       show();
       return () => {
         gateway.inbox.remove(this.id);
         handle.commands.delete(this.id);
         gateway.events.off("refused", refused);
         gateway.events.off("status", show);
+        gateway.events.off("room", show);
       };
     });
   }

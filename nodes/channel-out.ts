@@ -6,9 +6,9 @@ import { numberOf } from "./gateway.ts";
 import { addressFrom, addressOf } from "./shared/address.ts";
 import { gatewayNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
-import { onInput, short } from "./shared/input.ts";
+import { onInput } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
-import { createStatus } from "./shared/status.ts";
+import { createStatus, faultStatus } from "./shared/status.ts";
 import { runOf, type Known } from "./shared/run.ts";
 import { versioned } from "./shared/versioned.ts";
 
@@ -77,8 +77,10 @@ export default function register(red: Red): void {
       });
       status(() =>
         receipt.state === "sent" ? { fill: "green", shape: "dot", text: host.say("sent") }
-        : receipt.state === "queued" ? { fill: "yellow", shape: "ring", text: `${host.say("queued")}${receipt.text === undefined ? "" : `: ${short(receipt.text, 30)}`}` }
-        : { fill: "red", shape: "dot", text: `${receipt.code}: ${short(receipt.text, 30)}` },
+        : receipt.state === "failed" ? faultStatus(receipt.code, receipt.text)
+        // What is sent later on purpose waits for no fault.
+        : receipt.code === undefined || delayMs > 0 ? { fill: "yellow", shape: "ring", text: host.say("queued") }
+        : faultStatus(receipt.code, `${host.say("queued")}: ${receipt.text ?? ""}`, "ring", "yellow"),
       );
       if (receipt.state === "failed") this.warn(`[${receipt.code}] ${receipt.text}`);
       send({ ...msg, receipt, ...(known === undefined ? {} : { run: { id: run, step, pass: known.pass } }) });

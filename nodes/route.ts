@@ -4,8 +4,8 @@ import { ClawError } from "../engine/errors.ts";
 import { parseMessage } from "../engine/message-schema.ts";
 import { gatewayOfRun } from "./shared/run.ts";
 import { hostOf } from "./shared/gateways.ts";
-import { createStatus } from "./shared/status.ts";
-import { onInput, short, shown } from "./shared/input.ts";
+import { createStatus, short } from "./shared/status.ts";
+import { onInput, shown } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 

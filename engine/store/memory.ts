@@ -118,7 +118,7 @@ export function createMemoryStore(): Store {
           return undefined;
         };
       }
-      case "prune": return () => prune(change.before, change.turnsBefore);
+      case "prune": return () => prune(change.before, change.turnsBefore, change.deadBefore ?? change.before);
     }
   }
   function index(row: OutboxRecord): void {
@@ -130,18 +130,18 @@ export function createMemoryStore(): Store {
     if (after.length === 0) sessions.delete(session); else sessions.set(session, after);
     return before.length - after.length || undefined;
   }
-  function prune(before: number, turnsBefore: number): number | undefined {
+  function prune(before: number, turnsBefore: number, deadBefore: number): number | undefined {
     let removed = 0;
     const gone = new Set<number>();
     for (const [seq, { key, state, at }] of receipts) {
-      if (state === "pending" || at >= before) continue;
+      if (state === "pending" || at >= (state === "dead" ? deadBefore : before)) continue;
       seqByKey.delete(key);
       receipts.delete(seq);
       gone.add(seq);
     }
     for (const [run, steps] of journals) if (gone.has(receiptSeqOf(run)) && journals.delete(run)) removed += steps.size;
     removed += gone.size;
-    for (const [key, row] of rows) if (!unsent.has(row) && row.due < before && rows.delete(key)) removed++;
+    for (const [key, row] of rows) if (!unsent.has(row) && row.due < (row.state === "dead" ? deadBefore : before) && rows.delete(key)) removed++;
     for (const session of [...sessions.keys()]) removed += keepTurns(session, ({ at }) => at >= turnsBefore) ?? 0;
     return removed || undefined;
   }

@@ -261,7 +261,7 @@ function open<T>(Database: typeof DatabaseSync, file: string, opening: Opening<T
     db.prepare("SELECT count(*) FROM sqlite_schema").get();
     if (sizeOf(file) <= checkBytes) check(db);
     migrate(db, undefined, () => db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = FAST; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = ${checkpointPages}; PRAGMA journal_size_limit = ${WAL_BYTES}`));
-    if (maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.max(1, Math.floor(maxBytes / PAGE_BYTES))}`);
+    if (maxBytes !== undefined) limitPages(db, maxBytes);
     const problem = setRight(db, file, opening);
     return { db, started: start(db), problem, log: begunLog(db, file, opening.now) };
   } catch (error) {
@@ -270,6 +270,17 @@ function open<T>(Database: typeof DatabaseSync, file: string, opening: Opening<T
     throw resultCode(error) === NOT_FOUND ? new Damaged(error instanceof Error ? error.message : String(error)) : error;
   }
 }
+
+/** SQLite never takes a number below the pages there are. */
+export function limitPages(db: DatabaseSync, bytes: number | undefined): void {
+  db.exec(`PRAGMA max_page_count = ${bytes === undefined ? MOST_PAGES : Math.max(1, Math.floor(bytes / PAGE_BYTES))}`);
+}
+const MOST_PAGES = 4_294_967_294;
+const pragma = (db: DatabaseSync, name: string): number => Number(Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
+export const usedBytes = (db: DatabaseSync): number => (pragma(db, "page_count") - pragma(db, "freelist_count")) * PAGE_BYTES;
+/** A full disk says the same: there are pages left then. After a failed commit the count is that of before it. */
+export const isAtLimit = (db: DatabaseSync): boolean => pragma(db, "page_count") >= pragma(db, "max_page_count") * NEARLY;
+const NEARLY = 0.9;
 
 /**
  * SQLite makes its -wal with the rights of the main file, so these are set before it sees it. Never opens a file that exists:

@@ -19,10 +19,10 @@ export type Prune = (change: Extract<Change, { do: "prune" }>, place: Place) => 
 
 export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => number): Prune {
   const walks = {
-    inbox: walk("inbox", "seq", "at", "at < ? AND state <> 'pending'", [
-      "DELETE FROM journal WHERE run IN (SELECT journal.run FROM inbox CROSS JOIN journal ON journal.run > inbox.seq || '.' AND journal.run < inbox.seq || '/' WHERE seq > ? AND seq <= ? AND inbox.at < ? AND state <> 'pending')",
+    inbox: walk("inbox", "seq", "at", `(state = 'done' AND at < ? OR state = 'dead' AND at < ?)`, [
+      "DELETE FROM journal WHERE run IN (SELECT journal.run FROM inbox CROSS JOIN journal ON journal.run > inbox.seq || '.' AND journal.run < inbox.seq || '/' WHERE seq > ? AND seq <= ? AND (state = 'done' AND inbox.at < ? OR state = 'dead' AND inbox.at < ?))",
     ]),
-    outbox: walk("outbox", "seq", "planned", "due < ? AND state IN ('sent', 'dead')", []),
+    outbox: walk("outbox", "seq", "planned", "(state = 'sent' AND due < ? OR state = 'dead' AND due < ?)", []),
     turn: walk("turn", "n", "at", "at < ?", ["DELETE FROM turn_index WHERE (session, n) IN (SELECT session, n FROM turn WHERE n > ? AND n <= ? AND at < ?)"]),
   };
   const keep = db.prepare("INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value < excluded.value");
@@ -32,16 +32,17 @@ export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => numbe
     const last = db.prepare(`SELECT max(${id}) AS last, count(*) AS rows FROM (SELECT ${id} FROM ${table} WHERE ${id} > ? ORDER BY ${id} LIMIT ${PORTION})`);
     const young = db.prepare(`SELECT 1 FROM ${table} WHERE ${range} AND ${at} BETWEEN ? AND ? LIMIT 1`);
     const removals = [...before, `DELETE FROM ${table} WHERE ${range} AND ${old}`].map((sql) => db.prepare(sql));
-    return (from: number, limit: number): { removed: number; journals: number; next: number | undefined } => {
+    /** `olds`: for each state what is older goes. */
+    return (from: number, limit: number, ...olds: number[]): { removed: number; journals: number; next: number | undefined } => {
       const { last: to, rows } = last.get(from) as { last: number | null; rows: number };
       if (to === null) return { removed: 0, journals: 0, next: undefined };
       const end = rows < PORTION || young.get(from, to, limit, now() + CLOCK_ERROR_MS) !== undefined;
-      const changes = removals.map((removal) => Number(removal.run(from, to, limit).changes));
+      const changes = removals.map((removal) => Number(removal.run(from, to, ...olds).changes));
       return { removed: changes.at(-1) as number, journals: table === "inbox" ? changes[0] as number : 0, next: end ? undefined : to };
     };
   }
 
-  return ({ before, turnsBefore }, place) => {
+  return ({ before, turnsBefore, deadBefore = before }, place) => {
     // Numbers are not given twice, even when the rows that bore them are gone.
     for (const name of TABLES) keep.run(name, numbers[name]);
     const next: Partial<Record<Table, number>> = {};
@@ -49,7 +50,7 @@ export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => numbe
     for (const table of TABLES) {
       const from = place[table];
       if (from === undefined) continue;
-      const portion = walks[table](from, table === "turn" ? turnsBefore : before);
+      const portion = table === "turn" ? walks.turn(from, turnsBefore, turnsBefore) : walks[table](from, Math.max(before, deadBefore), before, deadBefore);
       removed += portion.removed + portion.journals;
       if (portion.next !== undefined) next[table] = portion.next;
       if (table === "inbox" && numbers.receipts !== undefined) numbers.receipts -= portion.removed;

@@ -7,7 +7,7 @@ import { StoreError } from "../errors.ts";
 import { createGroup } from "./group.ts";
 import { createPrepare, readNumbers } from "./sqlite-changes.ts";
 import { copy } from "./sqlite-copy.ts";
-import { isStoreFault, openFile, storeError } from "./sqlite-file.ts";
+import { isAtLimit, isStoreFault, limitPages, openFile, resultCode, storeError, usedBytes } from "./sqlite-file.ts";
 import { createPrune, isEnd, type Portion, START } from "./sqlite-prune.ts";
 import { note, type StoreProblem } from "./sqlite-state.ts";
 import { createTurns } from "./sqlite-turns.ts";
@@ -18,7 +18,7 @@ export interface SqliteOptions {
   readonly clock?: Clock;
   /** NORMAL loses confirmed commits at a power cut; for tests of just that. */
   readonly synchronous?: "FULL" | "NORMAL";
-  /** Size the file may grow to; then STORE_001 until something is removed. */
+  /** Size the file may grow to; then STORE_005 until something is removed. */
   readonly maxBytes?: number;
   /** Pages in the -wal before they are brought home; for tests that want that often. */
   readonly checkpointPages?: number;
@@ -27,6 +27,9 @@ export interface SqliteStore extends Store {
   /** What was found and repaired at opening. */
   readonly problems: readonly StoreProblem[];
 }
+
+/** SQLite's code for a full disk and for a file at its limit alike. */
+const FULL = 13;
 
 /** Everything that is asked of the database, prepared once. */
 function start(db: DatabaseSync, clock: Clock) {
@@ -68,9 +71,11 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
   let closed = false;
   let damaged = false;
   let copying: Promise<void> | undefined;
+  let limited = maxBytes !== undefined;
 
   /** In our words; damage is noted, so that the next start looks at all of the file. */
   function fault(error: unknown): StoreError {
+    if (resultCode(error) === FULL && limited && isAtLimit(db)) return new StoreError("STORE_005", { retry: "later", afterMs: 5_000, cause: error }, `Expected ${file} to stay below its limit, got no room for more. Raise the limit of the gateway, or wait until what is under way is finished.`);
     const found = error instanceof SyntaxError ? new StoreError("STORE_002", { cause: error }, `Expected JSON in ${file}, got a damaged row.`) : storeError(error, file);
     if (found.code === "STORE_002" && !damaged) {
       damaged = true;
@@ -185,6 +190,12 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       const [planned, sending, unknown] = ["planned", "sending", "unknown"].map((state) => unsent.find((row) => row.state === state)?.n ?? 0) as [number, number, number];
       return { received: numbers.receipts, pending, done: numbers.receipts - pending - dead, dead, outbox: { planned, sending, unknown, sent: numbers.rows - planned - sending - unknown - deadRows, dead: deadRows } } satisfies Counts;
     }),
+    size: () => read(() => usedBytes(db)),
+    limit(bytes) {
+      if (closed) return;
+      limited = bytes !== undefined;
+      limitPages(db, bytes);
+    },
     backup: (target) => copying = (copying ?? Promise.resolve()).catch(() => {}).then(() => backup(target)),
     async close() {
       if (closed) return;

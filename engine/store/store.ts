@@ -85,8 +85,8 @@ export type Change =
   | { readonly do: "outbox"; readonly row: NewOutboxRow }
   | { readonly do: "outbox-update"; readonly key: string; readonly set: OutboxUpdate }
   | { readonly do: "set"; readonly space: string; readonly key: string; /** `undefined` removes. */ readonly value: unknown }
-  /** Removes finished receipts, outbox rows and journals older than `before`, and turns older than `turnsBefore`. */
-  | { readonly do: "prune"; readonly before: number; readonly turnsBefore: number };
+  /** Removes finished receipts, outbox rows and journals older than `before`, dead ones older than `deadBefore` (the same where it is left out), and turns older than `turnsBefore`. */
+  | { readonly do: "prune"; readonly before: number; readonly turnsBefore: number; readonly deadBefore?: number };
 /** What a change came to, in the order of the changes. `seq` of a new receipt or row; `undefined` when it was there already or changed nothing. */
 export type CommitResult = readonly (number | undefined)[];
 
@@ -109,6 +109,10 @@ export interface Store {
   get(space: string, key: string): Promise<unknown>;
   list(space: string, prefix: string, options?: { readonly after?: string; readonly limit?: number; readonly last?: boolean }): Promise<[key: string, value: unknown][]>;
   counts(): Promise<Counts>;
+  /** Bytes in use; what was removed does not count, also where the file keeps its place. */
+  size?(): Promise<number>;
+  /** Bytes it may grow to from now on; beyond it throws STORE_005 until something is removed. Undefined: no limit. */
+  limit?(bytes: number | undefined): void;
   /** A consistent copy while everything goes on. */
   backup(file: string): Promise<void>;
   close(): Promise<void>;

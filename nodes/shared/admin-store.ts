@@ -17,7 +17,7 @@ export async function opened(host: Host, id: string): Promise<Gateway> {
 
 /** `events`: what befell it and nobody has read yet, also of earlier starts. Paths are those of the machine Node-RED runs on. */
 export function storeView(handle: Handle): object {
-  return { folder: handle.folder, open: handle.gateway !== undefined, events: problemsOf(handle.folder), backups: backupsOf(handle.folder) };
+  return { folder: handle.folder, open: handle.gateway !== undefined, ...(handle.gateway === undefined ? {} : { room: { state: handle.gateway.room.state, used: handle.gateway.room.used, max: handle.gateway.room.max } }), events: problemsOf(handle.folder), backups: backupsOf(handle.folder) };
 }
 
 export function registerStoreAdmin(host: Host, post: (path: string, act: (request: Request) => unknown) => void): void {

@@ -4,8 +4,9 @@ import type { Gateway } from "../../engine/gateway.ts";
 import type { Model } from "../../engine/models/model.ts";
 import type { AccountStatus } from "../../engine/connections.ts";
 import type { Handle, Host } from "./gateways.ts";
-import { isFaulty, short, shown } from "./input.ts";
+import { isFaulty, shown } from "./input.ts";
 import type { RedNode, Status } from "./red.ts";
+import { short, showFault } from "./status.ts";
 import type { Refused } from "./versioned.ts";
 
 export interface GatewayNode extends RedNode { readonly handle: Handle }
@@ -48,7 +49,7 @@ export function withGateway(host: Host, node: RedNode, id: string | undefined, u
   /** While the store cannot be opened, every node of the gateway says why. */
   const tellProblem = () => {
     const problem = handle?.gateway === undefined ? handle?.problems[0] : undefined;
-    if (problem !== undefined && !isFaulty(node)) node.status({ fill: "red", shape: "ring", text: `${problem.code}: ${short(problem.text)}` });
+    if (problem !== undefined && !isFaulty(node)) showFault(node, problem.code, problem.text, "ring");
   };
   const tellOpening = () => {
     waits = true;
@@ -102,5 +103,5 @@ export function accountsStatus(host: Host, statuses: readonly AccountStatus[]): 
   const worst = ["failed", "error", "reconnecting", "connecting", "disconnected"].map((state) => statuses.find((status) => status.state === state)).find((status) => status !== undefined);
   if (worst === undefined) return { ...LOOK.connected, text: statuses.length === 1 ? host.say("connected") : host.say("connectedCount", { count: statuses.length }) };
   const name = statuses.length === 1 ? "" : `${worst.account}: `;
-  return { ...LOOK[worst.state], text: `${name}${worst.error === undefined ? host.say(worst.state) : `${worst.error.code} ${short(worst.error.text)}`}${nextTry(host, worst.nextTryAt)}` };
+  return { ...LOOK[worst.state], text: `${worst.error === undefined ? `${name}${host.say(worst.state)}` : `${worst.error.code}: ${name}${short(worst.error.text)}`}${nextTry(host, worst.nextTryAt)}` };
 }

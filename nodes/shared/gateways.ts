@@ -50,6 +50,13 @@ export function hostOf(red: Red): Host {
   return host as Host;
 }
 
+const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+function mediaLimits({ mediaMb, fileMb, mediaDays }: GatewaySettings): { maxTotalBytes: number; maxBytes: number; keepMs: number } {
+  const bytes = (megabytes: number): number => (megabytes === 0 ? Number.POSITIVE_INFINITY : megabytes * MIB);
+  return { maxTotalBytes: bytes(mediaMb), maxBytes: bytes(fileMb), keepMs: mediaDays * DAY_MS };
+}
+
 function createHost(red: Red): Host {
   const handles = new Map<string, Handle>();
   const fetches = new Map<string, Promise<typeof fetch>>();
@@ -74,17 +81,17 @@ function createHost(red: Red): Host {
     try {
       for (const problem of store.problems) red.log.error(`[clawflow] [${problem.code}] ${problem.text}`);
       const gateway = await createGateway({
-        store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock }), clock: systemClock, fetchFor,
+        store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock, limits: () => mediaLimits(handle.settings) }), clock: systemClock, fetchFor,
         programs: (process.env["PATH"] ?? "").split(delimiter),
         limits: () => {
-          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice } = handle.settings;
-          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * 86_400_000, notice };
+          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb } = handle.settings;
+          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB };
         },
         texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
         log,
         redact,
       });
-      return { gateway, care: createStoreCare({ store, folder: handle.folder, clock: systemClock, log }), problems: store.problems };
+      return { gateway, care: createStoreCare({ store, folder: handle.folder, clock: systemClock, log, keep: () => handle.settings.backups }), problems: store.problems };
     } catch (error) {
       // A retry would meet the store that this try has open.
       await store.close().catch(() => undefined);

@@ -2,6 +2,7 @@
 import { asClawError, type ClawError } from "../../engine/errors.ts";
 import type { FlowMsg, RedNode, Send } from "./red.ts";
 import { redact } from "./secrets.ts";
+import { showFault } from "./status.ts";
 
 export function onInput(node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<void> | void): void {
   // Node-RED decides by the declared arity: three parameters mean "I call done".
@@ -22,7 +23,7 @@ export const isFaulty = (node: RedNode): boolean => faulty.has(node);
 export function shown(node: RedNode, thrown: unknown): Error {
   faulty.add(node);
   const error = asClawError(thrown, "CORE_001");
-  node.status({ fill: "red", shape: "dot", text: `${error.code}: ${short(redact(error.message))}` });
+  showFault(node, error.code, error.message);
   return told(error);
 }
 
@@ -34,6 +35,3 @@ export function told(error: ClawError): Error {
   return Object.assign(new Error(text.endsWith(error.remedy) ? text : `${sentence} ${error.remedy}`), { code: error.code, remedy: error.remedy });
 }
 
-export function short(text: string, length = 40): string {
-  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
-}

@@ -4,12 +4,13 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { until } from "../kit/scripted.ts";
+import { watchStatuses } from "../rigs/comms.ts";
 import { account, gateway, on, startHome, tab, type Home, type Sink } from "../rigs/home.ts";
 import type { FlowNode } from "../rigs/node-red.ts";
 
 interface Backup { readonly name: string; readonly kind: string; readonly at: number; readonly bytes: number }
 interface StoreEvent { readonly kind: string; readonly code: string; readonly at: number; readonly moved: string; readonly receipts?: number; readonly rows?: number; readonly saved?: { readonly messages: number } }
-interface Overview { readonly store: { readonly folder: string; readonly open: boolean; readonly events: StoreEvent[]; readonly backups: Backup[] }; readonly counts: { readonly pending: number; readonly dead: number; readonly outbox: Record<string, number> }; readonly problems: unknown[] }
+interface Overview { readonly store: { readonly folder: string; readonly open: boolean; readonly room?: { readonly state: string; readonly used: number }; readonly events: StoreEvent[]; readonly backups: Backup[] }; readonly counts: { readonly pending: number; readonly dead: number; readonly outbox: Record<string, number> }; readonly problems: unknown[] }
 
 /** Answers with its own text, in the chat the message came from; a cron beside it, because it keeps something of the gateway for itself. */
 const flow = (sink: Sink): FlowNode[] => [
@@ -166,5 +167,39 @@ describe("the store of a gateway", function () {
     for (const what of ["/backup", "/restore", "/store-read"]) assert.deepEqual([await status("POST", what), await status("POST", what, "reads")], [401, 401], what);
     assert.equal(await status("POST", "/backup", "writes"), 200);
     assert.equal(statSync(path.join(home.red.userDir, "clawflow", "home", "backups")).mode & 0o077, 0);
+  });
+
+  it("at its limit refuses new messages with 503 and Retry-After, says so on the nodes, loses none, and takes again by itself", async () => {
+    // Nobody takes the messages at first: they wait.
+    const without = (sink: Sink): FlowNode[] => [tab, { ...gateway, storeMb: 16 }, account(sink), on("in", "clawflow-channel-in", { gateway: "gw", accounts: ["acc"] }, ["short"], [])].map((node) => (node.id === "in" ? { ...node, d: true } : node));
+    let sinkOf: Sink | undefined;
+    await using home = await startHome((sink) => { sinkOf = sink; return [...without(sink), account(sink, { id: "acc-two", slug: "two" }), on("watch", "clawflow-channel-in", { gateway: "gw", accounts: ["acc-two"] }, [], [])]; });
+    const statuses = await watchStatuses(home.red);
+    const post = (id: string) => home.red.fetch("/clawflow/home/echo", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ id, chat: id, text: `${id} ${"x".repeat(900_000)}` }) });
+    await until(async () => (await view(home)).store.open, "the store");
+    const taken: string[] = [];
+    let refused: Response | undefined;
+    for (let n = 0; n < 60 && refused === undefined; n++) {
+      const response = await post(`m${n}`);
+      if (response.status === 503 && /STORE_005/.test(await response.clone().text())) refused = response;
+      else if (response.status === 200) taken.push(`m${n}`);
+      // The room is looked at every two seconds.
+      else assert.equal(response.status, 503);
+      if (n % 6 === 5) await until(async () => (await view(home)).store.room?.used !== 0, "a look", 5_000);
+    }
+    assert.ok(taken.length >= 12, `${taken.length} were taken`);
+    await until(async () => (await post("late")).status === 503, "the refusal", 10_000);
+    const response = await post("late");
+    assert.deepEqual([response.status, response.headers.get("retry-after"), await response.json()], [503, "5", { error: { code: "STORE_005" } }]);
+    assert.equal((await view(home)).store.room?.state, "full");
+    await statuses.wait("watch", /^STORE_005: /);
+    statuses[Symbol.dispose]();
+    assert.equal(home.red.lines.filter((line) => line.includes("[STORE_005]")).length, 1);
+    // Now a flow takes them: it answers with the first word, and the texts of what is done are given up.
+    await home.red.deploy([...without(sinkOf as Sink).map(({ d: _, ...node }) => node as FlowNode),
+      on("short", "function", { func: "msg.payload = msg.payload.split(' ')[0]; return msg;", outputs: 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ["out"]), on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }, [])]);
+    await until(async () => (await post("late")).status === 200, "room again", 20_000);
+    await home.heard(taken.length + 1, 20_000);
+    assert.deepEqual(home.texts().toSorted(), [...taken, "late"].toSorted());
   });
 });

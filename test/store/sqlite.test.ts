@@ -310,7 +310,7 @@ describe("the SQLite store on its disk", () => {
           refused = error;
         }
       }
-      failing("STORE_001", "later")(refused as StoreError);
+      failing("STORE_005", "later")(refused as StoreError);
       assert.ok(saved.length > 5);
       const parallel = await Promise.allSettled([1, 2, 3].map((n) => store.commit([{ do: "set", space: "x", key: `big${n}`, value: big.repeat(2) }])));
       assert.deepEqual(parallel.map(({ status }) => status), ["rejected", "rejected", "rejected"]);

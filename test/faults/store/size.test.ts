@@ -62,7 +62,7 @@ describe("the size of the store", function () {
         const id = `${round}-${n}`;
         const { message, ...rest } = newReceipt(id);
         await store.commit([{ do: "receive", receipt: { ...rest, message: { ...message, raw: words.repeat(5) } } }]).then(() => { confirmed.add(id); }, (error: StoreError) => {
-          assert.deepEqual([error.code, error.retry], ["STORE_001", "later"]);
+          assert.deepEqual([error.code, error.retry], ["STORE_005", "later"]);
           refused++;
         });
         assert.ok(n < 1000, "the limit is never met");
