@@ -237,6 +237,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   async function act(row: OutboxRow, channel: Channel, connection: Connection): Promise<string> {
     const missing = (what: string): never => { throw new ChannelError("MSG_005", {}, `${channel.label} cannot ${what}.`); };
+    // What is meant for one person is never shown to a whole group.
+    if (row.draft.only !== undefined && row.to.kind === "group" && channel.shows?.only !== true && (row.op === "send" || row.op === "edit")) missing("show a message to one person of a group");
     switch (row.op) {
       case "send":
         if (row.target === undefined) return connection.send(row.to, row.draft, row.key);

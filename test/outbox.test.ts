@@ -52,6 +52,21 @@ describe("outbox", () => {
     assert.deepEqual(channel.sent.map((part) => [part.draft?.replyTo, part.draft?.buttons?.length]), [["r0", undefined], [undefined, undefined], [undefined, 1]]);
   });
 
+  it("shows a whole group nothing that is meant for one person", async () => {
+    const { outbox, channel, dead } = await setup({ edit: true });
+    const group = { ...to, kind: "group" } as const;
+    const secret: Partial<Delivery> = { draft: { text: "your code is 4711", only: "u1" } };
+    const receipt = await outbox.deliver(say("", "s1", { ...secret, to: group }));
+    assert.deepEqual([receipt.state, receipt.state === "failed" && receipt.code, receipt.state === "failed" && /one person of a group/.test(receipt.text)], ["failed", "MSG_005", true]);
+    assert.equal((await outbox.deliver(say("", "s2", { ...secret, to: group, op: "edit", target: "m1" }))).state, "failed");
+    assert.deepEqual([channel.sent, dead.length], [[], 2]);
+    // Alone with the person it is a message as any other; and a platform that can do it gets it.
+    assert.equal((await outbox.deliver(say("", "s3", secret))).state, "sent");
+    Object.assign(channel, { shows: { only: true } });
+    assert.equal((await outbox.deliver(say("", "s4", { ...secret, to: group }))).state, "sent");
+    assert.deepEqual(channel.sent.map(({ draft }) => draft?.only), ["u1", "u1"]);
+  });
+
   it("holds: what is under way is recorded first, nothing new begins, and all goes on at the release", async () => {
     const { outbox, channel, store } = await setup();
     let answered: (() => void) | undefined;

@@ -27,7 +27,9 @@ const telegram: Dialect = {
 
 /** https://support.discord.com/hc/en-us/articles/210298617; a mention in a text never rings: that is set by the request (allowed_mentions). */
 const discord: Dialect = {
-  escape: (text) => text.replace(/[\\*_~`|<>]/g, "\\$&").replace(/^([#>-]|\d+\.)(?=\s)/gm, "\\$1"),
+  // A backslash works before every mark, and before no letter or figure.
+  escape: (text) => text.replace(/[\\*_~`|<>[\]]/g, "\\$&"),
+  begin: (inner) => inner.replace(/^([ \t]*)(-#|#{1,3}|[-+])(?=[ \t])/gm, "$1\\$2").replace(/^([ \t]*\d+)([.)])(?=[ \t])/gm, "$1\\$2"),
   strong: (inner) => `**${inner}**`,
   em: (inner) => `*${inner}*`,
   del: (inner) => `~~${inner}~~`,
@@ -122,6 +124,7 @@ export function render(markdown: string, name: DialectName): string {
     return renderMarkdown(markdown, dialect);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return dialect.escape(markdown);
+    const plain = dialect.escape(markdown);
+    return dialect.begin?.(plain) ?? plain;
   }
 }

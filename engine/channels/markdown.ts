@@ -6,7 +6,10 @@ import { Lexer, type Token, type Tokens } from "marked";
  * markup for gives back its argument.
  */
 export interface Dialect {
+  /** Plain text as it stands inside a line. */
   escape(text: string): string;
+  /** A whole paragraph, already in the dialect: what would mark at the beginning of a line is taken its meaning. */
+  begin?(inner: string): string;
   strong(inner: string): string;
   em(inner: string): string;
   del(inner: string): string;
@@ -41,7 +44,24 @@ export function isPlain(text: string): boolean {
 
 /** Markdown (GFM) in, dialect out. HTML in the text is shown as it was written, never passed through. Throws RangeError on absurd nesting. */
 export function renderMarkdown(text: string, dialect: Dialect): string {
-  return blocks(new Lexer({ gfm: true }).lex(text), dialect).trimEnd();
+  if (NESTED.test(text)) throw new RangeError("Expected a text whose quotes and lists are not nested that deep.");
+  return blocks(new CalmLexer({ gfm: true }).lex(text), dialect).trimEnd();
+}
+
+/** A line that opens more quotes and lists than a person ever did: each level costs a walk over all that follows. */
+const NESTED = /^(?:[ \t]*(?:>|[-+*]|\d{1,9}[.)])){24}/m;
+/** Marks of emphasis in one paragraph; what pairs them takes time in the square of their number. */
+const MOST_MARKS = 400;
+
+/** Leaves a paragraph that is nothing but marks as it was written: it would hold up the process for seconds. */
+class CalmLexer extends Lexer {
+  override inlineTokens(src: string, tokens: Token[] = []): Token[] {
+    let marks = 0;
+    for (const letter of src) if (letter === "*" || letter === "_" || letter === "~") marks++;
+    if (marks <= MOST_MARKS) return super.inlineTokens(src, tokens);
+    tokens.push({ type: "escape", raw: src, text: src });
+    return tokens;
+  }
 }
 
 function blocks(tokens: readonly Token[], dialect: Dialect): string {
@@ -73,8 +93,13 @@ function block(token: Token, dialect: Dialect): string {
 }
 
 function paragraph(inner: string, dialect: Dialect): string {
-  const lines = dialect.line === undefined ? inner : inner.replaceAll("\n", dialect.line);
+  const whole = begun(inner, dialect);
+  const lines = dialect.line === undefined ? whole : whole.replaceAll("\n", dialect.line);
   return inner === "" ? "" : (dialect.paragraph?.(lines) ?? lines);
+}
+
+function begun(inner: string, dialect: Dialect): string {
+  return dialect.begin?.(inner) ?? inner;
 }
 
 function language(info: string | undefined): string {
@@ -85,7 +110,7 @@ function list(token: Tokens.List, dialect: Dialect): string {
   const start = typeof token.start === "number" ? token.start : 1;
   const items = token.items.map((item, index) => {
     const marker = token.ordered ? `${start + index}.` : item.task ? (item.checked === true ? dialect.done : dialect.undone) : dialect.bullet;
-    const parts = item.tokens.filter((part) => part.type !== "checkbox").map((part) => (part.type === "text" || part.type === "paragraph" ? inline(part.tokens ?? [], dialect) : block(part, dialect)));
+    const parts = item.tokens.filter((part) => part.type !== "checkbox").map((part) => (part.type === "text" || part.type === "paragraph" ? begun(inline(part.tokens ?? [], dialect), dialect) : block(part, dialect)));
     const text = parts.filter((part) => part !== "").join("\n");
     if (dialect.list !== undefined) return item.task ? `${marker} ${text}` : text;
     return `${marker} ${text.replace(/\n/g, "\n  ")}`;

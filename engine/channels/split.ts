@@ -47,13 +47,13 @@ export function splitText(text: string, limits: Pick<Limits, "text" | "unit">): 
 }
 
 /** Markup may make a text longer than it was: then it is cut shorter, until each part fits as it is sent. Telegram alone counts what is left after its own parsing. */
-function fittingTexts(text: string, limits: Limits, dialect: DialectName | undefined): string[] {
-  const parts = splitText(text, limits);
-  if (dialect === undefined || dialect === "plain" || dialect === "telegram") return parts;
+function fittingTexts(text: string, limits: Limits, dialect: DialectName | undefined, most = limits.text): string[] {
+  const parts = splitText(text, { ...limits, text: most });
+  if (dialect === undefined || dialect === "telegram") return parts;
   return parts.flatMap((part) => {
     const length = measure(render(part, dialect), limits.unit);
     if (length <= limits.text || part.length < 2) return [part];
-    return fittingTexts(part, { ...limits, text: Math.max(1, Math.floor((measure(part, limits.unit) * limits.text * 0.9) / length)) }, dialect);
+    return fittingTexts(part, limits, dialect, Math.max(1, Math.floor((measure(part, limits.unit) * limits.text * 0.9) / length)));
   });
 }
 
