@@ -1,8 +1,9 @@
 /** Signal's channel against its stub, for the contract suite and for tests of its own. */
 import type { Account } from "../../engine/channels/channel.ts";
 import { signal } from "../../engine/channels/signal/signal.ts";
+import { type Envelope, toMessages } from "../../engine/channels/signal/to-message.ts";
 import { createFetch } from "../../engine/http.ts";
-import type { ChannelRig, SendFault } from "../contracts/channel.ts";
+import type { ChannelRig, Refusal, SendFault } from "../contracts/channel-rig.ts";
 import { startSignal, type Fault, type SignalStub } from "./signal.ts";
 
 export const ADA = "0b8d3f8e-5f5f-4a44-9d5a-0a0b0c0d0e0f";
@@ -14,6 +15,12 @@ const FAULTS: Readonly<Record<SendFault, Fault | undefined>> = {
   reset: { reset: "after" },
   // The server's parser takes every text.
   markup: undefined,
+};
+/** signal-cli's own words. */
+const REFUSALS: Readonly<Record<Refusal, Fault>> = {
+  gone: { status: 400, error: "Failed to send message: Unregistered user \"+14155550100\"" },
+  kicked: { status: 400, error: "User is not a member of the group" },
+  long: { status: 413, error: "request entity too large" },
 };
 export interface SignalRig extends ChannelRig { readonly stub: SignalStub; envelope(data: object, more?: object): Record<string, unknown> }
 
@@ -42,6 +49,20 @@ export async function signalRig(mode: "polling" | "websocket", settings: Record<
       stub.fault(/^\/v2\/send$/, wanted);
       return true;
     },
+    refuse(how) { stub.fault(/^\/v2\/send$/, REFUSALS[how]); return true; },
+    seen: () => stub.posted.filter(({ removed }) => !removed).map(({ text, body }) => ({
+      text: body.question === undefined ? text : "",
+      ...(body.question === undefined ? {} : { poll: { question: String(body.question), options: body.answers as string[] } }),
+      ...(body.base64_attachments === undefined ? {} : { files: (body.base64_attachments as string[]).map((file) => new Uint8Array(Buffer.from(file.slice(file.indexOf(";base64,") + 8), "base64"))) }),
+    })),
+    read: (sample) => toMessages(sample as Envelope, { account: "phone", number: stub.number, uuid: "5f1c2d3e-1111-4222-8333-444455556666" }),
+    attach({ name, mime, bytes }) {
+      stub.keep("file-1.bin", bytes, mime);
+      stub.push(envelope({ attachments: [{ contentType: mime, filename: name, id: "file-1.bin", size: bytes.length, width: null, height: null, caption: null, uploadTimestamp: 1_795_700_000_000 }] }));
+    },
+    drop() { stub.cut(); },
+    host: new URL(stub.url).host,
+    call: { method: "GET /v1/accounts", parameters: {} },
     async close() {
       await stub.close();
       await fetch.destroy();

@@ -21,7 +21,7 @@ export interface SignalStub {
   /** Somebody writes. By polling it waits here; by WebSocket it is lost where nobody listens, as with the real server. */
   push(envelope: Json): void;
   keep(id: string, bytes: Uint8Array, mime: string): void;
-  /** Ends all WebSockets, as a restart of the server does. */
+  /** Ends all connections, as a restart of the server does. */
   cut(): void;
   close(): Promise<void>;
 }
@@ -60,13 +60,15 @@ export async function startSignal({ mode = "polling", token = "" }: { readonly m
     const body = written === "" ? undefined : (JSON.parse(written) as Json);
     const method = request.method ?? "GET";
     const problems = judge?.request(method, at, searchParams, body) ?? [];
-    seen.push({ method, path: at, body, problems, authorization: request.headers.authorization });
+    const missing = problems[0]?.startsWith("no ") === true;
+    seen.push({ method, path: at, body, problems: missing ? [] : problems, authorization: request.headers.authorization });
     const found = faults.find((each) => each.times > 0 && each.path.test(at));
     const fault = found?.fault;
     if (found !== undefined) found.times -= 1;
     if (fault !== undefined && "reset" in fault && fault.reset === "before") return void request.socket.destroy();
     if (fault !== undefined && "raw" in fault) return void response.writeHead(fault.status, { "content-type": "text/html" }).end(fault.raw);
     if (fault !== undefined && "status" in fault) return json(response, fault.status, { error: fault.error }, fault.headers);
+    if (missing) return json(response, 404, { error: "404 page not found" });
     if (problems.length > 0) return json(response, 400, { error: problems.join("; ") });
     const answer = await act(method, at, body ?? {}, response);
     if (fault !== undefined && "reset" in fault) return void request.socket.destroy();
@@ -121,7 +123,10 @@ export async function startSignal({ mode = "polling", token = "" }: { readonly m
       if (mode === "polling") { queue.push(update); for (const end of [...pollers]) end(); } else for (const ear of ears) ear.send(JSON.stringify(update));
     },
     keep(id, bytes, mime) { files.set(id, { bytes, mime }); },
-    cut() { for (const ear of ears) ear.terminate(); },
+    cut() {
+      for (const ear of ears) ear.terminate();
+      for (const socket of sockets) socket.destroy();
+    },
     async close() {
       for (const end of [...pollers]) end();
       for (const ear of ears) ear.terminate();

@@ -3,10 +3,13 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Account, Channel, Connection } from "../../engine/channels/channel.ts";
 import { twilioSms } from "../../engine/channels/twilio-sms/twilio-sms.ts";
+import { toMessage, toStatus } from "../../engine/channels/twilio/to-message.ts";
+import type { Fields } from "../../engine/channels/twilio/webhook.ts";
+import { toMessage as toCall } from "../../engine/channels/twilio-voice/to-message.ts";
 import { twilioVoice } from "../../engine/channels/twilio-voice/twilio-voice.ts";
 import { twilioWhatsapp } from "../../engine/channels/twilio-whatsapp/twilio-whatsapp.ts";
 import { createFetch } from "../../engine/http.ts";
-import type { ChannelRig, SendFault } from "../contracts/channel.ts";
+import type { ChannelRig, Refusal, SendFault } from "../contracts/channel-rig.ts";
 import { startTwilio, type Fault, type TwilioStub } from "./twilio.ts";
 
 export const ADA = "+14155550100";
@@ -20,6 +23,13 @@ const FAULTS: Readonly<Record<SendFault, Fault | undefined>> = {
   // Twilio reads no markup: there is none to refuse.
   markup: undefined,
 };
+
+const REFUSALS: Readonly<Record<Refusal, Fault>> = {
+  gone: { status: 400, code: 21211, message: "Invalid 'To' Phone Number" },
+  kicked: { status: 400, code: 21610, message: "Attempt to send to unsubscribed recipient" },
+  long: { status: 400, code: 21617, message: "The concatenated message body exceeds the 1600 character limit" },
+};
+interface Sample { readonly fields: Fields; readonly status?: true; readonly state?: Parameters<typeof toCall>[0] }
 
 export interface TwilioRig extends ChannelRig { readonly stub: TwilioStub; readonly webhookUrl: string }
 
@@ -78,6 +88,36 @@ export async function twilioRig(kind: "sms" | "whatsapp" | "voice", settings: Re
       if (wanted === undefined) return false;
       stub.fault(/\/(?:Messages|Calls\/CA\w+)\.json$/, wanted);
       return true;
+    },
+    refuse(how) { stub.fault(/\/(?:Messages|Calls\/CA\w+)\.json$/, REFUSALS[how]); return true; },
+    ...(kind === "voice" ? {} : {
+      seen: () => stub.posted.map(({ body, location, media }) => ({ text: location === undefined ? body : "", ...(location === undefined ? {} : { location }), ...(media.length === 0 ? {} : { files: media.map(({ bytes }) => bytes) }) })),
+    }),
+    read(sample) {
+      const { fields, status, state } = sample as Sample;
+      const place = { channel: channel.id, account: "line", prefix, number: stub.number, now: 1_795_800_000_000 };
+      return state !== undefined ? toCall(state, fields, place) : status === true ? toStatus(fields, place) : toMessage(fields, place);
+    },
+    async attach({ mime, bytes }) {
+      const media = stub.keep(bytes, mime);
+      if (kind === "voice") await stub.post({ CallSid: CALL, RecordingSid: stub.newSid("RE"), RecordingUrl: media.replace(/\.mp3$/, ""), RecordingStatus: "completed", RecordingDuration: "1" }, "/recording");
+      else await stub.say({ MessageSid: stub.newSid("SM"), From: prefix + ADA, To: prefix + stub.number, Body: "", NumMedia: "1", MediaUrl0: media, MediaContentType0: mime });
+    },
+    signed(text, how) {
+      // Twilio signs no time: a request of yesterday is told by its MessageSid.
+      if (how === "stale") return undefined;
+      const fields: Fields = kind === "voice" ? { CallSid: CALL, From: ADA, To: stub.number, SpeechResult: text } : { MessageSid: stub.newSid("SM"), From: prefix + ADA, To: prefix + stub.number, Body: text };
+      const request = stub.sign(fields, kind === "voice" ? "/heard?turn=7" : "", how === "wrong" ? "another token" : undefined, AbortSignal.timeout(30));
+      const { "x-twilio-signature": _signature, ...without } = request.headers;
+      if (how === "missing") return { ...request, headers: without };
+      return how === "tampered" ? { ...request, body: Buffer.concat([request.body, Buffer.from("&Body=more")]) } : request;
+    },
+    drop() { stub.cut(); },
+    host: new URL(stub.url).host,
+    call: { method: "Messages.json", parameters: { To: prefix + ADA, From: prefix + stub.number, Body: "by hand" } },
+    without: {
+      unsecured: "Twilio signs with the auth token, without which no account opens",
+      ...(kind === "voice" ? { seen: "a caller hears words and files, and sees nothing" } : {}),
     },
     serve(opened) {
       connection = opened;

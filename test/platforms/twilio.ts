@@ -2,12 +2,12 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Connection } from "../../engine/channels/channel.ts";
+import type { Connection, WebhookRequest } from "../../engine/channels/channel.ts";
 import { twilioJudge } from "../spec/twilio-schema.ts";
 
 export type Fields = Record<string, string>;
 export interface Seen { readonly method: string; readonly path: string; readonly fields: Readonly<Record<string, readonly string[]>>; readonly problems: readonly string[] }
-export interface Posted { readonly sid: string; readonly to: string; readonly from: string; readonly body: string; readonly media: readonly string[]; readonly created: number }
+export interface Posted { readonly sid: string; readonly to: string; readonly from: string; readonly body: string; readonly media: readonly { readonly url: string; readonly bytes: Uint8Array }[]; readonly location?: { readonly latitude: number; readonly longitude: number }; readonly created: number }
 export type Fault = { readonly status: number; readonly code?: number; readonly message?: string; readonly headers?: Record<string, string> } | { readonly reset: "before" | "after" } | { readonly raw: string; readonly status: number };
 
 export interface TwilioStub {
@@ -26,6 +26,10 @@ export interface TwilioStub {
   keep(bytes: Uint8Array, mime: string): string;
   /** Where the number's webhook stands now, and who answers there. */
   serve(webhookUrl: string, connection: Connection | undefined): void;
+  /** The request that `post` makes. */
+  sign(fields: Fields, path: string, token?: string, signal?: AbortSignal): WebhookRequest;
+  /** Ends all connections. */
+  cut(): void;
   /** A signed request, as Twilio makes it. `path` behind the account's webhook. */
   post(fields: Fields, path?: string, more?: { readonly token?: string; readonly headers?: Fields; readonly signal?: AbortSignal }): Promise<{ status: number; body: string; headers: Headers }>;
   /** A person writes; it is brought until it is taken. */
@@ -68,7 +72,8 @@ export async function startTwilio({ retryMs = 15 }: { readonly retryMs?: number 
     const fields: Record<string, string[]> = {};
     for (const [name, value] of form) fields[name] = [...(fields[name] ?? []), value];
     const problems = pathname.startsWith("/v2/") || !right ? [] : (judge?.request(method, pathname, fields) ?? []);
-    seen.push({ method, path: pathname, fields, problems });
+    const missing = problems[0]?.startsWith("no ") === true;
+    seen.push({ method, path: pathname, fields, problems: missing ? [] : problems });
     const at = faults.find((each) => each.times > 0 && each.path.test(pathname));
     const fault = at?.fault;
     if (at !== undefined) at.times -= 1;
@@ -76,19 +81,22 @@ export async function startTwilio({ retryMs = 15 }: { readonly retryMs?: number 
     if (fault !== undefined && "raw" in fault) return void response.writeHead(fault.status, { "content-type": "text/html" }).end(fault.raw);
     if (fault !== undefined && "status" in fault) return json(response, fault.status, { code: fault.code, message: fault.message ?? "refused", more_info: "https://www.twilio.com/docs/errors", status: fault.status }, fault.headers);
     if (!right) return json(response, 401, { code: 20003, message: "Authenticate", status: 401 });
-    if (problems.length > 0) return json(response, 400, { code: 21620, message: problems.join("; "), status: 400 });
-    const answer = act(method, pathname, fields);
+    if (problems.length > 0 && !missing) return json(response, 400, { code: 21620, message: problems.join("; "), status: 400 });
+    const answer = await act(method, pathname, fields);
     if (fault !== undefined && "reset" in fault) return void request.socket.destroy();
     json(response, answer === undefined ? 404 : method === "POST" && /\.json$/.test(pathname) && !/\/(?:SM|CA)/.test(pathname) ? 201 : 200, answer ?? { code: 20404, message: `The requested resource ${pathname} was not found`, status: 404 });
   }
 
-  function act(method: string, pathname: string, fields: Readonly<Record<string, readonly string[]>>): object | undefined {
+  async function act(method: string, pathname: string, fields: Readonly<Record<string, readonly string[]>>): Promise<object | undefined> {
     const first = (name: string) => fields[name]?.[0] ?? "";
     const own = `/2010-04-01/Accounts/${accountSid}`;
     if (pathname === `${own}.json`) return { sid: accountSid, friendly_name: "Test account", status: "active" };
     if (pathname === "/v2/Indicators/Typing.json") return { success: true };
     if (pathname === `${own}/Messages.json` && method === "POST") {
-      const message: Posted = { sid: newSid("SM"), to: first("To"), from: first("From"), body: first("Body"), media: fields.MediaUrl ?? [], created: Date.now() };
+      const [, latitude, longitude] = /^geo:(-?[\d.]+),(-?[\d.]+)/.exec(first("PersistentAction")) ?? [];
+      // Twilio fetches files before it sends; here only those that we offer.
+      const media = await Promise.all((fields.MediaUrl ?? []).map(async (address) => ({ url: address, bytes: address.startsWith(`${webhook.url}/`) ? new Uint8Array(await (await fetch(address)).arrayBuffer()) : new Uint8Array() })));
+      const message: Posted = { sid: newSid("SM"), to: first("To"), from: first("From"), body: first("Body"), media, ...(latitude === undefined ? {} : { location: { latitude: Number(latitude), longitude: Number(longitude) } }), created: Date.now() };
       posted.push(message);
       return resource(message);
     }
@@ -119,18 +127,25 @@ export async function startTwilio({ retryMs = 15 }: { readonly retryMs?: number 
     keep(bytes, mime) {
       const path = `/2010-04-01/Accounts/${accountSid}/Messages/${newSid("SM")}/Media/${newSid("SM").replace("SM", "ME")}`;
       files.set(path, { bytes, mime });
+      // A recording is fetched by its address with an ending.
+      files.set(`${path}.mp3`, { bytes, mime });
       return `${url}${path}`;
     },
     serve(webhookUrl, connection) { webhook = { url: webhookUrl, connection }; },
-    async post(fields, path = "", { token: by = token, headers = {}, signal = new AbortController().signal } = {}) {
+    sign(fields, path, by = token, signal = new AbortController().signal) {
       const address = `${path === "" ? webhook.url : webhook.url.replace(/\/+$/, "")}${path}`;
       const signed = address + Object.keys(fields).sort().map((name) => name + fields[name]).join("");
       const signature = createHmac("sha1", by).update(signed).digest("base64");
       const { pathname, searchParams } = new URL(`http://x${path === "" ? "/" : path}`);
-      const answer = await webhook.connection?.webhook?.({
+      return {
         method: "POST", path: pathname, query: searchParams, body: Buffer.from(new URLSearchParams(fields).toString()), remote: "127.0.0.1", signal,
-        headers: { "content-type": "application/x-www-form-urlencoded; charset=UTF-8", "x-twilio-signature": signature, ...headers },
-      });
+        headers: { "content-type": "application/x-www-form-urlencoded; charset=UTF-8", "x-twilio-signature": signature },
+      };
+    },
+    cut() { for (const socket of sockets) socket.destroy(); },
+    async post(fields, path = "", { token: by = token, headers = {}, signal } = {}) {
+      const request = stub.sign(fields, path, by, signal);
+      const answer = await webhook.connection?.webhook?.({ ...request, headers: { ...request.headers, ...headers } });
       return { status: answer?.status ?? 503, body: typeof answer?.body === "string" ? answer.body : "", headers: new Headers(answer?.headers as Fields | undefined) };
     },
     async say(fields) {

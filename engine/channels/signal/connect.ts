@@ -124,7 +124,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
       if (!/^[\w.-]{1,200}$/.test(reference) || reference.startsWith(".")) throw new ChannelError("MSG_002", {}, "Expected the id of a file of signal-cli, got something else.");
       return context.download(`${api.root}/v1/attachments/${encodeURIComponent(reference)}`, { headers: api.headers, signal: abort, trust: [new URL(api.root).origin] });
     },
-    call: (method, parameters) => {
+    async call(method, parameters) {
       const [, verb = "GET", at = ""] = /^(GET|POST|PUT|DELETE) (\/v\d\/\S+)$/.exec(method) ?? [];
       if (at === "") throw new ChannelError("MSG_001", {}, 'Expected a method such as "GET /v1/groups/+15551234567", got something else.');
       return api.ask(verb as "GET", at, verb === "GET" ? undefined : parameters);

@@ -35,7 +35,7 @@ export function poll({ api, context, signal, number, take }: Source): Receiving 
         if (signal.aborted) return;
         const error = asClawError(thrown, "CONN_001", "later");
         failed = true;
-        context.status("error", error);
+        context.status("reconnecting", error);
         await rest(context, signal, error.afterMs ?? 2_000);
       }
     }
