@@ -133,7 +133,7 @@ describe("Signal", () => {
     it("sends files with their names and types, polls, edits and removals; marks as read, shows typing", async () => {
       const kept = await context.spool?.save(new Blob(["%PDF-1.4 x"]).stream(), { name: "a,b;c.pdf", mime: "application/pdf" });
       await connection.send(own.to, { text: "see", attachments: [{ kind: "document", media: `spool:${kept?.id}` }] }, "k1");
-      const [file] = bodies("/v2/send")[0]?.base64_attachments as string[];
+      const [file] = (bodies("/v2/send")[0]?.base64_attachments ?? []) as string[];
       assert.match(file ?? "", /^data:application\/pdf;filename=a_b_c\.pdf;base64,JVBERi0/);
       const poll = await connection.send(own.to, { text: "", poll: { question: "Dinner?", options: ["Pizza", "Soup"], multiple: true } }, "k2");
       assert.match(poll, /^\d+$/);
