@@ -207,6 +207,22 @@ describe("a dead letter and its notice", () => {
   });
 });
 
+describe("a message", () => {
+  it("is confirmed and taken up when it is on disk", async () => {
+    const { store, rules, letGo } = watchedStore();
+    const { channel, runs } = await setupGateway({}, store);
+    rules.hold = (changes) => changes.some((change) => change.do === "receive");
+    let confirmed = false;
+    const receiving = channel.context?.receive(message()).then(() => { confirmed = true; });
+    await settle();
+    assert.deepEqual([confirmed, runs.length], [false, 0]);
+    letGo();
+    await receiving;
+    await settle();
+    assert.deepEqual([confirmed, runs.length], [true, 1]);
+  });
+});
+
 describe("a step of a run", () => {
   async function run(hold: (change: Change) => boolean) {
     const { store, rules, letGo } = watchedStore();
