@@ -150,13 +150,15 @@ describe("what goes wrong in a flow", function () {
       it(`by "${poison}" has three tries, is a dead letter once, and holds up neither its chat nor others`, async () => {
         const chat = `${poison}-1`;
         const lines = linesOf(rig, /Dead letter/).length;
+        const tries = linesOf(rig, /Dead letter.*interrupted tries/).length;
         const before = await rig.counts();
         // Slow ones in other chats are under way each time it dies: they are not to blame.
         const others = [{ bot: "evidence", chat: "evidence-1", text: "slow" }, { bot: "none", chat: "none-1", text: "slow" }, { bot: "telegram", chat: String(7011 + at), text: "slow" }, { bot: "key", chat: "key-2", text: "slow long" }] as const;
         await rig.meet([...others, { bot: "key", chat }, { bot: "key", chat: "key-3" }]);
         const said = rig.say([...others, { bot: "key", chat, text: poison }, { bot: "key", chat }, { bot: "key", chat, text: "tool" }]);
         let deaths = 0;
-        while (deaths < 8 && (await ended(rig, deaths === 0 ? 30_000 : 5_000))) {
+        const isGivenUp = () => linesOf(rig, /Dead letter.*interrupted tries/).length > tries;
+        while (deaths < 8 && (await ended(rig, isGivenUp))) {
           deaths++;
           const t = monotonicMs();
           // Nobody knows to the millisecond when it began to die.

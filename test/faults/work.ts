@@ -29,9 +29,12 @@ export function workFlow(flows: readonly FlowNode[], gateway: Record<string, unk
 }
 
 export const alive = (pid: number): boolean => { try { process.kill(pid, 0); return true; } catch { return false; } };
-/** Waits for the end of Node-RED, which nobody ordered; false when it lived on. */
-export async function ended(rig: FaultRig, ms = 20_000): Promise<boolean> {
-  for (const from = performance.now(); performance.now() - from < ms; await pause(10)) if (!alive(rig.red.pid)) { await rig.red.kill(); return true; }
+/** Waits for the end of Node-RED, which nobody ordered; false when there was a sign that it lives on. */
+export async function ended(rig: FaultRig, livesOn: () => boolean, ms = 60_000): Promise<boolean> {
+  for (const from = performance.now(); performance.now() - from < ms; await pause(10)) {
+    if (!alive(rig.red.pid)) { await rig.red.kill(); return true; }
+    if (livesOn()) return false;
+  }
   return false;
 }
 /** Starts it again; one that ends while it starts has started. */
