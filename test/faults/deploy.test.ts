@@ -12,7 +12,7 @@ import { type Finding, summary, type Verdict } from "./judge.ts";
 import { mb } from "./load/figures.ts";
 import { createGauge } from "./load/measure.ts";
 import { pointsOf } from "./package.ts";
-import { buildFaultPackage, type FaultRig, OUTSIDE, startFaultRig } from "./rig.ts";
+import { buildFaultPackage, type FaultRig, OUTSIDE, type SayOptions, startFaultRig } from "./rig.ts";
 import { dice, talk } from "./rounds.ts";
 
 const full = process.env.CLAWFLOW_FAULTS === "full";
@@ -30,7 +30,7 @@ const DEPLOYS: readonly { readonly name: string; readonly type: "full" | "flows"
 ];
 
 /** A tool whose flow a deploy ended is given up after 3 s, and so may be each one behind it in its chat. */
-const STUCK_MS = 20_000;
+const STUCK_MS = 40_000;
 const WORKERS = full ? 2 : 1;
 /** So many handles may be open that were not before: a request that is under way in this moment. */
 const SPARE = 8;
@@ -63,7 +63,7 @@ async function carryOut(pairs: readonly Pair[], own: number): Promise<Course> {
       stuck.push(short(error));
       // What still waits is taken up by a restart; what is lost stays lost.
       await rig.restart();
-      const rest = await rig.settled(10_000).catch(short);
+      const rest = await rig.settled(30_000).catch(short);
       if (rest !== undefined) { stuck.push(`also after a restart, ${rest}`); await rig.world.forget(); }
     }
     done.push({ point, deploy, ms: held ? performance.now() - from : undefined, stuck });
@@ -82,7 +82,7 @@ function table(done: readonly Done[]): string {
 }
 
 describe("a deploy", function () {
-  this.timeout(full ? 0 : 300_000);
+  this.timeout(full ? 0 : 600_000);
 
   it(`loses and doubles nothing, wherever a run stands (seed ${seed})`, async () => {
     const random = dice(seed);
@@ -108,8 +108,8 @@ describe("a deploy", function () {
     const random = dice(seed);
     using gauge = createGauge();
     await using rig = await startFaultRig({ seed, env: gauge.env });
-    // Every account has spoken once: the sockets it needs are open.
-    await rig.say(BOTS.map((bot) => ({ bot, chat: bot === "telegram" ? "7001" : `${bot}-1` })));
+    // Every chat has spoken once: the sockets it needs are open, and its person is known.
+    await rig.say(CHATS);
     await rig.settled();
     const base = await gauge.measure(rig.red.pid);
     let number = 0;
@@ -136,10 +136,10 @@ describe("a deploy", function () {
   });
 });
 
+const CHATS: readonly Pick<SayOptions, "bot" | "chat">[] = BOTS.flatMap((bot): Pick<SayOptions, "bot" | "chat">[] => (bot === "telegram" ? Array.from({ length: 8 }, (_, at) => ({ bot, chat: String(7001 + at) })) : Array.from({ length: 4 }, (_, at) => ({ bot, chat: `${bot}-${at}` }))));
 const pick = <T>(list: readonly T[], random: () => number): T => list[Math.floor(random() * list.length)] as T;
 const short = (error: unknown): string => (error as Error).message.split("\n").slice(0, 4).join("\n");
 async function sayOne(rig: FaultRig, random: () => number): Promise<void> {
-  const bot = BOTS[Math.floor(random() * BOTS.length)] ?? "key";
-  await rig.say([{ bot, chat: bot === "telegram" ? String(7001 + Math.floor(random() * 8)) : `${bot}-${Math.floor(random() * 4)}`, text: ["", "", "tool", "long"][Math.floor(random() * 4)] ?? "" }]);
+  await rig.say([{ ...pick(CHATS, random), text: pick(["", "", "tool", "long"], random) }]);
 }
 const told = (findings: readonly Finding[], where: ReadonlyMap<string, string>): string[] => findings.map(({ what, id, text }) => `${what}${id === undefined ? "" : ` (${where.get(id) ?? "?"})`}: ${text}`);

@@ -22,7 +22,7 @@ const chosen = process.env.CLAWFLOW_POINTS?.split(",") ?? POINTS;
 const WORKERS = full ? 2 : 1;
 
 describe("a kill", function () {
-  this.timeout(wanted > 1 ? 0 : 300_000);
+  this.timeout(wanted > 1 ? 0 : 600_000);
   let points: Point[] = [];
 
   it("can come at every point: the fault build has them all", function () {

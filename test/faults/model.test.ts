@@ -79,7 +79,7 @@ function trials(): Trial[] {
 const AT_ONCE = 30;
 
 describe("a fault of the model", function () {
-  this.timeout(full ? 0 : 180_000);
+  this.timeout(full ? 0 : 600_000);
 
   let scene: Scene;
   before(async () => { scene = await startScene({ seed }); });

@@ -37,7 +37,7 @@ async function beside(rig: FaultRig): Promise<NodeRed & { removeAll(): Promise<v
 const hook = async (rig: FaultRig, red: NodeRed): Promise<void> => { for (const bot of ["key", "none"]) await rig.world.platform.control("hook", { bot, url: `${red.url}/clawflow/home/${bot}` }); };
 
 describe("F49: two Node-REDs on one store", function () {
-  this.timeout(full ? 600_000 : 180_000);
+  this.timeout(600_000);
 
   it(`one of them runs each message; the other takes over when the first is killed, not when it is only stopped (seed ${seed})`, async () => {
     const random = dice(seed);
@@ -46,7 +46,7 @@ describe("F49: two Node-REDs on one store", function () {
     try {
       await opened(rig);
       let [owner, other]: NodeRed[] = [rig.red, second];
-      const answered = (what: string) => until(async () => (await rig.world.open()).length === 0, what, 40_000).catch(async (error: Error) => { throw new Error(`${error.message}:\n${(await Promise.all((await rig.world.open()).map((id) => rig.world.story(id, rig.kills)))).join("\n")}\n${owner?.lines.slice(-10).join("\n")}`); });
+      const answered = (what: string) => until(async () => (await rig.world.open()).length === 0, what, 90_000).catch(async (error: Error) => { throw new Error(`${error.message}:\n${(await Promise.all((await rig.world.open()).map((id) => rig.world.story(id, rig.kills)))).join("\n")}\n${owner?.lines.slice(-10).join("\n")}`); });
       const pauses: number[] = [];
       for (let turn = 0; turn < (full ? 10 : 1); turn++) {
         if (owner === undefined || other === undefined) throw new Error("one is missing");

@@ -18,7 +18,7 @@ const LOST = "Sorry, your message could not be handled.";
 const UNSENT = "Sorry, an answer could not be delivered here.";
 
 describe("what goes wrong in a flow", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let rig: FaultRig;
   let flows: FlowNode[];
   /** Messages that must not be answered, each with the notice its chat got instead. */
@@ -27,7 +27,7 @@ describe("what goes wrong in a flow", function () {
   let deadRows = 0;
 
   before(async function () {
-    this.timeout(180_000);
+    this.timeout(300_000);
     buildFaultPackage();
     rig = await startFaultRig({ seed, env: { NODE_OPTIONS: "--max-old-space-size=160" } });
     flows = workFlow(rig.flows, { notice: "chat" });
@@ -39,7 +39,7 @@ describe("what goes wrong in a flow", function () {
   /** Everything but what was given up is answered. */
   async function settled(): Promise<void> {
     try {
-      await until(async () => (await rig.world.open()).every((id) => given.has(id)), "all others to be answered", 40_000);
+      await until(async () => (await rig.world.open()).every((id) => given.has(id)), "all others to be answered", 90_000);
     } catch (error) {
       const open = (await rig.world.open()).filter((id) => !given.has(id));
       throw new Error(`${(error as Error).message}:\n${(await Promise.all(open.map((id) => rig.world.story(id, kills)))).join("\n")}\n${linesOf(rig, /Dead letter|\[error\]/).join("\n")}`);

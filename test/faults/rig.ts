@@ -164,7 +164,7 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
       return monotonicMs() - from;
     },
     async deploy(changed, type) { await red.deploy(changed.map(({ credentials: _, ...node }) => node as FlowNode), type); },
-    async settled(ms = 30_000) {
+    async settled(ms = 60_000) {
       for (const from = monotonicMs(); ; await pause(10)) {
         const open = await world.open();
         if (open.length === 0) return world.forget();

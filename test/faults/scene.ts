@@ -108,7 +108,7 @@ export async function startScene({ seed, accounts = () => [], change = (flows) =
         await until(async () => (await rig.red.admin<{ people: { account: string; trust: string }[] }>("GET", "/clawflow/gateway/gw")).people.some((one) => one.account === bot && one.trust === "owner"), `an owner of ${bot}`, 10_000);
       }
     },
-    async quiet(queued = 0, ms = 60_000) {
+    async quiet(queued = 0, ms = 120_000) {
       let counts: Counts | undefined;
       let unsaid: string[] = [];
       const settled = async () => {

@@ -99,7 +99,7 @@ const GROWING: readonly Growing[] = [
 const ASTRAY = ["dns", "refused", "tls", "noise"] as const;
 
 describe("a fault of the platform", function () {
-  this.timeout(full ? 0 : 180_000);
+  this.timeout(full ? 0 : 600_000);
   let scene: Scene;
   let secure: Server;
   let knocks = 0;
