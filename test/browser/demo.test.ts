@@ -69,12 +69,12 @@ describe("the demo in a browser", function () {
   });
   after(async () => { await browser?.close(); server?.closeAllConnections(); server?.close(); });
 
-  async function openChat(owner = true): Promise<Page> {
+  async function openChat(owner = true, account = "chat"): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1000, height: 800 }, locale: "en-US" });
     const opened = await context.newPage();
     opened.on("pageerror", (error) => problems.push(error.message));
     opened.on("console", (message) => { if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text())) problems.push(message.text()); });
-    await opened.goto(`${red.url}/clawflow/home/chat/${owner ? `#owner=${CODE}` : ""}`);
+    await opened.goto(`${red.url}/clawflow/home/${account}/${owner ? `#owner=${CODE}` : ""}`);
     await opened.getByText("Online").waitFor();
     return opened;
   }
@@ -186,6 +186,34 @@ describe("the demo in a browser", function () {
     it("has a label for everything that can be used, and no fault on the console", async () => {
       const bare = await page.evaluate(() => [...document.querySelectorAll("button, input, textarea, select, a")].filter((element) => (element as HTMLElement).offsetParent !== null && !(element.getAttribute("aria-label") || element.textContent?.trim() || element.getAttribute("title") || (element.id !== "" && document.querySelector(`label[for="${element.id}"]`)))).map((element) => element.outerHTML.slice(0, 80)));
       assert.deepEqual(bare, []);
+      assert.deepEqual(problems, []);
+    });
+  });
+
+  describe("that asks before it switches", () => {
+    before(async () => {
+      red = await startNodeRed({ flows: JSON.parse(readFileSync(path.join(projectRoot, "examples", "Ask before switching.json"), "utf8")) as FlowNode[], env: { CLAWFLOW_OWNER_CODE: CODE } });
+      page = await openChat(true, "web");
+    });
+    after(async () => { await page?.context().close(); await red?.remove(); });
+
+    it("shows buttons that can be pressed, also after a restart, and answers the press once", async () => {
+      await say("switch off the heating");
+      const buttons = (name: string) => log().getByRole("button", { name, exact: true });
+      await buttons("Yes").waitFor();
+      await red.kill();
+      await red.start();
+      await page.getByText("Online").waitFor();
+      await say("open the gate");
+      await until(async () => (await buttons("No").count()) === 2, "the second question beside the first");
+      if (process.env.CLAWFLOW_PICTURES !== undefined) await page.screenshot({ path: path.join(process.env.CLAWFLOW_PICTURES, "ask.png") });
+      await buttons("No").last().click();
+      await answered(/Left as it is/);
+      await buttons("Yes").first().click();
+      await answered(/Done: switch off the heating/);
+      if (process.env.CLAWFLOW_PICTURES !== undefined) await page.screenshot({ path: path.join(process.env.CLAWFLOW_PICTURES, "asked.png") });
+      const entries = (await log().locator("[data-ref] .text").allInnerTexts()).map((text) => text.trim());
+      assert.deepEqual(entries.filter((text) => text !== ""), ["switch off the heating", "Really switch off the heating?", "open the gate", "Really open the gate?", "Left as it is.", "Done: switch off the heating"]);
       assert.deepEqual(problems, []);
     });
   });

@@ -85,6 +85,37 @@ describe("a Telegram bot in a real Node-RED", function () {
   this.timeout(60_000);
   before(function () { if (dataFolder("specs", "telegram") === undefined) skip(this as unknown as Mocha.Context, "Telegram's specification is not here (CLAWFLOW_SPECS)"); });
 
+  it("asks by buttons, takes the press that came while Node-RED was dead, and goes on once", async () => {
+    const stub = await startTelegram();
+    const ask = on("ask", "clawflow-ask", { gateway: "gw", question: "Really {{ text }}?", kind: "yesno", who: "sender", timeout: 10, unit: "minutes", version: 1 }, ["end"], [], []);
+    const red = await startNodeRed({ flows: [tab, gateway, account(stub, "polling"), on("in", "clawflow-channel-in", { gateway: "gw", command: "" }, ["ask"], []), ask, func("end", "msg.payload = 'so ' + msg.payload; return msg;", ["out"]), out("out")] });
+    try {
+      await connected(red);
+      await claim(red, stub);
+      stub.push(said({ text: "switch it off" }));
+      await heard(stub, "Really switch it off?");
+      const { payload } = stub.calls("sendMessage").at(-1) as { payload: Json };
+      const markup = payload.reply_markup as { inline_keyboard: { text: string; callback_data: string }[][] };
+      const [yes, no] = markup.inline_keyboard.flat();
+      assert.deepEqual([yes?.text, no?.text], ["Yes", "No"]);
+      for (const { callback_data } of markup.inline_keyboard.flat()) assert.ok(Buffer.byteLength(callback_data) <= 64, callback_data);
+      const press = (id: string, data: string | undefined, from: Json = ADA) => stub.push({ callback_query: { id, from, chat_instance: "1", data, message: { message_id: 61, date: 1_790_000_000, chat: ADA_CHAT, text: "Really switch it off?", reply_markup: markup } } });
+      await red.kill();
+      press("q1", no?.callback_data);
+      press("q2", yes?.callback_data);
+      await red.start();
+      await heard(stub, "so false", ADA_CHAT.id, red);
+      await until(() => stub.pending().length === 0, "both presses to be confirmed");
+      await until(() => stub.calls("answerCallbackQuery").length === 2, "the end of the waiting signs");
+      await until(async () => (await counts(red)).pending === 0, "the end of all messages");
+      assert.deepEqual(texts(stub).filter((text) => /Really|so /.test(text)), ["Really switch it off?", "so false"]);
+      assert.deepEqual(stub.problems(), [], "every request holds to the specification");
+    } finally {
+      await red.remove();
+      await stub.close();
+    }
+  });
+
   describe("by polling", () => {
     let stub: TelegramStub;
     let red: NodeRed;
