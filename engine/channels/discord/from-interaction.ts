@@ -1,7 +1,7 @@
 /** An interaction (a command, a button, a menu, a form) to a Message. Pure. */
 import type { APIInteraction } from "discord.js";
 import type { Action, Message } from "../../message.ts";
-import { timeOf, isSnowflake } from "./limits.ts";
+import { isId, timeOf } from "./limits.ts";
 import { addressOf, base, senderOf, type Self } from "./to-message.ts";
 
 /** Kinds of interactions and components (docs, "Interaction Type", "Component Type"). */
@@ -31,15 +31,15 @@ export function fromInteraction(given: APIInteraction, self: Self): Message[] {
   const interaction = given as unknown as AnyInteraction;
   const action = actionOf(interaction);
   const channel = interaction.channel_id ?? interaction.channel?.id;
-  if (action === undefined || channel === undefined) return [];
+  if (action === undefined || channel === undefined || !isId(interaction.id)) return [];
   const at = addressOf({ channel_id: channel, ...(interaction.guild_id === undefined ? {} : { guild_id: interaction.guild_id }) }, self, interaction.channel);
   const user = (interaction.member?.user ?? interaction.user) as Parameters<typeof senderOf>[0] | undefined;
   const sender = senderOf(user ?? { id: "" }, interaction.member as Parameters<typeof senderOf>[1], at, self);
   return [{
     ...base(`interaction:${interaction.id}`, at, typeof interaction.locale === "string" ? { ...sender, language: interaction.locale } : sender),
     kind: action.type === "command" ? "message" : "action",
-    ref: action.type === "command" || !isSnowflake(interaction.message?.id) ? interaction.id : interaction.message.id,
-    sentAt: timeOf(interaction.id),
+    ref: action.type === "command" || !isId(interaction.message?.id) ? interaction.id : interaction.message.id,
+    sentAt: timeOf(interaction.id) ?? self.now,
     text: action.type === "command" ? `/${action.name}${action.args === "" ? "" : ` ${action.args}`}` : "",
     action,
     addressed: true,
@@ -51,7 +51,7 @@ function actionOf({ type, data = {}, message }: AnyInteraction): Action | undefi
   const id = plainId(data.custom_id);
   if (type === COMMAND) {
     const name = String(data.name ?? "");
-    if (data.type !== undefined && data.type !== CHAT_INPUT) return { type: "shortcut", name, ...(isSnowflake(data.target_id) ? { ref: data.target_id } : {}) };
+    if (data.type !== undefined && data.type !== CHAT_INPUT) return { type: "shortcut", name, ...(isId(data.target_id) ? { ref: data.target_id } : {}) };
     return { type: "command", name, args: argsOf(data.options).join(" ") };
   }
   if (type === MODAL) return { type: "form", name: id, values: valuesOf(data.components) };

@@ -32,8 +32,13 @@ const EPOCH = 1_420_070_400_000;
 export function snowflakeAt(ms: number): bigint {
   return BigInt(Math.max(0, Math.floor(ms) - EPOCH)) << 22n;
 }
-export function timeOf(snowflake: string): number {
-  return Number(BigInt(snowflake) >> 22n) + EPOCH;
+/** Unix milliseconds; undefined where it is no snowflake. */
+export function timeOf(snowflake: unknown): number | undefined {
+  return isSnowflake(snowflake) ? Number(BigInt(snowflake) >> 22n) + EPOCH : undefined;
+}
+/** Something that can name a thing of Discord: a snowflake, where nobody made it up. */
+export function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= 64;
 }
 export function isSnowflake(value: unknown): value is string {
   return typeof value === "string" && /^\d{1,20}$/.test(value);

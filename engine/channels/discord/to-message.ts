@@ -4,7 +4,7 @@ import { ChannelError } from "../../errors.ts";
 import { MESSAGE_VERSION, type Action, type Address, type Message, type Sender } from "../../message.ts";
 import { attachmentsOf, textOf, type Said } from "./content.ts";
 import { fromInteraction } from "./from-interaction.ts";
-import { isSnowflake, THREADS } from "./limits.ts";
+import { isId, isSnowflake, THREADS } from "./limits.ts";
 import type { Known } from "./places.ts";
 
 /** The bot that received the event, and the account it is here. */
@@ -140,7 +140,7 @@ export function base(id: string, at: Address, sender: Sender): Pick<Message, "ve
 
 /** A thread and a post of a forum are threads of the channel they are in. */
 export function addressOf(data: Placed, self: Self, given?: { readonly type?: number; readonly parent_id?: string | null }): Address {
-  if (!isSnowflake(data.channel_id)) throw new ChannelError("MSG_001", {}, "Expected channel_id to be the id of a channel, got something else.");
+  if (!isId(data.channel_id)) throw new ChannelError("MSG_001", {}, "Expected channel_id to be the id of a channel, got something else.");
   const place = self.known.channel(data.channel_id);
   const parent = given?.type !== undefined && THREADS.has(given.type) ? given.parent_id ?? place?.parent : place?.parent;
   const guild = data.guild_id ?? place?.guild;
@@ -154,7 +154,7 @@ export function addressOf(data: Placed, self: Self, given?: { readonly type?: nu
 
 /** `roles`: the names people know, and the ids that never change. A name made of digits is left out: it would pass for an id. */
 export function senderOf(user: Author, member: Member | undefined, at: Address, self: Self, webhook?: string): Sender {
-  if (!isSnowflake(user.id)) throw new ChannelError("MSG_001", {}, "Expected the sender to have an id, got none.");
+  if (!isId(user.id)) throw new ChannelError("MSG_001", {}, "Expected the sender to have an id, got none.");
   const known = self.known.person(user.id);
   const name = [member?.nick, user.global_name, user.username, known?.name].find((each): each is string => typeof each === "string" && each !== "") ?? user.id;
   const handle = typeof user.username === "string" ? user.username : known?.handle;

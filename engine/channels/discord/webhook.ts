@@ -5,7 +5,7 @@ import { asClawError } from "../../errors.ts";
 import { verify } from "../../webhook/verify.ts";
 import { AUTOCOMPLETE, PING } from "./from-interaction.ts";
 import { CALLBACK, type FirstAnswer } from "./interactions.ts";
-import { isSnowflake } from "./limits.ts";
+import { isId } from "./limits.ts";
 
 const WARN_EVERY_MS = 60_000;
 const RETRY_SECONDS = 5;
@@ -67,7 +67,7 @@ function again(afterMs: number = RETRY_SECONDS * 1000): WebhookAnswer {
 function parse(body: Uint8Array): APIInteraction | undefined {
   try {
     const value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8")) as APIInteraction | null;
-    return typeof value === "object" && value !== null && typeof value.type === "number" && (value.type === PING || isSnowflake(value.id)) ? value : undefined;
+    return typeof value === "object" && value !== null && typeof value.type === "number" && (value.type === PING || isId(value.id)) ? value : undefined;
   } catch {
     return undefined;
   }
