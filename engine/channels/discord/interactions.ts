@@ -36,6 +36,8 @@ export interface Interactions {
   original(held: Held, key: string, body: Body, files?: readonly Upload[]): Promise<string>;
   privately(held: Held, key: string, body: Body, files?: readonly Upload[]): Promise<string>;
   followup(held: Held, body: Body, files?: readonly Upload[]): Promise<string>;
+  /** Is this ref an interaction's own, and no message that could be replied to? */
+  has(ref: string | undefined): boolean;
   /** The one that showed this message. */
   owner(ref: string): Held | undefined;
   edit(held: Held, ref: string, body: Body, files?: readonly Upload[]): Promise<void>;
@@ -90,8 +92,9 @@ export function createInteractions({ api, context }: { readonly api: Api; readon
     try {
       await held.respond(answer);
     } catch (thrown) {
-      // An answer that was lost on its way was heard all the same.
-      if (!(thrown instanceof ChannelError && /\(40060\)/.test(thrown.message))) {
+      // Given already, or most likely: whoever edits it then finds out.
+      const given = thrown instanceof ChannelError && (/\(40060\)/.test(thrown.message) || (thrown.code === "CONN_001" && !thrown.unsent && !thrown.answered));
+      if (!given) {
         held.state = "fresh";
         if (isOver(thrown)) end(held);
         throw thrown;
@@ -187,6 +190,7 @@ export function createInteractions({ api, context }: { readonly api: Api; readon
       if (held.state === "fresh") await defer(held);
       return noted(held, await send(held, body, files));
     },
+    has: (ref) => ref !== undefined && all.has(ref),
     owner: (ref) => owners.get(ref),
     async edit(held, ref, body, files) { await patch(held, ref, body, files); },
     async remove(held, ref) { await api.call("DELETE", `${hook(held)}/messages/${ref}`, { auth: false }); },

@@ -101,9 +101,8 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
         interactions.drop(held);
       }
     }
-    const answers = held !== undefined && held.id === draft.replyTo;
     const { replyTo: _, ...unbound } = draft;
-    const body = messageOf(answers ? unbound : draft, key, options);
+    const body = messageOf(interactions.has(draft.replyTo) ? unbound : draft, key, options);
     const channel = await channelOf(to);
     if (to.kind === "group" && to.thread === undefined && FORUMS.has((await typeOf(channel)) ?? -1)) return post(channel, body, key, uploads, draft.text);
     return (await api.call<APIMessage>("POST", `/channels/${channel}/messages`, { body, ...withFiles(uploads) })).id;
