@@ -15,7 +15,8 @@ import { ChannelError, type ClawError } from "./errors.ts";
  * - `error`: it could not be opened, or says that something is wrong; the next try comes.
  * - `failed`: it broke too often in a row (single tries go on, about one a minute: `nextTryAt`), or for good: then nothing happens until its settings change or it is reopened.
  */
-export type ConnectionState = "disconnected" | "connecting" | "connected" | "reconnecting" | "error" | "failed";
+export const STATES = ["disconnected", "connecting", "connected", "reconnecting", "error", "failed"] as const;
+export type ConnectionState = (typeof STATES)[number];
 export interface AccountStatus {
   readonly account: string;
   readonly channel: string;

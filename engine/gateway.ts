@@ -17,11 +17,13 @@ import { createConverters } from "./media/convert.ts";
 import { createDownload } from "./media/download.ts";
 import { createIncoming } from "./media/incoming.ts";
 import { createReady } from "./media/ready.ts";
+import { createTally, type Count } from "./metrics.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createRoom, type Room } from "./store-room.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
+import type { Facts } from "./run.ts";
 import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
@@ -39,6 +41,7 @@ export interface GatewayOptions {
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
   readonly texts: { readonly claimed: string; notice(about: Notice): string };
+  readonly count?: Count;
   /** Takes secrets out of the texts of faults before they are kept or told. */
   redact?(text: string): string;
   log(level: "debug" | "info" | "warn", text: string): void;
@@ -158,9 +161,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return channel !== undefined && channel.shows === undefined ? degrade(draft, {}) : draft;
     },
   });
+  const tally = createTally(options.count, (id) => accounts.has(id));
   const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
   const inbox: Inbox = createInbox({
-    full: room.refusal,
+    full: room.refusal, tell: tally.message,
     store, clock, limits,
     prepare: prepared,
     questions: asks,
@@ -172,16 +176,18 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       events.emit("dead", { what: "message", reason, message: receipt.message });
     },
     onBegin: ({ receipt: { message } }) => {
+      tally.began();
       if (message.kind !== "message") return;
       connections.get(message.at.account)?.connection?.read?.(message.at, message.ref).catch((error: Error) => options.log("debug", `read: ${error.message}`));
     },
     onEnd: (run, end) => {
       outbox.over((id) => id === run.id);
+      tally.ended(end.state);
       events.emit("end", run, end);
     },
   });
   const outbox: Outbox = createOutbox({
-    store, clock, random,
+    store, clock, random, tell: tally.send,
     line: (account) => attached.get(account) ?? connections.get(account),
     redact, isOver,
     split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
@@ -227,6 +233,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     redact,
     onStatus(status) {
+      tally.fault(status.error?.code);
       events.emit("status", status);
       if (status.state === "connected") outbox.wake(status.account);
     },
@@ -248,15 +255,26 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     const trust = people.trustOf(message);
     if (trust === "stranger") {
       people.refuse(message);
+      tally.message("refused", message.at);
       events.emit("refused", message);
       return "refused";
     }
     const answered = await asks.offer(message, trust);
     if (answered !== undefined) return answered;
-    const received = await inbox.receive(message, { trust, tainted: false });
+    const received = await take(message, { trust, tainted: false });
     if (received === "saved") void prepared(message);
     if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
     return received;
+  }
+
+  async function take(message: Message, facts: Facts): Promise<Received> {
+    try {
+      return await inbox.receive(message, facts);
+    } catch (error) {
+      // It is not confirmed: whoever brought it comes again.
+      if (error instanceof StoreError) tally.fault(error.code);
+      throw error;
+    }
   }
 
   /** What was said is said differently now, or taken back: agents remember it so. */
@@ -351,7 +369,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       outbox.wake(account);
       return () => { if (attached.get(account) === line) attached.delete(account); };
     },
-    async accept(message, facts) { return inbox.receive(message, facts); },
+    accept: take,
     step(run, node, parent, pass) {
       const live = inbox.run(run);
       const key = `${pass ?? live?.pass ?? 0}\n${parent}\n${node}`;

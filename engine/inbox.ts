@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import { StoreError } from "./errors.ts";
 import { watchIdle } from "./idle.ts";
 import { laneOf, type Message } from "./message.ts";
+import type { Tell } from "./metrics.ts";
 import { amend, gather, prepareAll, type Queue } from "./lane.ts";
 import { endOf, reduce, type Act, type Life } from "./life.ts";
 import { at, reached } from "./points.ts";
@@ -41,6 +42,8 @@ export interface InboxOptions {
   /** A flow takes it up. */
   onBegin?(run: Run): void;
   onEnd?(run: Run, end: RunEnd): void;
+  /** For whoever counts. */
+  readonly tell?: Tell;
 }
 
 export interface Inbox {
@@ -150,6 +153,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
     if (act.type === "release") {
       if (write.length > 0) await finish(current, [...(options.questions?.forget(head.seq) ?? []), ...write], act);
+      else options.tell?.(act.state, head.message.at);
       return release(key, lane);
     }
     if (act.type === "wait") {
@@ -206,7 +210,8 @@ export function createInbox(options: InboxOptions): Inbox {
   }
 
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
-  async function finish(current: Active, write: readonly Change[], { state, reason, notice }: Extract<Act, { type: "release" }>): Promise<void> {
+  async function finish(current: Active, write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
+    for (const { message } of current.receipts) options.tell?.(state, message.at, code);
     const head = current.receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
@@ -295,8 +300,12 @@ export function createInbox(options: InboxOptions): Inbox {
       // What steers a run must not wait behind that run.
       const beside = message.kind === "action" && message.action?.type !== "command";
       const receipt = await save(message, facts, beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at), beside ? "high" : "normal");
+      options.tell?.(receipt === undefined ? "duplicate" : "received", message.at);
       if (receipt === undefined) return "duplicate";
-      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, () => { inMemory--; }))) return "saved";
+      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, () => { inMemory--; }))) {
+        options.tell?.("done", message.at);
+        return "saved";
+      }
       FAULT: at("after-dedupe", message.id);
       enqueue(receipt);
       return "saved";

@@ -6,6 +6,7 @@ import { asClawError, ChannelError, StoreError } from "./errors.ts";
 import { NEVER, reduce, type Event, type Life, type Next } from "./life.ts";
 import { createLive, type Live, type OwnLive } from "./live.ts";
 import type { Address, Draft } from "./message.ts";
+import type { TellSend } from "./metrics.ts";
 import { createPace } from "./pace.ts";
 import { reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
@@ -52,6 +53,8 @@ export interface OutboxOptions {
   notice?(row: OutboxRow, code: string): NewOutboxRow | undefined;
   /** A delivery that failed for good. */
   onDead(row: OutboxRow): void;
+  /** For whoever counts. */
+  readonly tell?: TellSend;
   /** This run has ended, or there never was one. */
   isOver(run: string): Promise<boolean>;
   /** Takes secrets out of the text of a failure before it is recorded and told. */
@@ -188,6 +191,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const error = asClawError(thrown, "MSG_002", next.act.type === "look" ? "later" : "no");
       if (error.code === "CONN_003") pace.flooded(row.to, clock.now(), error.afterMs);
       await go({ type: "failed", fault: told(error), now: clock.now(), random: random() });
+      if (next.act.type === "wait") options.tell?.("retried", row.to, error.code);
     }
     if (next.act.type !== "wait") {
       chat.rows.shift();
@@ -216,6 +220,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       if (next.wait) await saved;
       else saved.catch(() => { /* Closed: the next process finds out what came of it. */ });
     }
+    if (final) options.tell?.(act.type === "mourn" ? "dead" : "sent", now.to, act.type === "mourn" ? now.error?.code : undefined);
     if (act.type === "mourn") options.onDead(now);
     if (final) watchers.get(row.key)?.(now);
     return now;

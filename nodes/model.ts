@@ -2,9 +2,11 @@
 import { ModelError } from "../engine/errors.ts";
 import { buffer } from "node:stream/consumers";
 import { capTokens, type Meter } from "../engine/models/cap.ts";
+import { countModel } from "../engine/models/count.ts";
 import type { Model, ModelSettings } from "../engine/models/model.ts";
 import { gatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
+import { metrics } from "./shared/metrics.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { learnSecrets } from "./shared/secrets.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -59,7 +61,7 @@ export default function register(red: Red): void {
     this.model = () => {
       opened ??= Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]).then(async ([models, fetch]) => {
         const made = await models.openModel(modelSettings(config, this.credentials ?? {}), fetch, { readFile });
-        return meter === undefined || made.provider === "practice" ? made : capTokens(made, meter);
+        return countModel(meter === undefined || made.provider === "practice" ? made : capTokens(made, meter), metrics.count);
       });
       opened.catch(() => { opened = undefined; });
       return opened;

@@ -10,6 +10,7 @@ import { addressOf, type AddressFields } from "./shared/address.ts";
 import { withGateway } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
+import { metrics } from "./shared/metrics.ts";
 import { showFault } from "./shared/status.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
@@ -85,7 +86,7 @@ export default function register(red: Red): void {
           {
             clock: gateway.clock,
             receive: async (inbound) => gateway.accept(await messageOf(inbound), { trust: "allowed", tainted: true }),
-            rejected: (status, code, why) => { showFault(this, code, why, "ring"); this.debug(`${status} ${code} ${why}`); },
+            rejected: (status, code, why) => { metrics.count("clawflow_errors_total", { code }); showFault(this, code, why, "ring"); this.debug(`${status} ${code} ${why}`); },
             keep: async (bytes, about) => { const kept = await gateway.spool.save(bytes, about); return { ...kept, id: kept.id }; },
             discard: (id) => gateway.spool.remove(id),
           },

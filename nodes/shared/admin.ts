@@ -6,6 +6,7 @@ import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../.
 import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
+import { TEXT_FORMAT } from "../../engine/metrics.ts";
 import { MESSAGE_VERSION } from "../../engine/message.ts";
 import { normalize, STEPS, type Step } from "../../engine/normalize.ts";
 import { checkRules, compileRules, FIELDS, route, TESTS, type Facts, type RouteMode, type Rule } from "../../engine/route.ts";
@@ -20,10 +21,11 @@ import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
+import { metricsText } from "./metrics.ts";
 import { redact, redactWith } from "./secrets.ts";
 
 type Body = Record<string, unknown>;
-interface Response { status(code: number): Response; json(body: unknown): void }
+interface Response { status(code: number): Response; json(body: unknown): void; set(name: string, value: string): void; send(text: string): void }
 
 const hosts = new WeakSet<Host>();
 const NOBODY: ReadonlySet<string> = new Set();
@@ -55,6 +57,15 @@ export function registerAdmin(host: Host): void {
     channels: host.channels().map(({ id, label, settings, limits }) => ({ id, label, settings, limits })),
     providers: PROVIDERS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
   }));
+  red.httpAdmin.get("/clawflow/metrics", read, async (_request: Request, response: Response) => {
+    try {
+      const text = await metricsText(host.handles());
+      response.set("content-type", TEXT_FORMAT);
+      response.send(text);
+    } catch (thrown) {
+      response.status(500).json({ error: { code: "CORE_001", text: redact(asClawError(thrown, "CORE_001").message) } });
+    }
+  });
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   post("gateway/:id/people", write, async ({ params, body = {} }) => {

@@ -14,6 +14,7 @@ import type { Message } from "../../engine/message.ts";
 import { createStoreCare } from "../../engine/store-care.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
+import { metrics } from "./metrics.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
 import { told } from "./input.ts";
 import type { FlowMsg, Red, RedNode } from "./red.ts";
@@ -90,6 +91,7 @@ function createHost(red: Red): Host {
         texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
         log,
         redact,
+        count: (name, labels, by) => metrics.count(name, { gateway: handle.slug, ...labels }, by),
       });
       return { gateway, care: createStoreCare({ store, folder: handle.folder, clock: systemClock, log, keep: () => handle.settings.backups }), problems: store.problems };
     } catch (error) {
@@ -112,7 +114,7 @@ function createHost(red: Red): Host {
         },
         closing(gateway) { for (const run of gateway.inbox.runs()) settle.forget(run.id); },
         // It is tried every few seconds; the log needs it once.
-        failed(error, again) { if (!again) red.log.error(`[clawflow] ${told(error).message}`); },
+        failed(error, again) { if (again) return; metrics.count("clawflow_errors_total", { code: error.code }); red.log.error(`[clawflow] ${told(error).message}`); },
       });
       handles.set(settings.slug, handle);
     }

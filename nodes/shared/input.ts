@@ -1,6 +1,7 @@
 /** What every node with an input does alike: one act, one `done`, a fault with its code and remedy on the Catch wire and the status. */
 import { asClawError, type ClawError } from "../../engine/errors.ts";
 import type { FlowMsg, RedNode, Send } from "./red.ts";
+import { metrics } from "./metrics.ts";
 import { redact } from "./secrets.ts";
 import { showFault } from "./status.ts";
 
@@ -23,6 +24,7 @@ export const isFaulty = (node: RedNode): boolean => faulty.has(node);
 export function shown(node: RedNode, thrown: unknown): Error {
   faulty.add(node);
   const error = asClawError(thrown, "CORE_001");
+  metrics.count("clawflow_errors_total", { code: error.code });
   showFault(node, error.code, error.message);
   return told(error);
 }
