@@ -113,7 +113,7 @@ describe("bad input", function () {
     for (const id of ["no-token", "acc-unknown", "acc-twin"]) assert.deepEqual([(await stateOf(id))?.state, (await stateOf(id))?.code], ["failed", "CONF_001"], id);
     const away = await stateOf("no-network");
     assert.equal(away?.code, "CONN_001");
-    await statuses.wait("in-telegram", /tg-wrong-token: CONN_002/);
+    await statuses.wait("in-telegram", /CONN_002: tg-wrong-token/);
     assert.match(await line(/clawflow-account:tg-no-token/), /\[CONF_001\] .*token is missing.*Open the node/);
     assert.match(await line(/carrier-pigeon/), /\[CONF_001\] .*Is its package installed\?/);
     assert.match(await line(/"echo" twice/), /\[CONF_001\]/);
