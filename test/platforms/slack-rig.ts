@@ -4,7 +4,9 @@ import type { AddressInfo } from "node:net";
 import type { Account, Connection } from "../../engine/channels/channel.ts";
 import { slack } from "../../engine/channels/slack/slack.ts";
 import { createFetch, type Fetch } from "../../engine/http.ts";
-import type { ChannelRig, SendFault } from "../contracts/channel.ts";
+import { createHmac } from "node:crypto";
+import type { ChannelRig, Refusal, Seen, SendFault } from "../contracts/channel-rig.ts";
+import { toMessage } from "../../engine/channels/slack/to-message.ts";
 import { type Fault, type SlackStub, startSlack } from "./slack.ts";
 
 export const ADA = "U00ADA00001";
@@ -18,6 +20,8 @@ const FAULTS: Readonly<Record<SendFault, Fault>> = {
   reset: { reset: "after" },
   markup: { error: "invalid_blocks" },
 };
+
+const REFUSALS: Readonly<Record<Refusal, Fault>> = { gone: { error: "channel_not_found" }, kicked: { error: "not_in_channel" }, long: { error: "msg_too_long" } };
 
 let serial = 0;
 /** An event as Slack wraps it. */
@@ -37,6 +41,7 @@ export interface SlackRig extends ChannelRig { readonly stub: SlackStub; readonl
 
 export async function slackRig(mode: "socket" | "events", settings: Record<string, unknown> = {}, given?: SlackStub): Promise<SlackRig> {
   const stub = given ?? await startSlack();
+  stub.people.set(ADA, "Ada");
   const fetch = createFetch();
   let connection: Connection | undefined;
   const server = createServer((request, response) => void (async () => {
@@ -60,6 +65,24 @@ export async function slackRig(mode: "socket" | "events", settings: Record<strin
     say(text) { stub.push(envelope(said(text))); },
     shown: () => stub.shown(DIRECT),
     fail(fault) { stub.fault("chat.postMessage", FAULTS[fault]); return true; },
+    refuse(how) { stub.fault("chat.postMessage", REFUSALS[how]); return true; },
+    seen: () => seenIn(stub),
+    read: (sample) => toMessage(sample, { account: "home", userId: "U012BOT", botId: "B012BOT", teamId: "T012AB3CD", now: 1_790_000_000_000 }),
+    attach({ name, mime, bytes }) {
+      const id = `F${++serial}IN`;
+      stub.keepFile(id, { name, mimetype: mime, bytes: Buffer.from(bytes) });
+      stub.push(envelope(said("", { subtype: "file_share", files: [{ id, name, mimetype: mime, size: bytes.length, mode: "hosted", url_private: `${stub.url}/files-pri/${id}/${name}` }] })));
+    },
+    signed(words, how) {
+      const body = JSON.stringify(envelope(said(words)));
+      const at = Math.floor(Date.now() / 1000) - (how === "stale" ? 301 : 0);
+      const signature = `v0=${createHmac("sha256", how === "wrong" ? "another secret" : stub.signingSecret).update(`v0:${at}:${body}`).digest("hex")}`;
+      const headers: Record<string, string> = { "content-type": "application/json", ...(how === "missing" ? {} : { "x-slack-request-timestamp": String(at), "x-slack-signature": signature }) };
+      return { method: "POST", path: "/", query: new URLSearchParams(), headers, body: Buffer.from(how === "tampered" ? body.replace(words, "something else") : body), remote: "127.0.0.1", signal: new AbortController().signal };
+    },
+    ...(mode === "events" ? { unsecured: { ...account, settings: { ...account.settings, secret: "" } }, without: { drop: "Slack's Events API holds no link: Slack posts" } } : { drop: () => stub.cut() }),
+    host: new URL(stub.url).host,
+    call: { method: "users.info", parameters: { user: ADA } },
     serve(opened) {
       if (mode === "socket") return;
       const close = opened.close.bind(opened);
@@ -73,4 +96,21 @@ export async function slackRig(mode: "socket" | "events", settings: Record<strin
       if (given === undefined) await stub.close();
     },
   };
+}
+
+interface Block { readonly type?: string; readonly text?: { readonly text?: string }; readonly fields?: readonly { readonly text?: string }[]; readonly elements?: readonly { readonly type?: string; readonly text?: { readonly text?: string }; readonly options?: readonly { readonly text?: { readonly text?: string } }[] }[] }
+/** The bot's messages in the direct chat, with their parts. */
+function seenIn(stub: SlackStub): Seen[] {
+  const texts = stub.shown(DIRECT);
+  return stub.messages.filter((each) => each.channel === DIRECT && each.bot_id !== undefined).map((message, index) => {
+    const blocks = [...(message.blocks ?? []), ...(message.attachments ?? []).flatMap((each) => (each.blocks ?? []) as Block[])] as Block[];
+    const elements = blocks.flatMap(({ elements: all = [] }) => all);
+    return {
+      text: texts[index] ?? "",
+      buttons: elements.filter(({ type }) => type === "button").map(({ text }) => text?.text ?? ""),
+      choices: elements.flatMap(({ options = [] }) => options.map(({ text }) => text?.text ?? "")),
+      cards: blocks.flatMap(({ text }) => /^\*([^*\n]+)\*/.exec(text?.text ?? "")?.[1] ?? []),
+      files: (message.files ?? []).map(({ id }) => stub.files.get(String(id))?.bytes ?? Buffer.alloc(0)),
+    };
+  });
 }

@@ -143,7 +143,11 @@ export function talk(options: TalkOptions): Omit<Connection, "self" | "webhook" 
       }
     },
     media: files.media,
-    call: (method, parameters) => api.raw(method, parameters),
+    async call(method, parameters) {
+      // The SDK's own helper takes a text for a path and would read any file of this machine.
+      if (!/^[a-zA-Z]+(?:\.[a-zA-Z]+)+$/.test(method) || method === "files.uploadV2") throw new ChannelError("MSG_005", {}, `Expected a method of Slack's Web API such as chat.postMessage, got "${method.slice(0, 60)}". Files are sent as attachments of a draft.`);
+      return api.raw(method, parameters);
+    },
   };
 
   /** Takes back every reaction of ours. */
