@@ -87,6 +87,7 @@ async function link({ appToken, apiUrl, secrets, context, signal }: SocketOption
   // Stands where Bolt's App would: it takes what the socket brings, and confirms it when it is saved.
   receiver.init({ processEvent: async (event: ReceiverEvent) => enter(event) } as unknown as App);
   const { client } = receiver;
+  guard(client, context);
   const ended = new Promise<void>((resolve) => { client.on("disconnected", () => resolve()); });
   const end = async (): Promise<void> => {
     let cancel: (() => void) | undefined;
@@ -116,6 +117,28 @@ async function link({ appToken, apiUrl, secrets, context, signal }: SocketOption
   if (signal.aborted) shut();
   void ended.then(leave);
   return { ended: left.promise };
+}
+
+/** The SDK reads an event's type without a look whether there is one, and its fault would end the process. */
+function guard(client: EventEmitter, context: ChannelContext): void {
+  const given = client.listeners("ws_message") as ((data: unknown, isBinary: boolean) => Promise<void>)[];
+  client.removeAllListeners("ws_message");
+  client.on("ws_message", (data: unknown, isBinary: boolean) => {
+    const readable = withEvent(data);
+    if (readable !== data) context.log("warn", "MSG_001: an event of Slack without a kind is left out.");
+    for (const take of given) take(readable, isBinary).catch((error: Error) => context.log("warn", `MSG_001: something of Slack's socket could not be read: ${error.message}`));
+  });
+}
+interface EventEmitter { listeners(name: string): unknown[]; removeAllListeners(name: string): unknown; on(name: string, listener: (data: unknown, isBinary: boolean) => void): unknown }
+
+/** The same text; or, of an event that is none, an envelope that can at least be confirmed. */
+function withEvent(data: unknown): unknown {
+  try {
+    const envelope = JSON.parse(String(data)) as { type?: unknown; payload?: { event?: { type?: unknown } | null } | null } | null;
+    return envelope?.type === "events_api" && typeof envelope.payload?.event?.type !== "string" ? JSON.stringify({ ...envelope, type: "unreadable", payload: null }) : data;
+  } catch {
+    return data;
+  }
 }
 
 interface Queue { enter(event: ReceiverEvent): void; idle(): Promise<void> }

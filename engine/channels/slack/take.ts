@@ -50,6 +50,7 @@ export function createRouter(app: string, context: Pick<ChannelContext, "clock" 
   return async (body) => {
     if (typeof body !== "object" || body === null) return;
     const workspace = workspaceOf(body as Envelope);
+    if (workspace.team === undefined && workspace.enterprise === undefined) return context.log("warn", "MSG_001: a payload of Slack names no workspace and is left out.");
     const takers = takersOf(app, workspace);
     if (takers.length === 0 && context.clock.monotonic() - warnedAt > 60_000) {
       warnedAt = context.clock.monotonic();
@@ -79,6 +80,7 @@ function withRaw(message: Message, body: unknown): Message {
 
 /** The chat something belongs to: what came from one is kept in order. */
 export function chatIn(body: unknown): string {
+  if (typeof body !== "object" || body === null) return "";
   const { event } = body as Envelope;
   const { channel, user } = body as Interaction;
   const { channel_id } = body as SlashCommand;
