@@ -193,6 +193,9 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** Methods of a connection that forms and pages want to know of before there is one. */
+export type Ability = "react" | "remove" | "typing" | "read" | "preview" | "call";
+
 /** A chat platform. Static and stateless: everything live is in the Connection. */
 export interface Channel {
   readonly id: string;
@@ -205,6 +208,8 @@ export interface Channel {
   /** How it writes Markdown: parts are cut so that they fit after rendering. Left out: the Markdown itself is counted. */
   readonly dialect?: DialectName;
   readonly delivery: Delivery;
+  /** Which optional methods its connections have, beside what `delivery` says; the contract suite holds a live one against it. */
+  readonly can?: readonly Ability[];
   /** Problems in the settings, each a sentence with a remedy. No I/O. */
   check(account: Account): string[];
   /** For the form's Test button: tries the credentials beside a connection that may be open, takes no messages, and says who the bot is. Throws a ChannelError. */

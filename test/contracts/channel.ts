@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
-import type { Account, Connection, Setting } from "../../engine/channels/channel.ts";
+import type { Ability, Account, Connection, Setting } from "../../engine/channels/channel.ts";
 import { DIALECTS } from "../../engine/channels/dialects.ts";
 import { asClawError, ChannelError, type ErrorCode, ERRORS } from "../../engine/errors.ts";
 import type { Message } from "../../engine/message.ts";
@@ -27,6 +27,8 @@ export function settingsTable(settings: readonly Setting[]): string {
   ]);
   return [["Setting", "Type", "Required", "Default", "About"], ["---", "---", "---", "---", "---"], ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
+
+const ABILITIES: readonly Ability[] = ["react", "remove", "typing", "read", "preview", "call"];
 
 /** What the tests of one channel share; `rig` and `context` are new for each. */
 export interface Bench {
@@ -115,6 +117,8 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         assert.ok(delivery.keyMs === undefined || delivery.keyMs >= 1000, "keyMs is a time in milliseconds");
         if (limits.editEveryMs !== undefined) assert.ok(connection.edit !== undefined || connection.preview !== undefined, "limits.editEveryMs without edit or preview");
         if (dialect !== undefined) assert.ok(Object.hasOwn(DIALECTS, dialect), `no dialect "${dialect}"`);
+        const can = ABILITIES.filter((ability) => connection[ability] !== undefined);
+        if (rig.channel.can !== undefined) assert.deepEqual([...rig.channel.can].sort(), [...can].sort(), `channel.can: expected [${can.map((each) => `"${each}"`).join(", ")}], the methods of a live connection`);
         if (rig.plugin === true) return;
         assert.ok(shows !== undefined, "a channel of ours says what it shows");
         assert.ok((shows.files ?? []).length === 0 || limits.upload !== undefined, "files are shown: limits.upload says how large they may be");

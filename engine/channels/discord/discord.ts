@@ -25,6 +25,7 @@ export const discord: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: ROWS * ROW_BUTTONS, buttonLabel: BUTTON_LABEL, links: true, choices: OPTIONS, cards: true, poll: true, form: true, only: true },
   dialect: "discord",
   delivery: { keyMs: NONCE_MS, evidence: true, edit: true },
+  can: ["react", "remove", "typing", "call"],
   check,
   async try(account, context) {
     refuseWrong(account);

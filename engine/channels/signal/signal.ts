@@ -21,6 +21,7 @@ export const signal: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], poll: true },
   dialect: "signal",
   delivery: { edit: true },
+  can: ["react", "remove", "typing", "read", "call"],
   check,
   async try(account, context) {
     refuseWrong(account);

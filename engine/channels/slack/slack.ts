@@ -23,6 +23,7 @@ export const slack: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: BUTTONS_LIMIT, buttonLabel: LABEL_LIMIT, links: true, choices: OPTIONS_LIMIT, cards: true, form: true, only: true },
   dialect: "mrkdwn",
   delivery: { edit: true, evidence: true },
+  can: ["react", "remove", "typing", "preview", "call"],
   check,
   async try(account, context) {
     refuseWrong(account);

@@ -21,6 +21,7 @@ export const telegram: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: BUTTON_LIMIT, links: true, poll: true, location: true },
   dialect: "telegram",
   delivery: { edit: true },
+  can: ["react", "remove", "typing", "preview"],
   check,
   async try(account, context) {
     refuseWrong(account);

@@ -22,6 +22,7 @@ export const twilioSms: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"] },
   dialect: "plain",
   delivery: { evidence: true },
+  can: ["call"],
   check(account) {
     const service = text(account, "service");
     return [...checkTwilio(account), ...(service === "" || /^MG[0-9a-fA-F]{32}$/.test(service) ? [] : ["Expected the Messaging Service to be MG and 32 hexadecimal digits, got something else. Leave it empty to send from the number."])];

@@ -25,6 +25,7 @@ export const twilioVoice: Channel = {
   shows: { files: ["audio", "voice"] },
   dialect: "plain",
   delivery: {},
+  can: ["call"],
   check(account) {
     const minutes = Number(account.settings.maxMinutes ?? 30);
     const language = text(account, "language");

@@ -20,6 +20,7 @@ export const twilioWhatsapp: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], location: true },
   dialect: "whatsapp",
   delivery: { evidence: true },
+  can: ["typing", "call"],
   check: (account) => checkTwilio(account),
   async try(account, context) {
     refuseWrong(account, twilioWhatsapp.check(account));

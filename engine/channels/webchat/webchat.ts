@@ -34,6 +34,7 @@ export function createWebchat(assets: Assets = assetOf): Channel {
     shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: 100, links: true, poll: true, location: true },
     // The transcript is ours: a key is honoured for the last thousand messages of its chat.
     delivery: { keyMs: 30 * DAY_MS, evidence: true, edit: true },
+    can: ["react", "remove", "typing", "preview"],
     check,
     async try(account) { return { id: "webchat", name: titleOf(account) }; },
     open: (account, context) => open(account, context, assets),

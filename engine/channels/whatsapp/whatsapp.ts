@@ -24,6 +24,7 @@ export const whatsapp: Channel = {
   shows: SHOWS,
   dialect: "whatsapp",
   delivery: { evidence: true },
+  can: ["react", "typing", "read", "call"],
   check,
   async try(account, context) {
     refuseWrong(account);
