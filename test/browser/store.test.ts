@@ -86,6 +86,7 @@ describe("the store in the editor", function () {
     const said = await texts(page, ".cf-store-event");
     assert.match(said, /The store was damaged, and a new one was begun\..+STORE_002.*Reason: .+The damaged file is now \S+store\.sqlite\.damaged-\S+.*Rescued: \d+ messages \(\d+ of them waiting\)/);
     assert.doesNotMatch(said.replace(/\/\S+/g, ""), /&#|store\.|__/, "no key and no placeholder is left");
+    await page.locator("#clawflow-limits summary").click();
     await picture(page, "store-light");
     await page.getByRole("button", { name: "Back up now" }).click();
     await page.waitForSelector(".cf-store-told .cf-state-ok");
