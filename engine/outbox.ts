@@ -386,7 +386,15 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     over(isIt) { for (const [key, run] of placeholders) if (isIt(run)) void abandon(key); },
     wake(account) {
-      for (const [key, chat] of chats) if (chat.rows[0]?.to.account === account) { chat.cancel?.(); chat.cancel = undefined; void drain(key, chat); }
+      for (const [key, chat] of chats) {
+        const first = chat.rows[0];
+        if (first?.to.account !== account) continue;
+        chat.cancel?.();
+        chat.cancel = undefined;
+        // Its token was refused, and now one is taken.
+        if (!chat.busy && first.error?.code === "CONN_002") chat.rows[0] = { ...first, dueAt: Math.min(first.dueAt, clock.now()) };
+        void drain(key, chat);
+      }
     },
     hold() {
       held = true;

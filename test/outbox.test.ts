@@ -220,6 +220,19 @@ describe("outbox", () => {
     assert.equal(channel.sent.length, 0);
   });
 
+  it("sends at once what waits for a token, when the account is connected again", async () => {
+    const { outbox, channel, connect, disconnect } = await setup();
+    channel.fail = () => new ChannelError("CONN_002", { retry: "no", answered: true }, "401");
+    assert.equal((await outbox.deliver(say("hi"))).state, "queued");
+    channel.fail = undefined;
+    disconnect();
+    await settle();
+    assert.equal(channel.sent.length, 0);
+    await connect();
+    await settle();
+    assert.deepEqual(channel.sent.map(({ text }) => text), ["hi"]);
+  });
+
   it("sends later what is scheduled", async () => {
     const { outbox, channel, clock } = await setup();
     void outbox.deliver(say("later", "s1", { dueAt: clock.now() + 90_000 }));
