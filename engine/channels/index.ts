@@ -1,6 +1,7 @@
 /** The one list of channels. */
 import type { Channel } from "./channel.ts";
 import { discord } from "./discord/discord.ts";
+import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
 import { signal } from "./signal/signal.ts";
 import { slack } from "./slack/slack.ts";
 import { telegram } from "./telegram/telegram.ts";
@@ -10,4 +11,4 @@ import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, discord];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, discord, discordWebhook];

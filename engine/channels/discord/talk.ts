@@ -4,8 +4,9 @@ import type { APIMessage } from "discord.js";
 import type { ChannelContext, Connection } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Address, Draft, Form } from "../../message.ts";
+import { bodyOf, filesOf } from "./files.ts";
 import { type Interactions, isOver } from "./interactions.ts";
-import { FORUMS, isSnowflake, NONCE_MS, snowflakeAt, UPLOAD_LIMIT } from "./limits.ts";
+import { FORUMS, isSnowflake, NONCE_MS, snowflakeAt } from "./limits.ts";
 import type { Places } from "./places.ts";
 import type { Api, Method, Upload } from "./rest.ts";
 import { type Body, contentOf, flagsOf, messageOf, nonceOf, postName } from "./send.ts";
@@ -47,30 +48,6 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
     return id;
   }
 
-  async function prepared(draft: Draft): Promise<{ uploads: Upload[]; options: Parameters<typeof contentOf>[1] & {} }> {
-    const uploads: Upload[] = [];
-    const names: { name: string; alt?: string }[] = [];
-    const add = async (media: string, file: Parameters<ChannelContext["file"]>[0], prefix: string): Promise<string> => {
-      const ready = await context.file({ ...file, media }, { bytes: UPLOAD_LIMIT });
-      const name = `${prefix}${ready.name}`;
-      uploads.push({ name, data: await ready.read(), mime: ready.mime });
-      names.push({ name, ...(file.alt === undefined ? {} : { alt: file.alt }) });
-      return name;
-    };
-    for (const file of draft.attachments ?? []) await add(file.media, file, "");
-    const pictures = new Map<string, string>();
-    for (const [index, { image }] of (draft.cards ?? []).entries()) {
-      // A public address is fetched by Discord, as it would be from a link.
-      if (image === undefined || /^https?:/i.test(image) || pictures.has(image)) continue;
-      const name = (await add(image, { kind: "image", media: image }, `card${index}-`)).replace(/[^\w.-]/g, "_");
-      (uploads.at(-1) as { name: string }).name = name;
-      (names.at(-1) as { name: string }).name = name;
-      pictures.set(image, `attachment://${name}`);
-    }
-    return { uploads, options: { files: names, pictures } };
-  }
-  const withFiles = (uploads: readonly Upload[]) => (uploads.length === 0 ? {} : { files: uploads });
-
   /** Opens a form where an interaction waits for its first answer; elsewhere by a button, which is one. */
   async function opened(to: Address, draft: Draft & { readonly form: Form }, key: string): Promise<string> {
     const { form, ...rest } = draft;
@@ -86,7 +63,7 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
   }
 
   async function sent(to: Address, draft: Draft, key: string): Promise<string> {
-    const { uploads, options } = await prepared(draft);
+    const { uploads, options } = await filesOf(draft, context);
     const held = interactions.find(to, draft, key);
     if (draft.only !== undefined && to.kind === "group") {
       if (held === undefined) throw new ChannelError("MSG_005", {}, "Discord shows a message to one person only as the answer to a button or command this person gave here in the last 15 minutes. Send it as a direct message.");
@@ -105,7 +82,7 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
     const body = messageOf(interactions.has(draft.replyTo) ? unbound : draft, key, options);
     const channel = await channelOf(to);
     if (to.kind === "group" && to.thread === undefined && FORUMS.has((await typeOf(channel)) ?? -1)) return post(channel, body, key, uploads, draft.text);
-    return (await api.call<APIMessage>("POST", `/channels/${channel}/messages`, { body, ...withFiles(uploads) })).id;
+    return (await api.call<APIMessage>("POST", `/channels/${channel}/messages`, { body, ...bodyOf(uploads) })).id;
   }
 
   /** Kind of a channel, where the gateway or Discord tells it. */
@@ -127,10 +104,10 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
   async function post(forum: string, body: Body, key: string, uploads: readonly Upload[], text: string): Promise<string> {
     const base = key.replace(/\.\d+$/, "");
     const open = posts.get(base);
-    if (open !== undefined) return (await api.call<APIMessage>("POST", `/channels/${open}/messages`, { body, ...withFiles(uploads) })).id;
+    if (open !== undefined) return (await api.call<APIMessage>("POST", `/channels/${open}/messages`, { body, ...bodyOf(uploads) })).id;
     const { nonce: _, enforce_nonce: __, message_reference: ___, thread_name, applied_tags, ...message } = body;
     const made = await api.call<{ id: string; message?: { id: string } }>("POST", `/channels/${forum}/threads`, {
-      body: { name: typeof thread_name === "string" ? thread_name : postName(text), message, ...(applied_tags === undefined ? {} : { applied_tags }) }, ...withFiles(uploads),
+      body: { name: typeof thread_name === "string" ? thread_name : postName(text), message, ...(applied_tags === undefined ? {} : { applied_tags }) }, ...bodyOf(uploads),
     });
     posts.set(base, made.id);
     if (posts.size > 100) posts.delete(posts.keys().next().value as string);
@@ -152,11 +129,11 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
       return own.find((message) => message.nonce === undefined && message.content === wanted && message.attachments.length === (draft.attachments ?? []).length && message.embeds.length === (draft.cards ?? []).length)?.id;
     },
     async edit(to, ref, draft) {
-      const { uploads, options } = await prepared(draft);
+      const { uploads, options } = await filesOf(draft, context);
       const body: Body = { ...contentOf(draft, options), flags: flagsOf({ ...draft, silent: false }) };
       const held = interactions.owner(ref);
       if (held !== undefined) return interactions.edit(held, ref, body, uploads);
-      await api.call("PATCH", `/channels/${await channelOf(to)}/messages/${snowflake(ref, "message")}`, { body, ...withFiles(uploads) });
+      await api.call("PATCH", `/channels/${await channelOf(to)}/messages/${snowflake(ref, "message")}`, { body, ...bodyOf(uploads) });
     },
     async remove(to, ref) {
       const held = interactions.owner(ref);
