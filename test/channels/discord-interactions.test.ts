@@ -1,5 +1,6 @@
 /** Buttons, commands and forms of Discord: saved before they are answered, answered in time, private when they should be, and found again after a restart. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
 import type { Connection } from "../../engine/channels/channel.ts";
 import { discord } from "../../engine/channels/discord/discord.ts";
 import { systemClock } from "../../engine/clock.ts";
@@ -274,5 +275,67 @@ describe("Discord's commands", function () {
     await assert.rejects(async () => discord.try?.(rig.account, context), /has no Server Members Intent/);
     assert.equal(rig.stub.gateway.connections, 0);
     await rig.close();
+  });
+});
+
+describe("Discord by the interactions endpoint", function () {
+  this.timeout(60_000);
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const hex = (publicKey.export({ format: "der", type: "spki" }) as Buffer).subarray(-32).toString("hex");
+  let rig: DiscordRig;
+  let context: RecordingContext;
+  let connection: Connection;
+  beforeEach(async () => {
+    // The public key is asked of Discord.
+    rig = await discordRig({ mode: "webhook" }, { publicKey: hex });
+    context = recordingContext(rig.context);
+    connection = await discord.open(rig.account, context);
+  });
+  afterEach(async () => {
+    context.abort();
+    await connection.close();
+    await rig.close();
+    assert.deepEqual(rig.stub.problems(), []);
+  });
+  async function post(value: Json) {
+    const body = Buffer.from(JSON.stringify({ application_id: APP, channel_id: ROOM, channel: { id: ROOM, type: 0 }, guild_id: GUILD, member: { user: ADA, roles: [ROLE] }, locale: "en-GB", ...value }));
+    const timestamp = String(Math.floor(Date.now() / 1000));
+    const headers = { "x-signature-timestamp": timestamp, "x-signature-ed25519": sign(null, Buffer.concat([Buffer.from(timestamp), body]), privateKey).toString("hex") };
+    const answer = await connection.webhook?.({ method: "POST", path: "/", query: new URLSearchParams(), headers, body, remote: "127.0.0.1", signal: new AbortController().signal });
+    return { status: answer?.status, body: answer?.body === undefined ? undefined : JSON.parse(String(answer.body)) as Json };
+  }
+
+  it("opens no gateway, and proves its link by asking", async () => {
+    assert.equal(rig.stub.gateway.connections, 0);
+    await connection.health?.(new AbortController().signal);
+    assert.deepEqual(await post({ type: 1, id: "1" }), { status: 200, body: { type: 1 } });
+  });
+
+  it("answers a command in its own answer once it is on disk, then where it is thinking", async () => {
+    const answered = post({ id: rig.stub.nextId(), token: "h1", type: 2, data: { name: "weather", type: 1, options: [{ name: "text", type: 3, value: "Berlin" }] } });
+    await until(() => context.received.length === 1, "the command");
+    rig.stub.answers.set("h1", { type: 5 });
+    await connection.send(AT, { text: "Rain" }, "h.1.0");
+    assert.deepEqual(await answered, { status: 200, body: { type: 5 } });
+    assert.deepEqual(rig.stub.hooked("h1").map(({ content }) => content), ["Rain"]);
+    assert.deepEqual(context.received[0]?.sender.roles, [ROLE]);
+    assert.equal(rig.stub.calls("POST", CALLBACK).length, 0);
+  });
+
+  it("opens a form in its own answer", async () => {
+    const answered = post({ id: rig.stub.nextId(), token: "h2", type: 3, data: { custom_id: "x", component_type: 2 }, message: { id: "600000000000000100" } });
+    await until(() => context.received.length === 1, "the press");
+    await connection.send(AT, { text: "", form: FORM }, "h.2.0");
+    const { status, body } = await answered;
+    assert.deepEqual([status, body?.["type"], (body?.["data"] as Json)["custom_id"]], [200, 9, "report"]);
+  });
+
+  it("gives no yes to what could not be saved, and lets nobody wait when it closes", async () => {
+    context.refuseSaves = 1;
+    assert.equal((await post({ id: rig.stub.nextId(), token: "h3", type: 2, data: { name: "weather", type: 1 } })).status, 503);
+    const waiting = post({ id: rig.stub.nextId(), token: "h4", type: 2, data: { name: "weather", type: 1 } });
+    await until(() => context.received.length === 1, "the command");
+    context.abort();
+    assert.equal((await waiting).status, 503);
   });
 });
