@@ -5,7 +5,8 @@
  * With `--full` the fault tests do all their rounds (CLAWFLOW_FAULTS=full; a seed by CLAWFLOW_SEED), however long they take, and what they print is shown.
  *
  * Each test file runs in a process of its own, two at once, so that one file can neither hang nor disturb another.
- * Files that start a real Node-RED or a browser, and all fault tests, are heavy: of those only one runs at a time.
+ * Files that start a real Node-RED or a browser, and all fault tests, are heavy: of those only one runs at a time. Fault tests stand a busy machine: in their short form
+ * they also run where no light file is left.
  * The last line is always `N passed, N failed, N skipped`; a failed check (types, lint, build, coverage) counts as one failed.
  */
 import { spawn } from "node:child_process";
@@ -68,7 +69,8 @@ function testFiles() {
   const files = readdirSync(path.join(root, "test"), { recursive: true }).map((file) => path.join("test", file)).filter((file) => file.endsWith(".test.ts")).sort();
   return words.length === 0 ? files : files.filter((file) => words.some((word) => file.includes(word)));
 }
-const isHeavy = (file) => file.startsWith(path.join("test", "faults")) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
+const isFault = (file) => file.startsWith(path.join("test", "faults"));
+const isHeavy = (file) => isFault(file) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
 
 const reports = mkdtempSync(path.join(tmpdir(), "clawflow-test-"));
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
@@ -94,17 +96,18 @@ async function runFile(file, heavy) {
 }
 
 async function runFiles(files) {
-  const heavy = files.filter(isHeavy);
-  const light = files.filter((file) => !heavy.includes(file));
+  const faults = files.filter(isFault);
+  const heavy = files.filter((file) => isHeavy(file) && !isFault(file));
+  const light = files.filter((file) => !isHeavy(file));
   const work = async (...queues) => {
     for (;;) {
       const queue = queues.find((each) => each.length > 0);
       if (queue === undefined) return;
-      await runFile(queue.shift(), queue === heavy);
+      await runFile(queue.shift(), queue !== light);
     }
   };
   const others = Math.max(1, Math.min(4, availableParallelism()) - 1);
-  await Promise.all([work(heavy, light), ...Array.from({ length: others }, () => work(light))]);
+  await Promise.all([work(heavy, faults, light), ...Array.from({ length: others }, () => work(light, ...full ? [] : [faults]))]);
 }
 
 function finish(code) {

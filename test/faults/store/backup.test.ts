@@ -13,7 +13,7 @@ const COPIES = FULL ? 40 : 6;
 const words = "w".repeat(3000);
 
 describe("backups under load", function () {
-  this.timeout(FULL ? 600_000 : 60_000);
+  this.timeout(600_000);
   after(cleanUp);
 
   it("are consistent, complete, and bring out nothing twice", async () => {

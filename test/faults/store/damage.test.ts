@@ -18,7 +18,7 @@ const file = (folder: string): string => join(folder, "store.sqlite");
 const clock = { now: () => NOW, monotonic: () => 0, after: () => () => {} };
 
 describe("damage to the store", function () {
-  this.timeout(FULL ? 900_000 : 120_000);
+  this.timeout(FULL ? 900_000 : 600_000);
   after(cleanUp);
   let closed: string;
   /** Two that were killed, with much in their -wal: of one generation, and of several behind one another. */

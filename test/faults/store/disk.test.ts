@@ -13,7 +13,7 @@ const RECOVERY_MS = 5000;
 const { errno } = constants;
 
 describe("the disk under the store", function () {
-  this.timeout(60_000);
+  this.timeout(600_000);
   after(cleanUp);
 
   type Stepper = Awaited<ReturnType<typeof stepper>>;

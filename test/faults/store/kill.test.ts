@@ -8,7 +8,7 @@ import { cleanUp, dice, freshFolder, FULL, judge, kill, readAcks, SEED, start } 
 const KILLS = FULL ? 1000 : 60;
 
 describe("kills of the store's process", function () {
-  this.timeout(FULL ? 1_800_000 : 120_000);
+  this.timeout(FULL ? 1_800_000 : 600_000);
   after(cleanUp);
 
   async function run(kills: number, options: Readonly<Record<string, unknown>>) {

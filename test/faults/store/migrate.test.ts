@@ -18,7 +18,7 @@ const LATER = [
 const ROWS = 10;
 
 describe("migrations of the store", function () {
-  this.timeout(FULL ? 600_000 : 120_000);
+  this.timeout(600_000);
   after(cleanUp);
 
   const run = (folder: string, at?: number) => spawnSync(process.execPath, childArgs("migrate", folder, JSON.stringify({ steps: LATER, ...(at === undefined ? {} : { at }) })), { encoding: "utf8", env: childEnv(), timeout: 30_000 });

@@ -10,7 +10,7 @@ const CUTS = FULL ? 2000 : 150;
 const WORK = { rounds: 5, commits: 80, checkpointPages: 40 };
 
 describe("power cuts", function () {
-  this.timeout(FULL ? 900_000 : 120_000);
+  this.timeout(FULL ? 900_000 : 600_000);
   after(cleanUp);
 
   async function run(options: Readonly<Record<string, unknown>>, cuts: number) {

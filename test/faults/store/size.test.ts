@@ -16,7 +16,7 @@ const KEPT = 3;
 const words = "w".repeat(1500);
 
 describe("the size of the store", function () {
-  this.timeout(FULL ? 600_000 : 60_000);
+  this.timeout(600_000);
   after(cleanUp);
   const bytes = (folder: string, ending = ""): number => statSync(join(folder, `store.sqlite${ending}`)).size;
 
