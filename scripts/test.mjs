@@ -5,7 +5,7 @@
  * With `--full` the fault tests do all their rounds (CLAWFLOW_FAULTS=full; a seed by CLAWFLOW_SEED), however long they take, and what they print is shown.
  *
  * Each test file runs in a process of its own, two at once, so that one file can neither hang nor disturb another.
- * Files that start a real Node-RED or a browser, and all fault tests, are heavy: of those only one runs at a time. Fault tests stand a busy machine: in their short form
+ * Files that start a real Node-RED or a browser, the model check and all fault tests are heavy: of those only one runs at a time. Fault tests stand a busy machine: in their short form
  * they also run where no light file is left.
  * The last line is always `N passed, N failed, N skipped`; a failed check (types, lint, build, coverage) counts as one failed.
  */
@@ -69,7 +69,7 @@ function testFiles() {
   const files = readdirSync(path.join(root, "test"), { recursive: true }).map((file) => path.join("test", file)).filter((file) => file.endsWith(".test.ts")).sort();
   return words.length === 0 ? files : files.filter((file) => words.some((word) => file.includes(word)));
 }
-const isFault = (file) => file.startsWith(path.join("test", "faults"));
+const isFault = (file) => [path.join("test", "faults"), path.join("test", "model")].some((folder) => file.startsWith(folder));
 const isHeavy = (file) => isFault(file) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
 
 const reports = mkdtempSync(path.join(tmpdir(), "clawflow-test-"));

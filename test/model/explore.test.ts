@@ -27,6 +27,12 @@ describe("explore", () => {
     assert.equal(explore(machine).violation?.text, "stuck");
     assert.equal(exploreDeep(machine).violation?.text, "stuck");
   });
+  it("finds what goes round for ever, depth first", () => {
+    const round: Machine<number> = { initial: 0, key: String, moves: (at) => [{ label: `from ${at}`, next: at === 3 ? 1 : at + 1 }], check: () => undefined };
+    assert.deepEqual(exploreDeep(round).violation, { text: "progress: this goes round for ever", trace: ["from 0", "from 1", "from 2", "from 3"] });
+    const still: Machine<number> = { ...round, moves: (at) => [{ label: "nothing", next: at }] };
+    assert.equal(exploreDeep(still).violation?.trace.length, 1);
+  });
   it("ends at the number of states it is given, and says so", () => {
     for (const cut of [explore(counter(1_000), 10), exploreDeep(counter(1_000), 10)]) assert.ok(!cut.complete && cut.states <= 13);
   });

@@ -68,39 +68,43 @@ export function explore<State>({ initial, moves, key, check }: Machine<State>, m
   return found(true);
 }
 
-/** The same states as `explore` sees, in another order: tens of millions in a few hundred megabytes. */
+/** The same states as `explore` sees, in another order: tens of millions in a few hundred megabytes. It also finds ways that lead back to where they began: there nothing ever ends. */
 export function exploreDeep<State>({ initial, moves, key, check }: Machine<State>, maxStates = Number.POSITIVE_INFINITY): Found {
   const started = performance.now();
   const seen = createSeen();
-  const way: { readonly moves: readonly Move<State>[]; at: number }[] = [];
+  const way: { readonly key: string; readonly moves: readonly Move<State>[]; at: number }[] = [];
+  const onWay = new Set<string>();
   let transitions = 0;
   let depth = 0;
   let rests = 0;
   const found = (complete: boolean, violation?: Found["violation"]): Found => ({ states: seen.size, transitions, depth, rests, ms: Math.round(performance.now() - started), complete, ...(violation === undefined ? {} : { violation }) });
 
   /** What is wrong with a state that was not there before; else its moves are next. */
-  function enter(state: State): string | undefined {
+  function enter(state: State, key: string): string | undefined {
     const all = moves(state);
     const atRest = all.every((move) => move.fault === true);
     if (atRest) rests++;
     const text = check(state, atRest);
-    way.push({ moves: all, at: 0 });
+    way.push({ key, moves: all, at: 0 });
+    onWay.add(key);
     depth = Math.max(depth, way.length - 1);
     return text;
   }
+  const trace = (): string[] => way.flatMap(({ moves, at }) => (at === 0 ? [] : [(moves[at - 1] as Move<State>).label]));
   seen.add(key(initial));
-  let text = enter(initial);
+  let text = enter(initial, key(initial));
   while (text === undefined && way.length > 0) {
     const place = way[way.length - 1] as (typeof way)[number];
     const move = place.moves[place.at++];
-    if (move === undefined) { way.pop(); continue; }
+    if (move === undefined) { onWay.delete(place.key); way.pop(); continue; }
     transitions++;
-    if (!seen.add(key(move.next))) continue;
-    if (seen.size > maxStates) return found(false);
-    text = enter(move.next);
+    const next = key(move.next);
+    if (seen.add(next)) {
+      if (seen.size > maxStates) return found(false);
+      text = enter(move.next, next);
+    } else if (onWay.has(next)) text = "progress: this goes round for ever";
   }
-  if (text === undefined) return found(true);
-  return found(false, { text, trace: way.slice(0, -1).map(({ moves, at }) => (moves[at - 1] as Move<State>).label) });
+  return text === undefined ? found(true) : found(false, { text, trace: trace() });
 }
 
 /** Numbers in one growing array: an array of objects would take ten times the memory. */

@@ -1,7 +1,7 @@
 /** The checker finds every bug that it was given, and it gives a trace that shows it. */
 import assert from "node:assert/strict";
 import { reduce } from "../../engine/life.ts";
-import { explore } from "./explore.ts";
+import { exploreDeep } from "./explore.ts";
 import { MUTANTS, tryMutant } from "./mutants.ts";
 import { SOUND } from "./rules.ts";
 import { createWorld } from "./world.ts";
@@ -12,7 +12,7 @@ describe("mutants of the life of a message", function () {
   const broken = new Set<string>();
   for (const mutant of MUTANTS) {
     it(`${mutant.name} (${mutant.where})`, () => {
-      const sound = explore(createWorld(mutant.scenario, { ...SOUND, reduce }));
+      const sound = exploreDeep(createWorld(mutant.scenario, { ...SOUND, reduce }));
       assert.ok(sound.violation === undefined && sound.complete, sound.violation?.text);
       const { violation, states } = tryMutant(mutant, reduce);
       assert.ok(violation !== undefined, `not caught in ${states} states`);

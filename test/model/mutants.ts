@@ -3,7 +3,7 @@
  * must find every one. Those of other systems are in the list as well: acknowledged too early, NORMAL sync, PID owners, fixed leases, one watermark, blind replay.
  */
 import type { Act, Event, Life, Next } from "../../engine/life.ts";
-import { explore, type Found } from "./explore.ts";
+import { explore, exploreDeep, type Found } from "./explore.ts";
 import { type Reduce, type Rules, SOUND } from "./rules.ts";
 import { SMALL } from "./scenarios.ts";
 import type { Fault, Scenario } from "./state.ts";
@@ -73,6 +73,7 @@ export const MUTANTS: readonly Mutant[] = [
   { name: "a send of unknown outcome is given up at once", where: "reducer", scenario: crash(answer), reduce: on("due", (life, event, reduce) => (life.row?.state === "sending" ? reduce(row(life, { state: "unknown" }), { ...event, left: false }) : reduce(life, event))) },
   { name: "\"sent\" is never written", where: "reducer", scenario: calm(answer), reduce: on("sent", (life, event, reduce) => silently(reduce(life, event))) },
   { name: "\"sent\" is written behind the next send", where: "carried out", scenario: calm(parts), rules: { records: "put-off" } },
+  { name: "a row that is due is put off for ever", where: "reducer", scenario: calm(answer, { lanes: [0] }), reduce: on("due", (life, event, reduce) => (event.fresh === true ? { write: [], wait: false, act: { type: "wait", untilMs: event.now } } : reduce(life, { ...event, now: -1 }))) },
   { name: "a refusal for good is tried again", where: "reducer", scenario: world(answer, { refusal: 1 }, 1), reduce: on("failed", (life, event, reduce) => reduce(life, { ...event, fault: { ...event.fault, retry: "later" } })) },
   { name: "a refusal for now is taken for one for good", where: "reducer", scenario: world(answer, { refusal: 1 }, 1), reduce: on("failed", (life, event, reduce) => reduce(life, { ...event, fault: { ...event.fault, retry: "no" } })) },
   { name: "no answer is taken for a no", where: "reducer", scenario: world(answer, { silence: 1 }, 1, { class: "B" }), reduce: on("failed", (life, event, reduce) => reduce(life, { ...event, fault: { ...event.fault, answered: true } })) },
@@ -100,5 +101,7 @@ export const MUTANTS: readonly Mutant[] = [
 const MOST_STATES = 200_000;
 /** What the checker finds; `violation` is missing where it finds nothing. */
 export function tryMutant({ scenario, reduce: wrap = (reduce) => reduce, rules = {} }: Mutant, reduce: Reduce): Found {
-  return explore(createWorld(scenario, { ...SOUND, ...rules, reduce: wrap(reduce) }), MOST_STATES);
+  const machine = createWorld(scenario, { ...SOUND, ...rules, reduce: wrap(reduce) });
+  const found = explore(machine, MOST_STATES);
+  return found.violation === undefined ? exploreDeep(machine, MOST_STATES) : found;
 }
