@@ -123,6 +123,14 @@ export const ERRORS = {
     where: ["dead letters", "log"],
     again: "No: a fault is not tried again by itself, and three tries that broke off are enough. Other messages go on.",
   },
+  MSG_007: {
+    title: "Outcome of a platform call is unknown",
+    meaning: "A method of the platform was called and never answered, or Node-RED stopped meanwhile. It may have been done, so it is not done again.",
+    causes: ["a connection that broke after the request had left", "a crash or a power cut during the call", "a platform that took too long"],
+    remedy: "Look at the platform whether it was done, and call again only if it was not.",
+    where: ["receipt", "status"],
+    again: "No: on purpose. The receipt says so.",
+  },
   SEC_001: {
     title: "Sender is not allowed",
     meaning: "Somebody who is not let in asked for something.",

@@ -1,6 +1,9 @@
-/** Channel out: replies, sends, edits, reacts; its output tells the truth about what came of it. */
+/** Channel out: replies, sends, edits, reacts, calls the platform's own methods; its output tells the truth about what came of it. */
 import { SettingError } from "../engine/errors.ts";
+import type { Gateway } from "../engine/gateway.ts";
 import type { Address, Draft, Message } from "../engine/message.ts";
+import type { DeliveryReceipt } from "../engine/outbox.ts";
+import { callPlatform } from "../engine/platform-call.ts";
 import type { OutboxOp } from "../engine/store/store.ts";
 import { numberOf } from "./gateway.ts";
 import { addressFrom, addressOf } from "./shared/address.ts";
@@ -8,15 +11,16 @@ import { gatewayNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
-import { createStatus, faultStatus } from "./shared/status.ts";
+import { redact } from "./shared/secrets.ts";
+import { createStatus, faultStatus, short } from "./shared/status.ts";
 import { runOf, type Known } from "./shared/run.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Typed<K extends string> = { readonly [key in K | `${K}Type`]?: string };
-type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove"; account?: string; replyTo?: boolean; silent?: boolean; placeholder?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
-  & Typed<"chat"> & Typed<"thread"> & Typed<"ref"> & Typed<"emoji">>;
+type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove" | "call"; account?: string; replyTo?: boolean; silent?: boolean; placeholder?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
+  & Typed<"chat"> & Typed<"thread"> & Typed<"ref"> & Typed<"emoji"> & Typed<"method">>;
 
-const OPS: Record<NonNullable<Config["action"]>, OutboxOp> = { reply: "send", send: "send", edit: "edit", react: "react", remove: "remove" };
+const OPS: Record<Exclude<NonNullable<Config["action"]>, "call">, OutboxOp> = { reply: "send", send: "send", edit: "edit", react: "react", remove: "remove" };
 
 export default function register(red: Red): void {
   const host = hostOf(red);
@@ -25,7 +29,7 @@ export default function register(red: Red): void {
     const action = config.action ?? "reply";
     const gatewayOf = withGateway(host, this, config.gateway, () => undefined);
     const status = createStatus(this);
-    const value = (field: "chat" | "thread" | "ref" | "emoji", msg: FlowMsg): string => {
+    const value = (field: "chat" | "thread" | "ref" | "emoji" | "method", msg: FlowMsg): string => {
       const raw = config[field] ?? "";
       const type = config[`${field}Type`] ?? "str";
       if (type === "str") return raw;
@@ -47,9 +51,31 @@ export default function register(red: Red): void {
       return to;
     };
 
+    /** The account of the form, else the one the message came through. */
+    const accountOf = (msg: FlowMsg, known: Known | undefined): string => {
+      if (config.account) return (addressOf(red, { account: config.account, chat: "-" }, config.gateway) as Address).account;
+      const account = addressFrom(gatewayNode(host, config.gateway).handle, msg.to)?.account ?? known?.receipt.message.at.account ?? msg.message?.at.account;
+      if (account === undefined) throw new SettingError("MSG_001", {}, "Expected an account in the node, or a message that came through one (msg.message), got neither.");
+      return account;
+    };
+    const call = async (gateway: Gateway, known: Known | undefined, msg: FlowMsg, send: (msg: FlowMsg) => void): Promise<void> => {
+      const method = value("method", msg).trim();
+      if (method === "") throw new SettingError("MSG_001", {}, "Expected the name of a method of the platform, got none. Set the field Method.");
+      const parameters = parametersOf(msg.payload);
+      const account = accountOf(msg, known);
+      const step = known === undefined ? "" : gateway.step(known.id, this.id, known.step, known.pass);
+      const outcome = await callPlatform(gateway, { run: known?.id ?? "", step, account, method, parameters });
+      const text = outcome.state === "done" ? "" : redact(outcome.text);
+      status(() => (outcome.state === "done" ? { fill: "green", shape: "dot", text: short(method, 30) } : faultStatus(outcome.code, text)));
+      if (outcome.state !== "done") this.warn(`[${outcome.code}] ${text}`);
+      const receipt: DeliveryReceipt = outcome.state === "done" ? { state: "sent", ref: "", refs: [] } : { state: "failed", code: outcome.code, text };
+      send({ ...msg, payload: outcome.state === "done" ? outcome.result : null, receipt, ...(known === undefined ? {} : { run: { id: known.id, step, pass: known.pass } }) });
+    };
+
     onInput(this, async (msg, send) => {
       const gateway = gatewayOf();
       const known = await runOf(host, gateway, msg);
+      if (action === "call") return call(gateway, known, msg, send);
       const op = OPS[action];
       const origin: Message | undefined = msg.message ?? known?.receipt.message;
       const ref = op === "send" ? undefined : value("ref", msg) || (op === "react" ? origin?.ref : msg.receipt?.state === "sent" ? msg.receipt.ref : origin?.ref);
@@ -97,6 +123,14 @@ function draftOf(msg: FlowMsg, text: string | undefined): Draft {
   if (payload === undefined || payload === null) return { text: "" };
   return { text: typeof payload === "string" ? payload : typeof payload === "object" ? JSON.stringify(payload, null, 2) : String(payload) };
 }
+/** Parts that say something without a text. */
+const PARTS = ["choices", "poll", "location", "contact", "form", "template", "native"] as const satisfies readonly (keyof Draft)[];
 function isEmpty(draft: Draft): boolean {
-  return draft.text.trim() === "" && !draft.attachments?.length && !draft.buttons?.length && draft.poll === undefined && draft.location === undefined;
+  return draft.text.trim() === "" && !draft.attachments?.length && !draft.buttons?.length && !draft.cards?.length && PARTS.every((part) => draft[part] === undefined || draft[part] === null);
+}
+
+function parametersOf(payload: unknown): Record<string, unknown> {
+  if (payload === undefined || payload === null || payload === "") return {};
+  if (typeof payload !== "object" || Array.isArray(payload)) throw new SettingError("MSG_001", {}, `Expected msg.payload to be an object of the method's parameters, got ${Array.isArray(payload) ? "a list" : `a ${typeof payload}`}.`);
+  return { ...payload };
 }

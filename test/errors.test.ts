@@ -178,7 +178,7 @@ const BRIEF: ReadonlySet<string> = new Set(["stopped"]);
 
 /** Plain errors that never reach a person as they are: faults of a caller inside the program, copies, and what the next layer gives a code. */
 const UNCODED: Readonly<Record<string, number>> = {
-  "engine/http-payload.ts": 1, "engine/http-answer.ts": 2, "engine/normalize/merge.ts": 1, "engine/template.ts": 1, "engine/secrets/redact.ts": 2,
+  "engine/channels/markdown.ts": 1, "engine/http-payload.ts": 1, "engine/http-answer.ts": 2, "engine/normalize/merge.ts": 1, "engine/template.ts": 1, "engine/secrets/redact.ts": 2,
   "engine/store/rows.ts": 2, "engine/connections/link.ts": 1, "engine/models/watch.ts": 1,
   "nodes/shared/admin.ts": 1, "nodes/shared/http.ts": 1, "nodes/shared/input.ts": 1,
 };

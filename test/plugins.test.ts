@@ -54,6 +54,7 @@ async function platform(channel: Channel, act: (path: string, query: URLSearchPa
     },
     shown: () => [...chat.values()].map(({ text }) => text),
     fail(fault) { if (faults[fault] === undefined) return false; wrong = fault; return true; },
+    call: { method: "ping", parameters: {} },
     serve(opened) {
       // Node-RED hands a closed account no request.
       const close = opened.close.bind(opened);
@@ -78,9 +79,10 @@ function shown(chat: Map<string, Shown>, text: string, key: string): Shown {
 
 const [echo] = channelsOf("./plugins/echo-channel/echo-channel.cjs");
 const fault = (code: string, more: object = {}) => () => ({ body: { code, text: "no", ...more } });
-if (echo !== undefined) channelContract("the echo channel of another package", () => platform(echo, (_path, _query, { op, ref, draft, key }, chat) => {
+if (echo !== undefined) channelContract("the echo channel of another package", () => platform(echo, (_path, _query, { op, ref, draft, key, method }, chat) => {
   const { text = "" } = (draft ?? {}) as { text?: string };
   const known = chat.get(String(ref));
+  if (op === "call") return method === "ping" ? { ref: { pong: true } } : { code: "MSG_002", retry: "no", text: `no method ${String(method)}` };
   if (op === "send") return { ref: shown(chat, text, String(key)).ref };
   if (op === "edit" && known !== undefined) known.text = text;
   if (op === "remove") chat.delete(String(ref));
@@ -90,9 +92,12 @@ if (echo !== undefined) channelContract("the echo channel of another package", (
 }, (url) => ({ sink: url, token: "canary-token" })));
 
 for (const channel of channelsOf("./plugins/fault-channels/fault-channels.cjs")) {
-  channelContract(`${channel.id} of another package`, () => platform(channel, (path, query, { text, key }, chat) => {
+  channelContract(`${channel.id} of another package`, () => platform(channel, (path, query, { text, key, ref }, chat) => {
     const find = (wanted: string) => [...chat.values()].find((each) => each.key === wanted);
     if (path.endsWith("/find")) { const ref = find(query.get("key") ?? "")?.ref; return ref === undefined ? {} : { ref }; }
+    const one = chat.get(String(ref));
+    if (path.endsWith("/edit") && one !== undefined) one.text = String(text);
+    if (path.endsWith("/remove")) chat.delete(String(ref));
     if (!path.endsWith("/send")) return {};
     const known = channel.delivery.keyMs === undefined ? undefined : find(String(key));
     return { ref: (known ?? shown(chat, String(text), String(key))).ref };

@@ -28,6 +28,7 @@ const echo = {
       async edit(to, ref, draft) { await post({ op: "edit", to, ref, draft }); },
       async react(to, ref, emoji) { await post({ op: "react", to, ref, emoji }); },
       async remove(to, ref) { await post({ op: "remove", to, ref }); },
+      call: (method, parameters) => post({ op: "call", method, parameters }),
       async webhook(request) {
         const received = await context.receive(asMessage(account, JSON.parse(Buffer.from(request.body).toString())));
         return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ received }) };
