@@ -4,6 +4,7 @@ import { discord } from "./discord/discord.ts";
 import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
 import { signal } from "./signal/signal.ts";
 import { slack } from "./slack/slack.ts";
+import { slackWebhook } from "./slack-webhook/slack-webhook.ts";
 import { telegram } from "./telegram/telegram.ts";
 import { twilioSms } from "./twilio-sms/twilio-sms.ts";
 import { twilioVoice } from "./twilio-voice/twilio-voice.ts";
@@ -11,4 +12,4 @@ import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, discord, discordWebhook];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook];
