@@ -19,6 +19,7 @@ export const discordWebhook: Channel = {
   shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], cards: true, poll: true },
   dialect: "discord",
   delivery: { edit: true },
+  can: ["remove"],
   check,
   async try(account, context) {
     refuseWrong(account);
