@@ -138,7 +138,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     const askedAt = Math.max(clock.now(), last + 1);
     const one = before ?? open({ ...question, id, seqs: live.seqs, askedAt, ...(waitMs > 0 ? { dueAt: askedAt + waitMs } : {}) }, false);
     if (one.end !== undefined) return one.end;
-    one.planned ??= say(one, before === undefined, priority);
+    one.planned ??= before === undefined ? say(one, true, priority) : sayAgain(one, priority);
     await one.planned;
     return waitFor(one, AbortSignal.any([signal, live.abort.signal]));
   }
@@ -150,6 +150,11 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
       if (receipt.state === "sent") { one.handed = true; one.refs = receipt.refs; }
       if (receipt.state === "failed") notSent(one, receipt.code, receipt.text);
     }).catch((error: unknown) => { fail(one, error); throw error; });
+  }
+  /** Comes to the row of an earlier process. One that waits longer than rows are kept was sent before. */
+  async function sayAgain(one: Open, priority: Priority | undefined): Promise<void> {
+    if ((await store.outboxRow(outboxKey(one.record, 0))) === undefined) one.handed = true;
+    else await say(one, false, priority);
   }
   function plan(delivery: Delivery, then: (receipt: DeliveryReceipt) => void): Promise<void> {
     return new Promise((resolve, reject) => { deliver({ ...delivery, question: true, planned: resolve }).then((receipt) => { resolve(); then(receipt); }, reject); });

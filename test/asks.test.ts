@@ -368,6 +368,15 @@ for (const [kind, make] of Object.entries(stores)) describe(`a question to a per
     assert.deepEqual(home.ends, ["light: answer true by u1", "light: timeout"]);
   });
 
+  it("is not asked again when it waits for longer than what was sent is remembered", async () => {
+    const home = await open({ name: { waitMs: 0 } });
+    await home.say("name");
+    await home.gateway.store.commit([{ do: "prune", before: home.clock.now() + 1, turnsBefore: 0 }]);
+    await home.restart();
+    await home.say("Ada");
+    assert.deepEqual([home.ends, home.texts()], [["name: answer Ada by u1"], ["name?", "done name"]]);
+  });
+
   it("is joined by the run that a deploy begins anew", async () => {
     const home = await open({ light: { form: yesNo } });
     await home.say("light");

@@ -40,7 +40,17 @@ const ERROR_LEVEL = 20;
 /** A node that logged an error and did not end within this time has thrown. */
 const THROWER_MS = 1_000;
 
-const textOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
+/** The debug node's own ear hears the log before ours, and leaves its encoding in the place of an Error. */
+function textOf(fault: unknown): string {
+  if (fault instanceof Error) return fault.message;
+  const text = String(fault);
+  if (!text.startsWith('{"__enc__":true')) return text;
+  try {
+    return String((JSON.parse(text) as { data?: { message?: unknown } }).data?.message ?? text);
+  } catch {
+    return text;
+  }
+}
 
 export function createSettle(red: Red): Settle {
   const scopes = new Map<string, Tracked>();

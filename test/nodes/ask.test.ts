@@ -22,15 +22,15 @@ const flow = (sink: Sink, { asks = Object.keys(ASKS), mark = "" }: { asks?: read
   on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", version: 1 }, []),
 ];
 
-const counts = async ({ red }: Home) => (await red.admin<{ counts: { received: number; done: number; dead: number; pending: number } }>("GET", "/clawflow/gateway/gw")).counts;
+const counts = async ({ red }: Home) => (await red.admin<{ counts: { received: number; done: number; dead: number; pending: number; outbox: { sending: number } } }>("GET", "/clawflow/gateway/gw")).counts;
 async function settled(home: Home, pending = 0): Promise<void> {
   let seen = {};
-  await until(async () => { seen = await counts(home); return (seen as { pending?: number }).pending === pending; }, "", 15_000).catch(() => assert.fail(`expected ${pending} pending messages, got ${JSON.stringify(seen)}; the chat: ${JSON.stringify(home.texts())}\n${home.red.lines.slice(-15).join("\n")}`));
+  await until(async () => { seen = await counts(home); return (seen as { pending?: number }).pending === pending; }, "", 40_000).catch(() => assert.fail(`expected ${pending} pending messages, got ${JSON.stringify(seen)}; the chat: ${JSON.stringify(home.texts())}\n${home.red.lines.slice(-15).join("\n")}`));
   const { received, done, dead } = await counts(home);
   assert.equal(received, done + dead + pending, "received = done + dead + pending");
 }
 /** Waits for a text in the chat; there must be one of it alone at the end, which the test asserts. */
-const hears = (home: Home, text: string, ms = 15_000): Promise<void> => until(() => home.texts().includes(text), `"${text}" in ${JSON.stringify(home.texts())}\n${home.red.lines.slice(-15).join("\n")}`, ms);
+const hears = (home: Home, text: string, ms = 40_000): Promise<void> => until(() => home.texts().includes(text), `"${text}" in ${JSON.stringify(home.texts())}\n${home.red.lines.slice(-15).join("\n")}`, ms);
 const times = (home: Home, text: string): number => home.texts().filter((one) => one === text).length;
 interface Buttons { readonly draft?: { readonly buttons?: { readonly label: string; readonly value: string }[][] } }
 function press(home: Home, label: string, more: Record<string, unknown> = {}, back = 1): Promise<string> {
@@ -41,7 +41,7 @@ function press(home: Home, label: string, more: Record<string, unknown> = {}, ba
 }
 
 describe("ask in a real Node-RED", function () {
-  this.timeout(90_000);
+  this.timeout(240_000);
 
   describe("while it runs", () => {
     let home: Home;
@@ -135,6 +135,7 @@ describe("ask in a real Node-RED", function () {
     it("says at deploy that it has no buttons; who writes is not asked, and the owner hears of it", async () => {
       assert.match(home.red.log(), /CONF_001.*at least one button/);
       await home.say("nobody");
+      assert.match(await home.red.waitForLog(/Dead letter: a message of echo/), /chat c1: \[CONF_001\] Expected at least one button/);
       await settled(home);
       await until(() => home.texts().length === 1, "the notice");
       assert.match(home.texts()[0] ?? "", /could not be handled/);
@@ -143,7 +144,8 @@ describe("ask in a real Node-RED", function () {
 
   it("waits on when Node-RED is killed: the chat is not held up, what is answered then or was answered meanwhile goes on once, and time goes by", async () => {
     await using home = await startHome((sink) => flow(sink));
-    for (const [text, chat] of [["light", "c1"], ["name", "c2"], ["soon", "c3"]] as const) { await home.say(text, { chat }); await hears(home, `${text}, u1?`); }
+    for (const [text, chat] of [["light", "c1"], ["name", "c2"]] as const) { await home.say(text, { chat }); await hears(home, `${text}, u1?`); }
+    await until(async () => (await counts(home)).outbox.sending === 0, "the records of the questions", 30_000);
     await home.red.kill();
     // The platform brings it again until it is taken.
     const meanwhile = until(() => home.say("Ada", { chat: "c2", id: "ada" }).then(() => true, () => false), "the answer to be taken", 60_000);
@@ -153,15 +155,15 @@ describe("ask in a real Node-RED", function () {
     await meanwhile;
     await hears(home, "name answered \"Ada\" by u1");
     // What is sent and not yet recorded may be sent twice on this channel: that is not what is looked at here.
-    await until(async () => (await counts(home)).done >= 3, "the records");
+    await until(async () => (await counts(home)).done >= 3, "the records", 30_000);
+    await home.say("soon", { chat: "c3" });
+    await hears(home, "soon, u1?");
+    await until(async () => (await counts(home)).outbox.sending === 0, "the record of the question", 30_000);
     await home.red.kill();
     await home.red.start();
     await press(home, "Yes", { id: "yes" }, 2);
     await hears(home, "light answered true by u1");
     await hears(home, "soon timeout null");
-    await settled(home);
-    await home.red.kill();
-    await home.red.start();
     assert.equal(await press(home, "Yes", { id: "yes" }, 2), "duplicate");
     await settled(home);
     for (const text of ["light, u1?", "name, u1?", "soon, u1?", "light answered true by u1", "name answered \"Ada\" by u1", "soon timeout null", "heard hello"]) assert.equal(times(home, text), 1, text);
