@@ -23,6 +23,7 @@ export const slackWebhook: Channel = {
   shows: { cards: true },
   dialect: "mrkdwn",
   delivery: {},
+  can: [],
   check,
   async try(account, context) {
     refuseWrong(account);
