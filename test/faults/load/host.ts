@@ -72,6 +72,7 @@ const gateway: Gateway = await createGateway({
   limits: () => ({ notice: "none", ...(settings.keepMs === undefined ? {} : { keepMs: settings.keepMs }) }),
   texts: { claimed: "", notice: () => "" }, log: () => undefined,
 });
+gateway.events.on("dead", ({ what, reason, message, row }) => { writeSync(2, `dead letter: a ${what} of ${message?.at.account ?? row?.to.account}, ${message?.id ?? `${row?.run} ${row?.state} planned ${clock.now() - (row?.plannedAt ?? 0)} ms ago`}: ${reason}\n`); });
 const model: Model | undefined = settings.model === undefined ? undefined : await openModel({ provider: "openai", model: "stub", baseUrl: `${settings.model}/v1`, key: "sk-stub-of-the-fault-tests" }, fetchOf, { clock });
 
 async function post(address: string, body: object): Promise<string> {
