@@ -235,6 +235,14 @@ describe("Slack's outbound", () => {
       assert.equal(await new Response(await connection.media?.("F1", new AbortController().signal)).text(), "inside");
       rig.stub.keepFile("F2", { name: "b.txt", bytes: Buffer.from(""), mimetype: "text/plain", url: "http://127.0.0.1:1/steal" });
       await assert.rejects(async () => connection.media?.("F2", new AbortController().signal), { code: "SEC_003" });
+      const asked: (readonly [string, string | undefined])[] = [];
+      const other = await slack.open(rig.account, { ...context, async download(url, options) { asked.push([url, options?.headers?.["authorization"]]); return new Blob(["x"]).stream(); } });
+      for (const [id, url] of [["F3", "https://files.slack.com/files-pri/T1-F3/a.txt"], ["F4", "https://slack.com.evil.example/a.txt"], ["F5", "http://files.slack.com/a.txt"]] as const) {
+        rig.stub.keepFile(id, { name: "c.txt", bytes: Buffer.from(""), mimetype: "text/plain", url });
+        await other.media?.(id, new AbortController().signal);
+      }
+      await other.close();
+      assert.deepEqual(asked.map(([, header]) => header), [`Bearer ${rig.stub.team.token}`, undefined, undefined]);
       rig.stub.fault("files.info", { error: "missing_scope", more: { needed: "files:read" } });
       await assert.rejects(async () => connection.media?.("F1", new AbortController().signal), { code: "MSG_005", message: /files:read/ });
     });

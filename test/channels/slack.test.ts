@@ -225,6 +225,16 @@ describe("Slack", () => {
       assert.deepEqual(context.received.slice(1).map(({ action }) => action), [{ type: "button", value: "v" }, { type: "command", name: "lights", args: "a & b" }]);
     });
 
+    it("keeps a chat in order, also while the first message waits for a name", async () => {
+      await start("events");
+      rig.stub.fault("users.info", { delayMs: 300 });
+      const first = rig.stub.post(JSON.stringify(envelope(said("first", { user: "U00UNKNOWN1" }))));
+      await until(() => rig.stub.calls("users.info").length === 1, "the question for the name");
+      const second = await rig.stub.post(JSON.stringify(envelope(said("second", { user: "B00OTHERBOT", bot_id: "B00OTHERBOT" }))));
+      assert.deepEqual([(await first).status, second.status], [200, 200]);
+      assert.deepEqual(context.received.map(({ text }) => text), ["first", "second"]);
+    });
+
     it("gives every signature vector the right answer", async function () {
       rig = await slackRig("events");
       const folder = dataFolder("payloads", "slack");

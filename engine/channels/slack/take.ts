@@ -34,13 +34,23 @@ export function createTake({ account, context, self, names, triggers, saved }: T
       return undefined;
     }
   };
-  return async (body) => {
+  async function act(body: unknown): Promise<void> {
     await names.prepare(peopleIn(body));
     const message = map(body);
     if (message === undefined) return;
     triggers.note(message, body);
     await context.receive(account.settings["raw"] === true ? withRaw(message, body) : message);
     saved(body);
+  }
+  /** Slack posts without waiting, and one message may wait for a name: a chat keeps its order all the same. */
+  const turns = new Map<string, Promise<void>>();
+  return (body) => {
+    const chat = chatIn(body);
+    const turn = (turns.get(chat) ?? Promise.resolve()).then(() => act(body), () => act(body));
+    const done = () => { if (turns.get(chat) === turn) turns.delete(chat); };
+    turns.set(chat, turn);
+    turn.then(done, done);
+    return turn;
   };
 }
 
