@@ -89,23 +89,21 @@ export async function connect(account: Account, context: ChannelContext): Promis
     const read = createReader(account, context, selfFor);
     await interactions.load();
 
-    /** Saves an interaction, and sees to its first answer. False: it gets none. */
-    async function interact(interaction: APIInteraction, respond: (answer: FirstAnswer) => Promise<void>): Promise<boolean> {
+    /** Saves an interaction, and sees to its first answer. */
+    async function interact(interaction: APIInteraction): Promise<void> {
       const any = interaction as unknown as AnyInteraction;
-      if (any.type === AUTOCOMPLETE) return respond({ type: CALLBACK.choices, data: { choices: [] } }).then(() => true);
+      const respond = (answer: FirstAnswer): Promise<void> => api.call("POST", `/interactions/${any.id}/${any.token}/callback`, { body: answer, auth: false, seconds: 3 });
+      if (any.type === AUTOCOMPLETE) return respond({ type: CALLBACK.choices, data: { choices: [] } });
       const form = any.type === COMPONENT ? await formOf(any.data?.custom_id, context) : undefined;
-      if (form !== undefined) return respond({ type: CALLBACK.modal, data: modalOf(form) }).then(() => true);
+      if (form !== undefined) return respond({ type: CALLBACK.modal, data: modalOf(form) });
       const [message] = read({ t: "INTERACTION_CREATE", d: interaction } as unknown as GatewayDispatchPayload, any.id);
-      if (message === undefined) return false;
+      if (message === undefined) return;
       const held = interactions.begin(any, message.at, message.sender.id, respond);
       const received = await context.receive(message).catch((error: unknown) => { interactions.drop(held); throw error; });
-      if (received !== "refused") interactions.saved(held);
-      else {
-        interactions.drop(held);
-        // A button that does nothing is no error to who pressed it.
-        if (any.type === COMPONENT) await respond({ type: CALLBACK.nothing });
-      }
-      return received !== "refused" || any.type === COMPONENT;
+      if (received !== "refused") return interactions.saved(held);
+      interactions.drop(held);
+      // A button that does nothing is no error to who pressed it.
+      if (any.type === COMPONENT) await respond({ type: CALLBACK.nothing });
     }
 
     let webhook: Connection["webhook"];
@@ -169,7 +167,7 @@ interface ReceiveOptions {
   readonly signal: AbortSignal;
   readonly places: ReturnType<typeof createPlaces>;
   readonly read: (event: GatewayDispatchPayload, id: string) => Message[];
-  readonly interact: (interaction: APIInteraction, respond: (answer: FirstAnswer) => Promise<void>) => Promise<boolean>;
+  readonly interact: (interaction: APIInteraction) => Promise<void>;
 }
 type Brought = { id: string; channel_id: string; guild_id?: string; channel_type?: number; author?: Partial<APIUser> & { id: string } };
 
@@ -224,11 +222,7 @@ function createReceive({ api, context, lanes, water, signal, places, read, inter
         case "READY": return void gap.begin().catch((error: Error) => context.log("warn", `The gap could not be looked for: ${error.message}`));
         case "GUILD_CREATE": return gap.guild(event.d);
         case "MESSAGE_CREATE": return message(event, id, data);
-        case "INTERACTION_CREATE": {
-          const interaction = event.d as unknown as APIInteraction;
-          const respond = (answer: FirstAnswer): Promise<void> => api.call("POST", `/interactions/${interaction.id}/${interaction.token}/callback`, { body: answer, auth: false, seconds: 3 });
-          return void interact(interaction, respond).catch((error: Error) => context.log("warn", `An interaction could not be taken: ${error.message}`));
-        }
+        case "INTERACTION_CREATE": return void interact(event.d as unknown as APIInteraction).catch((error: Error) => context.log("warn", `An interaction could not be taken: ${error.message}`));
         case "MESSAGE_UPDATE": case "MESSAGE_DELETE": case "MESSAGE_DELETE_BULK": case "MESSAGE_REACTION_ADD": case "MESSAGE_REACTION_REMOVE": case "MESSAGE_POLL_VOTE_ADD": case "MESSAGE_POLL_VOTE_REMOVE": case "GUILD_MEMBER_ADD": case "GUILD_MEMBER_REMOVE":
           lanes.push(data.channel_id ?? data.guild_id ?? "", async () => { await take(event, id); });
       }

@@ -1,4 +1,8 @@
-/** Interactions that Discord posts to us: signed with Ed25519 over timestamp and body. The answer rides in the same HTTP answer. */
+/**
+ * Interactions that Discord posts to us: signed with Ed25519 over timestamp and body. Their HTTP answer says only that they are ours now (202); what is
+ * answered to the person goes to the callback, as with the gateway: only then is it known to have arrived before it is edited. A ping is answered here, its
+ * callback does not work (github.com/discord/discord-api-docs/issues/7311).
+ */
 import type { APIInteraction } from "discord.js";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
 import { asClawError } from "../../errors.ts";
@@ -16,8 +20,8 @@ export interface WebhookOptions {
   readonly context: Pick<ChannelContext, "clock" | "log">;
   /** Once aborted, nothing is taken any more. */
   readonly signal: AbortSignal;
-  /** Resolves when it is on disk; false: it gets no answer. Throws when it could not be saved. */
-  take(interaction: APIInteraction, respond: (answer: FirstAnswer) => Promise<void>): Promise<boolean>;
+  /** Resolves when it is on disk. Throws when it could not be saved. */
+  take(interaction: APIInteraction): Promise<void>;
 }
 
 export function createWebhook({ publicKey, context, signal, take }: WebhookOptions): (request: WebhookRequest) => Promise<WebhookAnswer> {
@@ -39,20 +43,12 @@ export function createWebhook({ publicKey, context, signal, take }: WebhookOptio
     if (interaction === undefined) return { status: 400 };
     if (interaction.type === PING) return answered({ type: CALLBACK.pong });
     if (interaction.type === AUTOCOMPLETE) return answered({ type: CALLBACK.choices, data: { choices: [] } });
-    const first = Promise.withResolvers<FirstAnswer>();
     try {
-      if (!(await take(interaction, async (answer) => first.resolve(answer)))) return { status: 202 };
+      await take(interaction);
+      return { status: 202 };
     } catch (thrown) {
       return again(asClawError(thrown, "STORE_001", "later").afterMs);
     }
-    const gone = AbortSignal.any([signal, request.signal]);
-    const ended = Promise.withResolvers<undefined>();
-    const leave = (): void => ended.resolve(undefined);
-    gone.addEventListener("abort", leave, { once: true });
-    if (gone.aborted) leave();
-    const answer = await Promise.race([first.promise, ended.promise]);
-    gone.removeEventListener("abort", leave);
-    return answer === undefined ? again() : answered(answer);
   };
 }
 
