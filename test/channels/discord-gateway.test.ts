@@ -180,11 +180,12 @@ describe("Discord's gateway", function () {
     await open();
     rig.stub.dispatch("MESSAGE_CREATE", { id: "1", channel_id: 5, content: "no author" });
     rig.stub.dispatch("MESSAGE_CREATE", { id: rig.stub.nextId(), channel_id: ROOM, guild_id: GUILD, content: "no author" });
+    rig.stub.dispatch("MESSAGE_CREATE", { id: rig.stub.nextId(), channel_id: ROOM, guild_id: [], author: { id: "800000000000000007" }, content: 5 });
     rig.stub.dispatch("SOMETHING_NEW", { any: "thing" });
     rig.stub.dispatch("MESSAGE_CREATE", null);
     rig.stub.say(ROOM, "fine");
     await until(() => texts().length === 1, "the message");
-    assert.ok(context.logs.some((line) => line.includes("MSG_001")));
+    assert.equal(context.logs.filter((line) => line.includes("MSG_001")).length, 4);
     const mark = () => context.storage.get("since");
     await connection?.close();
     assert.ok(BigInt(String(await mark())) > 1n);

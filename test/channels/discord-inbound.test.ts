@@ -9,7 +9,7 @@ import { createPlaces } from "../../engine/channels/discord/places.ts";
 import { toMessages } from "../../engine/channels/discord/to-message.ts";
 import { createWebhook } from "../../engine/channels/discord/webhook.ts";
 import { systemClock } from "../../engine/clock.ts";
-import { StoreError } from "../../engine/errors.ts";
+import { ClawError, StoreError } from "../../engine/errors.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import type { Message } from "../../engine/message.ts";
 import { ROOM, THREAD } from "../platforms/discord.ts";
@@ -179,18 +179,20 @@ describe("Discord's events", () => {
     };
     const self = selfOf();
     let readable = 0;
+    const wrong: string[] = [];
     const before = process.memoryUsage().heapUsed;
     for (let round = 0; round < rounds; round++) {
       const seed = seeds[random(seeds.length)] as Event;
       const bent = { t: seed.t, d: bend(seed.d) } as Event;
       try {
-        self.known satisfies object;
         (self.known as ReturnType<typeof createPlaces>).learn(bent);
-        readable += toMessages(bent, self).length;
+        for (const message of toMessages(bent, self)) { assert.deepEqual(parseMessage(structuredClone(message)), message); readable++; }
       } catch (error) {
-        assert.ok(error instanceof Error, "only errors are thrown");
+        // What cannot be read, or would not be a Message, is left out with a word.
+        if (!(error instanceof TypeError || error instanceof ClawError)) wrong.push(`${String(error).slice(0, 300)} ${JSON.stringify(bent).slice(0, 300)}`);
       }
     }
+    assert.deepEqual(wrong.slice(0, 3), [], `${wrong.length} of ${rounds}`);
     assert.equal(({} as Json)["polluted"], undefined);
     assert.ok(readable > rounds / 20, `${readable} of ${rounds} were still messages`);
     assert.ok(process.memoryUsage().heapUsed - before < 200_000_000);

@@ -3,6 +3,7 @@ import type { APIApplication, APIInteraction, APIUser, GatewayDispatchPayload } 
 import type { Account, ChannelContext, Connection } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
+import { parseMessage } from "../../message-schema.ts";
 import { register } from "./commands.ts";
 import { modalOf } from "./components.ts";
 import { AUTOCOMPLETE, type AnyInteraction, COMPONENT } from "./from-interaction.ts";
@@ -143,7 +144,8 @@ async function commandsOf(api: Api, account: Account, context: ChannelContext): 
 function createReader(account: Account, context: ChannelContext, selfFor: (event: string) => Self): (event: GatewayDispatchPayload, id: string) => Message[] {
   return (event, id) => {
     try {
-      const messages = toMessages(event, selfFor(id));
+      // Discord's word for it that its fields are what they should be is not enough: what is on disk must be readable for ever.
+      const messages = toMessages(event, selfFor(id)).map((message) => parseMessage(message));
       return account.settings["raw"] === true ? messages.map((message) => withRaw(message, event)) : messages;
     } catch (error) {
       context.log("warn", `MSG_001: an event ${event.t} could not be read and is left out: ${(error as Error).message}`);
