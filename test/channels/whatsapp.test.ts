@@ -189,7 +189,7 @@ describe("WhatsApp", () => {
       await connect({ statuses: true });
       const runs = Number(process.env["CLAWFLOW_FUZZ"] ?? 1_000);
       const samples = ["text", "media", "actions", "statuses"].flatMap((file) => JSON.parse(readFileSync(new URL(`../../engine/channels/whatsapp/samples/${file}.json`, import.meta.url), "utf8")) as { body: Json }[]).map(({ body }) => JSON.stringify(body));
-      const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(null, "", 0, -1, [], {}, "x".repeat(3_000), "\u0000", 1e308, { __proto__: 1 }));
+      const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom(null, "", 0, -1, [], {}, "x".repeat(3_000), "\u0000", 1e308, { __proto__: 1 }, { toString: 0 }, [{ toString: 0, valueOf: 0 }]));
       let heap = 0;
       let run = 0;
       await fc.assert(fc.asyncProperty(fc.constantFrom(...samples), fc.array(fc.tuple(fc.nat(400), junk), { minLength: 1, maxLength: 4 }), async (sample, changes) => {

@@ -2,6 +2,7 @@
 import type { Account, ChannelContext, Connection } from "../channel.ts";
 import type { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
+import { said } from "./content.ts";
 import { openEvidence } from "./evidence.ts";
 import { createGraph, type Graph } from "./graph.ts";
 import { DEFAULT_API_ROOT } from "./limits.ts";
@@ -77,7 +78,7 @@ function createSave(account: Account, context: ChannelContext, seen: (chat: stri
   const self: Omit<Self, "now"> = { id: text(account, "phone"), account: account.id };
   const statuses = account.settings["statuses"] === true;
   return async (item) => {
-    if (item.kind === "status" && item.one.status === "failed") context.log("warn", `MSG_002: WhatsApp took message ${String(item.one.id).slice(0, 200)} and could not deliver it: ${errorText(item.one.errors) ?? "no reason given"}.`);
+    if (item.kind === "status" && item.one.status === "failed") context.log("warn", `MSG_002: WhatsApp took message ${said(item.one.id, 200) ?? "without an id"} and could not deliver it: ${errorText(item.one.errors) ?? "no reason given"}.`);
     if (item.kind === "status" && !statuses) return;
     let message: ReturnType<typeof toMessage>;
     try {
@@ -89,7 +90,7 @@ function createSave(account: Account, context: ChannelContext, seen: (chat: stri
     }
     if (message === undefined) return;
     await context.receive(account.settings["raw"] === true ? withRaw(message, item) : message);
-    if (item.kind === "message") seen(message.at.chat, String(item.one.id));
+    if (item.kind === "message") seen(message.at.chat, message.kind === "message" ? message.ref : message.id);
   };
 }
 

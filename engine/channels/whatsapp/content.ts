@@ -4,7 +4,9 @@ import type { Content, Media, SharedContact } from "./payload.ts";
 
 /** A text, or undefined for anything else and for an empty one. `most`: characters kept. */
 export const said = (value: unknown, most = 1_000): string | undefined => (typeof value === "string" && value !== "" ? value.slice(0, most) : undefined);
-const number = (value: unknown): number | undefined => (Number.isFinite(Number(value)) && value !== null && value !== "" && !Array.isArray(value) ? Number(value) : undefined);
+/** A number, also written as text; NaN for anything else. */
+export const numeric = (value: unknown): number => (typeof value === "number" ? value : typeof value === "string" && value !== "" ? Number(value) : Number.NaN);
+const number = (value: unknown): number | undefined => (Number.isFinite(numeric(value)) ? numeric(value) : undefined);
 /** Without the fields that are undefined. */
 export function filled<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
@@ -51,7 +53,7 @@ function contact(shared: SharedContact): Attachment {
   return filled({ kind: "contact" as const, name: said(shared?.name?.formatted_name) ?? "", phone: said(phone?.phone) ?? said(phone?.wa_id), email: said(shared?.emails?.[0]?.email) }) as Attachment;
 }
 function items({ product_items }: NonNullable<Content["order"]>): string[] | undefined {
-  return Array.isArray(product_items) ? product_items.slice(0, 100).map((item) => `${item?.quantity ?? 1} × ${item?.product_retailer_id ?? "?"}: ${item?.item_price ?? "?"} ${item?.currency ?? ""}`.trim().slice(0, 1_000)) : undefined;
+  return Array.isArray(product_items) ? product_items.slice(0, 100).map((item) => `${number(item?.quantity) ?? 1} × ${said(item?.product_retailer_id) ?? "?"}: ${number(item?.item_price) ?? "?"} ${said(item?.currency) ?? ""}`.trim().slice(0, 1_000)) : undefined;
 }
 
 /** The fields of a form that was sent, each as text; lists are joined. */

@@ -4,6 +4,7 @@
  */
 import type { AccountStorage, ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
+import { numeric } from "./content.ts";
 import { errorText } from "./to-message.ts";
 import { fromStatusError, WINDOW_HINT } from "./errors.ts";
 import { WINDOW_MS } from "./limits.ts";
@@ -37,7 +38,7 @@ export async function openEvidence({ storage, clock }: Pick<ChannelContext, "sto
   const people = new Map<string, number>();
 
   function ofStatus({ id: ref, biz_opaque_callback_data: key, status, errors, recipient_id, recipient_user_id, recipient_type }: WaStatus, changes: Record<string, unknown>): void {
-    const code = status === "failed" ? Number(errors?.[0]?.code ?? 131000) : undefined;
+    const code = status === "failed" ? (numeric(errors?.[0]?.code) || 131000) : undefined;
     const chat = recipient_id ?? recipient_user_id;
     // Too late for free text: from now on that is known without asking.
     if (code === 131047 && typeof chat === "string" && recipient_type !== "group") changes[`window:${chat}`] = 0;
@@ -49,7 +50,7 @@ export async function openEvidence({ storage, clock }: Pick<ChannelContext, "sto
   function ofPerson(item: Item, changes: Record<string, unknown>): void {
     const { kind, one } = item;
     const chat = kind === "message" && one.group_id === undefined ? (one.from ?? one.from_user_id) : kind === "call" && one.direction === "USER_INITIATED" ? one.from : undefined;
-    const at = Number(one.timestamp) * 1000;
+    const at = numeric(one.timestamp) * 1000;
     if (typeof chat === "string" && chat !== "" && Number.isFinite(at) && at - (people.get(chat) ?? Number.NEGATIVE_INFINITY) >= FRESH_MS) changes[`window:${chat}`] = at;
   }
 

@@ -92,7 +92,7 @@ export function itemsOf(payload: unknown): Item[] {
 
 /** The fields of the changes of a POST, for the log. */
 export function fieldsOf(payload: unknown): string[] {
-  return [...new Set(objects((payload as { entry?: unknown } | null)?.entry).flatMap((entry) => objects(entry["changes"]).map((change) => String(change["field"]).slice(0, 64))))];
+  return [...new Set(objects((payload as { entry?: unknown } | null)?.entry).flatMap((entry) => objects(entry["changes"]).map((change) => typeof change["field"] === "string" ? change["field"].slice(0, 64) : "no name")))];
 }
 
 function objects(value: unknown): Record<string, unknown>[] {

@@ -1,7 +1,7 @@
 /** What WhatsApp posts as canonical Messages. Pure. */
 import { ClawError } from "../../errors.ts";
 import { type Action, type Address, MESSAGE_VERSION, type Message, type MessageKind, type Sender } from "../../message.ts";
-import { attachmentsOf, filled, formValues, said, textOf } from "./content.ts";
+import { attachmentsOf, filled, formValues, numeric, said, textOf } from "./content.ts";
 import { toMarkdown } from "./marks.ts";
 import type { Content, Item, Value, WaCall, WaError, WaMessage, WaStatus } from "./payload.ts";
 
@@ -26,7 +26,7 @@ export function toMessage(item: Item, self: Self): Message | undefined {
 /** A word on what failed, as Meta says it. */
 export function errorText(errors: readonly WaError[] | undefined): string | undefined {
   const [error] = Array.isArray(errors) ? (errors as WaError[]) : [];
-  return error === undefined || error === null ? undefined : `${said(error.error_data?.details) ?? said(error.message) ?? said(error.title) ?? "unknown"} (${Number(error.code ?? 0)})`;
+  return error === undefined || error === null ? undefined : `${said(error.error_data?.details) ?? said(error.message) ?? said(error.title) ?? "unknown"} (${numeric(error.code ?? 0)})`;
 }
 
 /** `echo`: the business itself wrote it, in its own app. */
@@ -128,15 +128,15 @@ function senderOf(value: Value, phone: string | undefined, user: string | undefi
   return filled({ id, name: said(contact?.profile?.name) ?? id, handle: said(contact?.profile?.username), bot: false, self: id === self.id }) as Sender;
 }
 
-const digits = (text: unknown): string => String(text).replace(/\D/g, "");
+const digits = (text: unknown): string => (said(text) ?? "").replace(/\D/g, "");
 /** How a message names our own number: by its id, or as it is dialled. */
 function numbers(value: Value, self: Self): string[] {
   return [self.id, digits(value.metadata?.display_phone_number ?? "")].filter((number) => number !== "");
 }
 
 function millis(seconds: unknown, self: Self): number {
-  const time = Number(seconds) * 1000;
-  return seconds !== undefined && seconds !== "" && Number.isFinite(time) && time >= 0 ? time : self.now;
+  const time = numeric(seconds) * 1000;
+  return Number.isFinite(time) && time >= 0 ? time : self.now;
 }
 
 function required(value: unknown, field: string): string {
