@@ -75,6 +75,14 @@ export const ERRORS = {
     where: ["account", "status", "form"],
     again: "Yes: after 1, 2, 4 … 60 s, until the other one stops.",
   },
+  CONN_006: {
+    title: "Waiting to be linked to a phone",
+    meaning: "The account is a device of somebody's phone, and the phone has not let it in yet.",
+    causes: ["a new account", "a device that was unlinked on the phone, or was away for two weeks"],
+    remedy: "Scan the code that the log names, or enter the one that the account's state shows, on the phone under Linked devices.",
+    where: ["account", "status", "log", "receipt"],
+    again: "Yes: a new code is shown as soon as the old one has ended.",
+  },
   MSG_001: {
     title: "Message could not be understood",
     meaning: "Something that should be a message, an address or a request is not in the form that is needed.",

@@ -11,5 +11,6 @@ import { twilioVoice } from "./twilio-voice/twilio-voice.ts";
 import { twilioWhatsapp } from "./twilio-whatsapp/twilio-whatsapp.ts";
 import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
+import { whatsappWeb } from "./whatsapp-web/whatsapp-web.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb];
