@@ -227,6 +227,10 @@ describe("Slack's outbound", () => {
       await assert.rejects(send(draft), { retry: "later", unsent: true });
       rig.stub.fault("files.completeUploadExternal", { reset: "after" });
       await assert.rejects(send(draft, TO, "doubt"), (error: ChannelError) => error.retry === "later" && !error.unsent && !error.answered);
+      rig.stub.fault("files.completeUploadExternal", { reset: "before" });
+      await assert.rejects(send(draft, TO, "unshared"), { retry: "later" });
+      await assert.rejects(async () => connection.find?.(TO, { key: "unshared", draft, startedAt: Date.now() }), (error: ChannelError) => error.retry === "later" && (error.afterMs ?? 0) > 0 && !error.answered);
+      assert.equal(await connection.find?.(TO, { key: "unshared", draft, startedAt: Date.now() - 31_000 }), undefined);
       assert.match((await connection.find?.(TO, { key: "doubt", draft, startedAt: Date.now() })) ?? "", /^F/);
     });
 

@@ -10,8 +10,8 @@ import { FILE_LIMIT, FILES_LIMIT } from "./limits.ts";
 export interface Files {
   /** Shares the files of a draft as one message; the first file's id is its ref. */
   send(to: Address, draft: Draft, key: string): Promise<string>;
-  /** Was it shared? */
-  find(to: Address, key: string): Promise<string | undefined>;
+  /** Was it shared? Asks to be asked later while Slack may not know yet. */
+  find(to: Address, key: string, startedAt: number): Promise<string | undefined>;
   /** The time of the message a file was shared by in a chat. Slack knows it some moments after. */
   sharedAs(to: Address, file: string): Promise<string>;
   media(reference: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
@@ -20,6 +20,8 @@ export interface Files {
 }
 
 const NOTE = "upload:";
+/** Slack shares a file some moments after it said yes. */
+const SHARED_MS = 15_000;
 const NOTE_MS = 8 * 86_400_000;
 interface Note { readonly files: readonly string[]; readonly at: number }
 
@@ -79,10 +81,14 @@ export function createFiles(api: Api, token: string, secrets: readonly string[],
 
   return {
     send,
-    async find(to, key) {
+    async find(to, key, startedAt) {
       const note = (await storage.get(`${NOTE}${key}`)) as Note | undefined;
       const [file] = note?.files ?? [];
-      return file !== undefined && (await sharedIn(to.chat, file)) !== undefined ? file : undefined;
+      if (file === undefined) return undefined;
+      if ((await sharedIn(to.chat, file)) !== undefined) return file;
+      const left = startedAt + SHARED_MS - clock.now();
+      if (left > 0) throw new ChannelError("CONN_001", { retry: "later", afterMs: left }, "It is not known yet whether Slack shared this file.");
+      return undefined;
     },
     async sharedAs(to, file) {
       const ts = await sharedIn(to.chat, file);

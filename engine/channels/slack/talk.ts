@@ -111,7 +111,7 @@ export function talk(options: TalkOptions): Omit<Connection, "self" | "webhook" 
     preview: streams.show,
     async find(given, { key, draft, startedAt }) {
       const to = await placeOf(given);
-      if ((draft.attachments ?? []).length > 0) return files.find(to, key);
+      if ((draft.attachments ?? []).length > 0) return files.find(to, key, startedAt);
       return findByKey(api, to, draft, key, startedAt);
     },
     async edit(given, ref, draft) {
