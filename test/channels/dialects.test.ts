@@ -28,7 +28,7 @@ const CORPUS: readonly (readonly [markdown: string, wanted: Wanted])[] = [
   ["> said\n> twice", { "*": "> said\n> twice", telegram: "<blockquote>said\ntwice</blockquote>", html: '<blockquote style="margin:0 0 0 8px;padding-left:8px;border-left:2px solid #d4d4d8"><p>said<br>\ntwice</p></blockquote>' }],
   ["> > nested", { "*": "> > nested", telegram: "<blockquote>nested</blockquote>", html: '<blockquote style="margin:0 0 0 8px;padding-left:8px;border-left:2px solid #d4d4d8"><blockquote style="margin:0 0 0 8px;padding-left:8px;border-left:2px solid #d4d4d8"><p>nested</p></blockquote></blockquote>' }],
   ["```js\nlet a = 1 < 2;\n```", { "*": "let a = 1 < 2;", telegram: '<pre><code class="language-js">let a = 1 &lt; 2;</code></pre>', discord: "```js\nlet a = 1 < 2;\n```", mrkdwn: "```\nlet a = 1 &lt; 2;\n```", whatsapp: "```let a = 1 < 2;```", signal: "`let a = 1 < 2;`", html: '<pre style="background:#f4f4f5;padding:8px;border-radius:4px;overflow:auto"><code>let a = 1 &lt; 2;</code></pre>' }],
-  ["| a | b |\n| - | - |\n| 1 | **2** |", { "*": "a | b\n--+--\n1 | 2", telegram: "<pre>a | b\n--+--\n1 | 2</pre>", discord: "```\na | b\n--+--\n1 | 2\n```", mrkdwn: "```\na | b\n--+--\n1 | 2\n```", whatsapp: "```a | b\n--+--\n1 | 2```", signal: "`a | b\n--+--\n1 | 2`", html: "<pre>a | b\n--+--\n1 | 2</pre>" }],
+  ["| a | b |\n| - | - |\n| 1 | **2** |", { "*": "a | b\n--+--\n1 | 2", telegram: "<pre>a | b\n--+--\n1 | 2</pre>", discord: "```\na | b\n--+--\n1 | 2\n```", mrkdwn: "```\na | b\n--+--\n1 | 2\n```", whatsapp: "```a | b\n--+--\n1 | 2```", signal: "`a \\| b\n--+--\n1 \\| 2`", html: "<pre>a | b\n--+--\n1 | 2</pre>" }],
   ["[docs](https://a.example/x?y=1&z=2)", { "*": "docs (https://a.example/x?y=1&z=2)", telegram: '<a href="https://a.example/x?y=1&amp;z=2">docs</a>', discord: "[docs](<https://a.example/x?y=1&z=2>)", mrkdwn: "<https://a.example/x?y=1&z=2|docs>", html: '<p><a href="https://a.example/x?y=1&amp;z=2">docs</a></p>' }],
   ["see https://a.example/a_b_c now", { "*": "see https://a.example/a_b_c now", html: '<p>see <a href="https://a.example/a_b_c">https://a.example/a_b_c</a> now</p>' }],
   ["[x](javascript:alert(1))", { "*": "x (javascript:alert(1))", html: "<p>x (javascript:alert(1))</p>" }],
@@ -53,12 +53,13 @@ const READERS: Readonly<Partial<Record<DialectName, (text: string) => string | u
   telegram: (text) => { const read = parseTelegramHtml(text); return "text" in read && !text.includes("<") ? read.text : undefined; },
   html: (text) => (/<(?!\/?p>|br>)/.test(text) ? undefined : text.replace(/<[^>]*>/g, "").replace(/&(lt|gt|quot|amp);/g, (_, name: string) => ({ lt: "<", gt: ">", quot: '"', amp: "&" })[name] ?? "")),
   discord: (text) => unmarked(text, /[*_~`|<>[\]]/, /^[ \t]*(?:#{1,3}|-#|[-+*]|>{1,3}|\d+[.)])[ \t]/m),
-  signal: (text) => unmarked(text, /[*~`|]/),
+  // Before any other character a backslash is just that.
+  signal: (text) => unmarked(text, /[*~`|]/, undefined, /\\([*~`|])/g),
 };
-function unmarked(text: string, marks: RegExp, atLineStart?: RegExp): string | undefined {
-  const hidden = text.replace(/\\([!-/:-@[-`{-~])/g, "\u{f0000}");
+function unmarked(text: string, marks: RegExp, atLineStart?: RegExp, escapes = /\\([!-/:-@[-`{-~])/g): string | undefined {
+  const hidden = text.replace(escapes, "\u{f0000}");
   if (marks.test(hidden) || atLineStart?.test(hidden) === true) return undefined;
-  return text.replace(/\\([!-/:-@[-`{-~])/g, "$1");
+  return text.replace(escapes, "$1");
 }
 /** A plain text as Markdown that means just it. */
 const asMarkdown = (text: string): string => text.replace(/[!-/:-@[-`{-~]/g, "\\$&");

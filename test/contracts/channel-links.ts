@@ -89,6 +89,8 @@ export function linkTests(bench: Bench): void {
       await bench.rig.say("before");
       await until(() => bench.context.received.length === 1, "the message before");
       await bench.rig.drop();
+      // Both sides notice: a platform that hands a message into a broken connection has lost it for good.
+      await settle(100);
       await bench.rig.say("after");
       const came = () => bench.context.received.some(({ text }) => text === "after");
       const over = () => gone || bench.context.states.at(-1)?.state === "error";
