@@ -2,6 +2,7 @@
 import type { Channel } from "./channel.ts";
 import { discord } from "./discord/discord.ts";
 import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
+import { email } from "./email/email.ts";
 import { imessage } from "./imessage/imessage.ts";
 import { signal } from "./signal/signal.ts";
 import { slack } from "./slack/slack.ts";
@@ -14,4 +15,4 @@ import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 import { whatsappWeb } from "./whatsapp-web/whatsapp-web.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb, imessage];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb, imessage, email];

@@ -1,0 +1,138 @@
+/**
+ * Mail in: everything behind the cursor, in the order of UIDs, saved before the cursor moves. New mail is told by IDLE; a server that has none is asked by NOOP,
+ * and any server is looked at now and then, told or not.
+ */
+import type { Account, ChannelContext } from "../channel.ts";
+import { asClawError } from "../../errors.ts";
+import type { Message } from "../../message.ts";
+import { parseMail } from "../mail/parse.ts";
+import type { Threads } from "../mail/threads.ts";
+import { rawOf, type Self, toMessage } from "../mail/to-message.ts";
+import { everyMs, type Imap } from "./imap.ts";
+
+interface Cursor { readonly validity: string; readonly uid: number; /** Unix milliseconds: the server's time of the newest mail. */ readonly at: number }
+export interface Source {
+  readonly client: Imap;
+  readonly account: Account;
+  readonly context: Pick<ChannelContext, "receive" | "storage" | "clock" | "log">;
+  readonly signal: AbortSignal;
+  readonly self: Self;
+  readonly threads: Threads;
+}
+
+/** Bytes that are read of one mail; of a larger one its beginning. */
+export const SOURCE_LIMIT = 36_000_000;
+const BEGINNING = 1_000_000;
+const DAY_MS = 86_400_000;
+
+/** Resolves once the cursor stands; `run` goes on until the connection ends or the signal is given. */
+export async function watch(source: Source): Promise<{ readonly run: () => Promise<void> }> {
+  const { client, account, context, signal } = source;
+  let cursor = await begin(source);
+  let fresh = false;
+  const wake = (): void => {
+    fresh = true;
+    // Any command ends IDLE.
+    if (client.idling) client.noop().catch(() => undefined);
+  };
+  client.on("exists", wake);
+
+  async function drain(): Promise<void> {
+    for (;;) {
+      const found = await client.search({ uid: `${cursor.uid + 1}:*` }, { uid: true });
+      // "n:*" names the last mail even where n is behind it.
+      const uids = (Array.isArray(found) ? found : []).filter((uid) => uid > cursor.uid).sort((a, b) => a - b);
+      if (uids.length === 0) return;
+      for (const uid of uids) {
+        if (signal.aborted) return;
+        cursor = await takeOne(source, uid, cursor);
+      }
+    }
+  }
+  return {
+    async run() {
+      const every = everyMs(account);
+      while (!signal.aborted && client.usable) {
+        fresh = false;
+        await drain();
+        if (fresh || signal.aborted) continue;
+        const cancel = context.clock.after(every, wake);
+        try {
+          await client.idle();
+        } finally {
+          cancel();
+        }
+      }
+    },
+  };
+}
+
+/** The first time begins with what comes from now on. A folder that was made anew (another UIDVALIDITY) is read again from the day before the newest mail; what is known is told by its id. */
+async function begin({ client, context }: Source): Promise<Cursor> {
+  const { mailbox } = client;
+  if (typeof mailbox === "boolean") throw new Error("Expected a folder to be open.");
+  const validity = String(mailbox.uidValidity);
+  const stored = (await context.storage.get("cursor")) as Cursor | undefined;
+  if (stored?.validity === validity) return stored;
+  let uid = mailbox.uidNext - 1;
+  if (stored !== undefined) {
+    const found = await client.search({ since: new Date(stored.at - DAY_MS) }, { uid: true });
+    const again = Array.isArray(found) ? found : [];
+    uid = Math.min(uid, ...again.map((each) => each - 1));
+    context.log("warn", `The server has numbered the folder anew: ${again.length} mails since the day before the newest one are looked through again.`);
+  }
+  const cursor = { validity, uid, at: stored?.at ?? context.clock.now() };
+  await context.storage.set({ cursor });
+  return cursor;
+}
+
+async function takeOne(source: Source, uid: number, before: Cursor): Promise<Cursor> {
+  const { client, context, account, threads, signal } = source;
+  const head = await client.fetchOne(String(uid), { uid: true, size: true, internalDate: true }, { uid: true });
+  const size = head === false || head === undefined ? 0 : (head.size ?? 0);
+  const cut = size > SOURCE_LIMIT;
+  const mail = head === false || head === undefined ? undefined : await client.fetchOne(String(uid), { uid: true, source: cut ? { start: 0, maxLength: BEGINNING } : true }, { uid: true });
+  const receivedAt = head === false || head === undefined || head.internalDate === undefined ? undefined : new Date(head.internalDate).getTime();
+  const cursor: Cursor = { ...before, uid, at: Math.max(before.at, receivedAt ?? 0) };
+  const bytes = mail === false ? undefined : mail?.source;
+  // Removed meanwhile by another program.
+  if (bytes === undefined) { await context.storage.set({ cursor }); return cursor; }
+  const message = await read(source, bytes, { reference: `${before.validity}/${uid}`, receivedAt, cut });
+  if (message === undefined) { await context.storage.set({ cursor }); return cursor; }
+  const { subject, ...whole } = message;
+  await untilSaved({ context, signal }, account.settings.raw === true ? whole.message : withoutRaw(whole.message));
+  if (signal.aborted) return before;
+  const thread = threads.change(whole.message.at.thread ?? whole.message.ref, { id: whole.message.ref, subject, at: whole.message.sentAt, machine: whole.message.kind === "event" });
+  await context.storage.set({ cursor, ...(whole.message.sender.self ? {} : thread.changes) });
+  if (!whole.message.sender.self) thread.apply();
+  return cursor;
+}
+
+function withoutRaw({ raw: _raw, ...message }: Message): Message { return message; }
+
+async function read({ context, self, threads }: Source, bytes: Uint8Array, place: { readonly reference: string; readonly receivedAt: number | undefined; readonly cut: boolean }): Promise<{ readonly message: Message; readonly subject: string } | undefined> {
+  try {
+    const mail = await parseMail(bytes);
+    return { message: { ...toMessage(mail, self, { ...place, rootOf: threads.rootOf }), ...rawOf(mail) }, subject: mail.subject };
+  } catch (error) {
+    context.log("warn", `MSG_001: a mail (${place.reference}) could not be read and is left out: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** What comes behind it waits: the cursor moves only over what is saved. */
+async function untilSaved({ context, signal }: Pick<Source, "context" | "signal">, message: Message): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await context.receive(message);
+      return;
+    } catch (thrown) {
+      const { afterMs = 1_000 } = asClawError(thrown, "STORE_001", "later");
+      await new Promise<void>((resolve) => {
+        const end = (): void => { cancel(); signal.removeEventListener("abort", end); resolve(); };
+        const cancel = context.clock.after(Math.max(10, afterMs), end);
+        signal.addEventListener("abort", end, { once: true });
+      });
+    }
+  }
+}
