@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { buildIfStale, type NodeRed, projectRoot, startNodeRed } from "./rigs/node-red.ts";
 import { skip } from "./rigs/skip.ts";
 
@@ -97,6 +98,15 @@ describe("the package", function () {
     }
     const plugins = await own.admin<{ id: string; err?: string }[]>("GET", "/plugins");
     assert.deepEqual(plugins.filter((plugin) => plugin.id.startsWith(`${manifest.name}/`)).map(({ id, err }) => [id, err]), Object.keys(manifest["node-red"].plugins).map((name) => [`${manifest.name}/${name}`, undefined]));
+  });
+
+  it("brings the mail libraries along: they load where nothing else is installed", () => {
+    const chunks = path.join(home(), "dist/chunks");
+    const names = ["imap-flow", "proxy-connection", "mail-composer", "smtp-connection", "postal-mime"].map((name) => readdirSync(chunks).find((file) => file.startsWith(`${name}-`) && file.endsWith(".js")) ?? assert.fail(`no chunk of ${name}`));
+    for (const library of ["imapflow", "nodemailer", "postal-mime"]) assert.ok(!existsSync(path.join((red as NodeRed).userDir, "node_modules", library)), library);
+    const script = `const all = await Promise.all(process.argv.slice(1).map((file) => import(file))); console.log(all.map((each) => typeof (each.default.ImapFlow ?? each.default.proxyConnection ?? each.default)).join());`;
+    const run = spawnSync(process.execPath, ["--input-type=module", "-e", script, ...names.map((name) => pathToFileURL(path.join(chunks, name)).href)], { cwd: folder, encoding: "utf8", env });
+    assert.equal(run.stdout.trim(), "function,function,function,function,function", run.stderr);
   });
 
   it("names every bundled library with its licence", () => {
