@@ -63,8 +63,9 @@ export function openDispatcher(options: FetchOptions = {}): Dispatcher {
   const { address, username, password } = proxyParts(options.proxy);
   const { connect: _, ...rest } = common;
   const tls = { timeout: connectTimeoutMs };
+  // With `proxyTls` undici speaks TLS to a SOCKS proxy, which has none.
+  if (address.startsWith("socks")) return new ProxyAgent({ ...rest, uri: address, requestTls: tls, ...(username === "" ? {} : { username, password }) } as ProxyAgent.Options);
   if (username === "") return new ProxyAgent({ ...rest, uri: address, requestTls: tls, proxyTls: tls });
-  if (address.startsWith("socks")) return new ProxyAgent({ ...rest, uri: address, username, password, requestTls: tls, proxyTls: tls } as ProxyAgent.Options);
   const token = `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
   return new ProxyAgent({ ...rest, uri: address, token, requestTls: tls, proxyTls: tls });
 }
