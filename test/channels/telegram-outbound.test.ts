@@ -4,7 +4,8 @@ import type { Connection, FileNeeds } from "../../engine/channels/channel.ts";
 import { PLAIN_TEXT, renderMarkdown } from "../../engine/channels/markdown.ts";
 import { toChannelError } from "../../engine/channels/telegram/errors.ts";
 import { renderText } from "../../engine/channels/telegram/render.ts";
-import { keyboard, place, sendCall } from "../../engine/channels/telegram/send.ts";
+import { keyboard } from "../../engine/channels/telegram/keyboard.ts";
+import { place, sendCall } from "../../engine/channels/telegram/send.ts";
 import { telegram } from "../../engine/channels/telegram/telegram.ts";
 import { ChannelError } from "../../engine/errors.ts";
 import type { Address, Draft } from "../../engine/message.ts";
@@ -120,8 +121,8 @@ describe("Telegram's calls", () => {
   });
 
   it("give a button its label as value, or its address", () => {
-    assert.deepEqual(keyboard({ text: "", buttons: [[{ label: "Yes" }, { label: "No", value: "no:1" }], [], [{ label: "Open", url: "https://example.com" }]] }), { inline_keyboard: [[{ text: "Yes", callback_data: "Yes" }, { text: "No", callback_data: "no:1" }], [{ text: "Open", url: "https://example.com" }]] });
-    assert.equal(keyboard({ text: "", buttons: [[]] }), undefined);
+    assert.deepEqual(keyboard({ buttons: [[{ label: "Yes" }, { label: "No", value: "no:1" }], [], [{ label: "Open", url: "https://example.com" }]] }), { inline_keyboard: [[{ text: "Yes", callback_data: "Yes" }, { text: "No", callback_data: "no:1" }], [{ text: "Open", url: "https://example.com" }]] });
+    assert.equal(keyboard({ buttons: [[]] }), undefined);
   });
 });
 
@@ -321,6 +322,14 @@ describe("The check of requests against Telegram's specification", () => {
     ["101 commands", "setMyCommands", { commands: Array.from({ length: 101 }, () => ({ command: "a", description: "b" })) }],
     ["a secret with a space", "setWebhook", { url: "https://a.b", secret_token: "a b" }],
     ["a draft with number zero", "sendMessageDraft", { chat_id: 1, draft_id: 0, text: "x" }],
+    ["an answer to no query", "answerInlineQuery", { results: [] }],
+    ["a result without a title", "answerInlineQuery", { inline_query_id: "1", results: [{ type: "article", id: "a", input_message_content: { message_text: "x" } }] }],
+    ["a result whose id is 65 bytes", "answerInlineQuery", { inline_query_id: "1", results: [{ type: "article", id: "x".repeat(65), title: "t", input_message_content: { message_text: "x" } }] }],
+    ["a contact without a number", "sendContact", { chat_id: 1, first_name: "Ada" }],
+    ["a venue without an address", "sendVenue", { chat_id: 1, latitude: 1, longitude: 2, title: "Home" }],
+    ["a reply keyboard of bare words", "sendMessage", { chat_id: 1, text: "x", reply_markup: { keyboard: ["Yes"] } }],
+    ["a button in a colour that does not exist", "sendMessage", { chat_id: 1, text: "x", reply_markup: { inline_keyboard: [[{ text: "b", callback_data: "c", style: "red" }]] } }],
+    ["a ban of nobody", "banChatMember", { chat_id: 1 }],
     ["an unknown method", "sendEverything", {}],
   ];
 

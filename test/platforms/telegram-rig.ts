@@ -28,11 +28,15 @@ const REFUSALS: Readonly<Record<Refusal, Fault>> = {
 };
 /** What a person sees of a request that was carried out. */
 const seenOf = ({ method, payload, uploads }: Seen): SeenMessage => {
-  const rows = (payload.reply_markup as { inline_keyboard?: { text: string }[][] } | undefined)?.inline_keyboard ?? [];
+  const keys = ((payload.reply_markup as { inline_keyboard?: { text: string; callback_data?: string }[][] } | undefined)?.inline_keyboard ?? []).flat();
+  const isOption = ({ callback_data = "" }: { callback_data?: string }): boolean => /^~[ci]/.test(callback_data);
+  const text = String(payload.text ?? payload.caption ?? "");
   return {
-    text: String(payload.text ?? payload.caption ?? ""), buttons: rows.flat().map(({ text }) => text), files: Object.values(uploads).map(({ bytes }) => new Uint8Array(bytes)),
+    text, buttons: keys.filter((key) => !isOption(key)).map(({ text }) => text), choices: keys.filter(isOption).map(({ text }) => text),
+    // The title of a card is a line of its own, all bold.
+    cards: [...text.matchAll(/^<b>([^<]+)<\/b>$/gm)].map(([, title = ""]) => title), files: Object.values(uploads).map(({ bytes }) => new Uint8Array(bytes)),
     ...(method === "sendPoll" ? { poll: { question: String(payload.question), options: (payload.options as { text: string }[]).map(({ text }) => text) } } : {}),
-    ...(method === "sendLocation" ? { location: { latitude: Number(payload.latitude), longitude: Number(payload.longitude) } } : {}),
+    ...(method === "sendLocation" || method === "sendVenue" ? { location: { latitude: Number(payload.latitude), longitude: Number(payload.longitude) } } : {}),
     ...(method === "sendContact" ? { contact: String(payload.phone_number) } : {}),
   };
 };
@@ -89,6 +93,7 @@ export async function telegramRig(mode: "polling" | "webhook", settings: Record<
     },
     drop() { stub.drop(); },
     host: new URL(stub.url).host,
+    call: { method: "setChatTitle", parameters: { chat_id: -1001000000001, title: "Ada's room" } },
     without: { unsecured: "Telegram's secret is derived from the token where none is set: there is always one" },
     serve(opened) {
       const close = opened.close.bind(opened);

@@ -35,6 +35,8 @@ const EXTRA: Readonly<Record<string, Schema>> = {
 };
 const FIELD_EXTRA: Readonly<Record<string, Schema>> = {
   "sendChatAction.action": { enum: ["typing", "upload_photo", "record_video", "upload_video", "record_voice", "upload_voice", "upload_document", "choose_sticker", "find_location", "record_video_note", "upload_video_note"] },
+  // "Must be one of “danger” (red), “success” (green) or “primary” (blue)".
+  "InlineKeyboardButton.style": { enum: ["danger", "success", "primary"] },
   "sendMessageDraft.draft_id": { not: { const: 0 } },
   "setMyCommands.commands": { maxItems: 100 },
   "setWebhook.url": { pattern: "^(?:https?://.*)?$" },

@@ -4,10 +4,12 @@ import type { Account, ChannelContext, Connection } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { type Bot, createBot } from "./api.ts";
 import { DEFAULT_API_ROOT } from "./limits.ts";
+import type { Self } from "./origin.ts";
 import { poll } from "./poll.ts";
+import { openPolls } from "./polls.ts";
 import { text } from "../setting-text.ts";
 import { talk } from "./talk.ts";
-import { ALLOWED_UPDATES, type Self, toMessage } from "./to-message.ts";
+import { ALLOWED_UPDATES, toMessage } from "./to-message.ts";
 import { createWebhook, derivedSecret } from "./webhook.ts";
 
 /** JSON characters of an update kept as `raw`. */
@@ -37,7 +39,8 @@ export async function connect(account: Account, context: ChannelContext): Promis
   context.status("connecting");
   const bot = await botOf(account, context, signal);
   const me = await bot.call("getMe", {});
-  const self = { id: String(me.id), username: me.username, account: account.id };
+  const polls = await openPolls(context.storage);
+  const self = { id: String(me.id), username: me.username, account: account.id, polls: polls.of };
   const take = createTake(self, bot, context, account.settings["raw"] === true);
 
   let polling: Promise<void> | undefined;
@@ -56,7 +59,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   context.status("connected");
   return {
     self: selfOf(me),
-    ...talk(bot, context),
+    ...talk(bot, context, polls),
     ...(webhook === undefined ? {} : { webhook }),
     async health(abort) { await bot.call("getMe", {}, { seconds: 15, signal: abort }); },
     async close() {

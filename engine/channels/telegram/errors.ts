@@ -26,6 +26,7 @@ const RULES: readonly Rule[] = [
   { status: 400, says: /can't parse (?:message |caption )?entit|unsupported (?:start|end) tag|ENTITY_|ENTITIES_/i, code: "MSG_002", markup: true },
   { status: 400, says: /too (?:long|big|large)|_TOO_LONG|BUTTON_DATA_INVALID/i, code: "MSG_003" },
   { status: 400, says: /REACTION_INVALID|REACTIONS_TOO_MANY/, code: "MSG_005", hint: "Telegram allows a fixed list of reactions, and a group may allow fewer." },
+  { status: 400, says: /query is too old|query ID is invalid|QUERY_ID_INVALID/i, code: "MSG_002", hint: "Telegram waits some seconds for the answer to an inline query, and takes one." },
   { status: 400, says: /bad webhook/i, code: "CONF_001", hint: "Telegram needs a public https address on port 443, 80, 88 or 8443." },
   { status: 400, says: /HTTP URL|web page content|file identifier/i, code: "MSG_002", hint: "Telegram could not fetch this file itself; hand the file over instead of its address." },
   { status: 400, code: "MSG_002" },

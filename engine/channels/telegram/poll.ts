@@ -83,7 +83,7 @@ async function takeAll(updates: readonly Update[], take: (update: Update) => Pro
 }
 
 function chatOf(update: Update): number {
-  const message = update.message ?? update.edited_message ?? update.channel_post ?? update.edited_channel_post ?? update.callback_query?.message ?? update.message_reaction ?? update.my_chat_member;
+  const message = update.message ?? update.edited_message ?? update.channel_post ?? update.edited_channel_post ?? update.callback_query?.message ?? update.message_reaction ?? update.my_chat_member ?? update.chat_member ?? update.chat_join_request;
   // What comes from outside may lack anything.
-  return message?.chat?.id ?? 0;
+  return message?.chat?.id ?? update.inline_query?.from?.id ?? 0;
 }

@@ -1,14 +1,16 @@
 /** A Draft as the one Bot API call that shows it. */
-import type { InlineKeyboardMarkup } from "grammy/types";
 import { ChannelError } from "../../errors.ts";
 import type { Address, Draft, DraftFile, FileKind } from "../../message.ts";
-import { ALBUM_LIMIT, CAPTION_LIMIT, TEXT_LIMIT } from "./limits.ts";
+import { degrade } from "../degrade.ts";
+import { INLINE, queryOf } from "./inline.ts";
+import { keyboard } from "./keyboard.ts";
+import { ALBUM_LIMIT, CAPTION_LIMIT, SHOWS, TEXT_LIMIT } from "./limits.ts";
 import { renderText } from "./render.ts";
 
-/** https://core.telegram.org/bots/api#inlinekeyboardbutton: callback_data, 1-64 bytes. */
-const BUTTON_VALUE_BYTES = 64;
+/** Stands where a keyboard has no words over it: Telegram sends no empty text. */
+const DOTS = "…";
 
-export type SendMethod = "sendMessage" | "sendPhoto" | "sendVideo" | "sendAnimation" | "sendAudio" | "sendVoice" | "sendDocument" | "sendSticker" | "sendMediaGroup" | "sendPoll" | "sendLocation";
+export type SendMethod = "sendMessage" | "sendPhoto" | "sendVideo" | "sendAnimation" | "sendAudio" | "sendVoice" | "sendDocument" | "sendSticker" | "sendMediaGroup" | "sendPoll" | "sendLocation" | "sendVenue" | "sendContact";
 export interface Call { readonly method: SendMethod; readonly payload: Record<string, unknown> }
 
 interface FileWay { readonly method: SendMethod; readonly field: string; /** Files of one group make an album together. */ readonly album?: string; readonly caption: boolean }
@@ -22,20 +24,50 @@ const FILES: Readonly<Record<FileKind | "animation", FileWay>> = {
   sticker: { method: "sendSticker", field: "sticker", caption: false },
 };
 
+/**
+ * Cards as text with their picture, what a menu says about its options as lines: Telegram has neither. One message still: pictures
+ * that cannot stand under this text are told in words.
+ */
+export function told(draft: Draft): Draft {
+  const { choices, cards } = draft;
+  const told = choices === undefined ? draft : { ...draft, text: [draft.text, ...aboutLines(draft), choices.hint ?? ""].filter((part) => part.trim() !== "").join("\n\n") };
+  if (cards === undefined) return told;
+  const { cards: _, ...shows } = SHOWS;
+  const shown = degrade(told, shows);
+  const most = draft.buttons === undefined && choices === undefined ? ALBUM_LIMIT : 1;
+  const files = shown.attachments ?? [];
+  return files.length <= most && (files.length === 0 || shown.text.length <= CAPTION_LIMIT) ? shown : degrade(told, { ...shows, files: [] });
+}
+function aboutLines({ choices, plain = false }: Draft): string[] {
+  const lines = (choices?.options ?? []).flatMap(({ label, about }) => (about === undefined ? [] : [plain ? `${label}: ${about}` : `**${label}**: ${about}`]));
+  return lines.length === 0 ? [] : [lines.join("\n")];
+}
+
 /** `file`: what stands for the file in the request: an address, Telegram's own file id, or an upload. Throws ChannelError for what Telegram cannot show as one message. */
 export function sendCall(to: Address, draft: Draft, file: (file: DraftFile) => unknown): Call {
-  const { attachments = [], poll, location, text } = draft;
-  const single = [attachments.length > 0, poll !== undefined, location !== undefined].filter(Boolean).length;
-  if (single > 1) throw cannot("Expected files, a poll or a location, got several of them in one message. Send them one after the other.");
+  const { method, payload } = plainCall(to, draft, file);
+  return { method, payload: { ...payload, ...draft.native?.["telegram"] } };
+}
+
+function plainCall(to: Address, draft: Draft, file: (file: DraftFile) => unknown): Call {
+  const { attachments = [], poll, location, contact, text } = draft;
+  const single = [attachments.length > 0, poll !== undefined, location !== undefined, contact !== undefined].filter(Boolean).length;
+  if (single > 1) throw cannot("Expected files, a poll, a location or a contact, got several of them in one message. Send them one after the other.");
   const common = { ...place(to), ...options(draft) };
   if (poll !== undefined) return { method: "sendPoll", payload: { ...common, ...pollFields(poll, draft) } };
   if (location !== undefined) {
     if (text !== "") throw cannot("A location takes no text. Send them one after the other.");
-    return { method: "sendLocation", payload: { ...common, latitude: location.latitude, longitude: location.longitude } };
+    const { latitude, longitude, title, address } = location;
+    const name = title ?? address;
+    return name === undefined ? { method: "sendLocation", payload: { ...common, latitude, longitude } } : { method: "sendVenue", payload: { ...common, latitude, longitude, title: name, address: address ?? name } };
+  }
+  if (contact !== undefined) {
+    if (text !== "") throw cannot("A contact takes no text. Send them one after the other.");
+    return { method: "sendContact", payload: { ...common, phone_number: contact.phone, first_name: contact.name } };
   }
   if (attachments.length > 1) return album(common, draft, attachments, file);
   const [first] = attachments;
-  if (first === undefined) return { method: "sendMessage", payload: { ...common, ...textFields(draft) } };
+  if (first === undefined) return { method: "sendMessage", payload: { ...common, ...textFields(text.trim() === "" && "reply_markup" in common ? { ...draft, text: DOTS } : draft) } };
   const way = FILES[kindOf(first)];
   if (!way.caption && text !== "") throw cannot("A sticker takes no text. Send them one after the other.");
   return { method: way.method, payload: { ...common, [way.field]: file(first), ...(text === "" ? {} : captionFields(draft)) } };
@@ -63,7 +95,8 @@ function kindOf(file: DraftFile): FileKind | "animation" {
 export function place(to: Address): { chat_id: number | string; message_thread_id?: number; direct_messages_topic_id?: number } {
   const id = /^-?\d{1,16}$/.test(to.chat) ? Number(to.chat) : /^@\w+$/.test(to.chat) ? to.chat : undefined;
   if (id === undefined) throw new ChannelError("MSG_002", {}, `Expected a Telegram chat to be a number or an @name, got "${to.chat}".`);
-  if (to.thread === undefined) return { chat_id: id };
+  if (to.thread === undefined || to.thread === INLINE) return { chat_id: id };
+  if (queryOf(to) !== undefined) throw cannot("An inline query takes one answer and nothing else.");
   if (to.thread.startsWith("dm:")) return { chat_id: id, direct_messages_topic_id: Number(to.thread.slice(3)) };
   return { chat_id: id, message_thread_id: numeric(to.thread, "thread") };
 }
@@ -81,19 +114,6 @@ function options(draft: Draft): Record<string, unknown> {
     // A reply to a message that is gone is still worth sending.
     ...(draft.replyTo === undefined ? {} : { reply_parameters: { message_id: numeric(draft.replyTo, "message"), allow_sending_without_reply: true } }),
     ...(markup === undefined ? {} : { reply_markup: markup }),
-  };
-}
-
-export function keyboard(draft: Draft): InlineKeyboardMarkup | undefined {
-  const rows = (draft.buttons ?? []).filter((row) => row.length > 0);
-  if (rows.length === 0) return undefined;
-  return {
-    inline_keyboard: rows.map((row) => row.map(({ label, value = label, url }) => {
-      if (url !== undefined) return { text: label, url };
-      const bytes = Buffer.byteLength(value);
-      if (bytes === 0 || bytes > BUTTON_VALUE_BYTES) throw new ChannelError("MSG_003", {}, `Expected the value of button "${label}" to be 1 to ${BUTTON_VALUE_BYTES} bytes, got ${bytes}. Use a short id for it.`);
-      return { text: label, callback_data: value };
-    })),
   };
 }
 

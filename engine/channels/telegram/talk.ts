@@ -4,7 +4,10 @@ import type { ChannelContext, Connection, FileNeeds, ReadyFile } from "../channe
 import { ChannelError } from "../../errors.ts";
 import type { Address, Draft, DraftFile, FileKind } from "../../message.ts";
 import type { Bot } from "./api.ts";
-import { captionFields, keyboard, numeric, place, sendCall, textFields } from "./send.ts";
+import { inlineAnswer, queryOf } from "./inline.ts";
+import { keyboard } from "./keyboard.ts";
+import type { Polls } from "./polls.ts";
+import { captionFields, numeric, place, sendCall, textFields, told } from "./send.ts";
 
 /** Longest time for an upload of 50 MB. */
 const UPLOAD_SECONDS = 600;
@@ -17,9 +20,15 @@ const NEEDS: Readonly<Record<FileKind, FileNeeds>> = {
 };
 
 /** What a connection can say and do, each one call (`send` of a text is JSON, of a kept file a stream). */
-export function talk(bot: Bot, context: ChannelContext): Omit<Connection, "self" | "webhook" | "close"> {
+export function talk(bot: Bot, context: ChannelContext, polls: Polls): Omit<Connection, "self" | "webhook" | "close"> {
   return {
-    async send(to, draft) {
+    async send(to, given) {
+      const query = queryOf(to);
+      if (query !== undefined) {
+        await bot.call("answerInlineQuery", inlineAnswer(query, given) as never);
+        return query;
+      }
+      const draft = told(given);
       const files = new Map<DraftFile, ReadyFile>();
       const attachments = await Promise.all((draft.attachments ?? []).map(async (attachment) => {
         if (!OURS.test(attachment.media)) return attachment;
@@ -32,12 +41,16 @@ export function talk(bot: Bot, context: ChannelContext): Omit<Connection, "self"
         const ready = files.get(attachment);
         return ready === undefined ? attachment.media : bot.file(ready.stream() as unknown as AsyncIterable<Uint8Array>, ready.name);
       });
-      const sent = (await bot.call(method, payload as never, files.size > 0 ? { seconds: UPLOAD_SECONDS, once: true } : {})) as { message_id: number } | { message_id: number }[];
+      const sent = (await bot.call(method, payload as never, files.size > 0 ? { seconds: UPLOAD_SECONDS, once: true } : {})) as Sent | Sent[];
       // An album is several messages; the first carries the text.
-      return String((Array.isArray(sent) ? sent[0] : sent)?.message_id ?? "");
+      const { message_id, poll } = (Array.isArray(sent) ? sent[0] : sent) ?? {};
+      const ref = String(message_id ?? "");
+      // It is sent: that its votes cannot be placed later is no reason to say otherwise.
+      if (poll !== undefined) await polls.keep(poll.id, { chat: to.chat, kind: to.kind, ref, ...(to.thread === undefined ? {} : { thread: to.thread }) }).catch((error: Error) => context.log("warn", error.message));
+      return ref;
     },
     async edit(to, ref, draft) {
-      await editMessage(bot, to, ref, draft);
+      await editMessage(bot, to, ref, told(draft));
     },
     async remove(to, ref) {
       await bot.call("deleteMessage", { chat_id: place(to).chat_id, message_id: numeric(ref, "message") }).catch(unless(/message to delete not found/i));
@@ -49,9 +62,12 @@ export function talk(bot: Bot, context: ChannelContext): Omit<Connection, "self"
       await bot.call("setMessageReaction", { chat_id: place(to).chat_id, message_id: numeric(ref, "message"), reaction: reaction as never });
     },
     async typing(to) {
+      if (queryOf(to) !== undefined) return;
       await bot.call("sendChatAction", { ...threadOnly(to), action: "typing" });
     },
     async preview(to, draft, key) {
+      // Its one answer is the whole one.
+      if (queryOf(to) !== undefined) return;
       if (to.kind !== "direct") throw new ChannelError("MSG_005", {}, "Telegram shows drafts in private chats only.");
       const { link_preview_options: _, ...words } = textFields(draft);
       await bot.call("sendMessageDraft", { ...(threadOnly(to) as { chat_id: number }), draft_id: draftId(key), ...(words as { text: string }) });
@@ -61,8 +77,16 @@ export function talk(bot: Bot, context: ChannelContext): Omit<Connection, "self"
       if (file_path === undefined) throw new ChannelError("MSG_002", {}, "Telegram gave no path for this file.");
       return bot.download(file_path, abort);
     },
+    async call(method, parameters) {
+      if (!/^[a-z][a-zA-Z]{2,63}$/.test(method) || method === "toJSON") throw new ChannelError("MSG_005", { unsent: true }, `Expected a method of the Bot API such as banChatMember, got "${method.slice(0, 60)}".`);
+      return bot.call(method as "getMe", parameters as never);
+    },
   };
 }
+
+interface Sent { readonly message_id: number; readonly poll?: { readonly id: string } }
+/** Telegram's id of a message that was sent by way of an inline query: it is in no chat that the bot knows. */
+const INLINE_REF = /^[\w-]{20,}$/;
 
 function threadOnly(to: Address): { chat_id: number | string; message_thread_id?: number } {
   const { direct_messages_topic_id: _, ...rest } = place(to);
@@ -70,11 +94,11 @@ function threadOnly(to: Address): { chat_id: number | string; message_thread_id?
 }
 
 async function editMessage(bot: Bot, to: Address, ref: string, draft: Draft): Promise<void> {
-  const target = { chat_id: place(to).chat_id, message_id: numeric(ref, "message") };
+  const target = INLINE_REF.test(ref) ? { inline_message_id: ref } : { chat_id: place(to).chat_id, message_id: numeric(ref, "message") };
   const markup = keyboard(draft);
-  const rest = markup === undefined ? {} : { reply_markup: markup };
-  const caption = () => bot.call("editMessageCaption", { ...target, ...captionFields(draft), ...rest }).then(() => undefined);
-  const words = () => bot.call("editMessageText", { ...target, ...(textFields(draft) as { text: string }), ...rest }).then(() => undefined);
+  const rest = { ...(markup === undefined ? {} : { reply_markup: markup }), ...draft.native?.["telegram"] };
+  const caption = () => bot.call("editMessageCaption", { ...target, ...captionFields(draft), ...rest } as never).then(() => undefined);
+  const words = () => bot.call("editMessageText", { ...target, ...textFields(draft), ...rest } as never).then(() => undefined);
   await ((draft.attachments ?? []).length > 0 ? caption() : words().catch((error: Error) => (/no text in the message/i.test(error.message) ? caption() : Promise.reject(error)))).catch(unless(/message is not modified/i));
 }
 

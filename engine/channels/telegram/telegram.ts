@@ -1,7 +1,7 @@
 /** Telegram: what it is and what can be set. Everything live is in connect.ts, loaded when the first account opens. */
 import type { Account, Channel, Setting } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
-import { ALBUM_LIMIT, BUTTON_LIMIT, CAPTION_LIMIT, DEFAULT_API_ROOT, TEXT_LIMIT } from "./limits.ts";
+import { ALBUM_LIMIT, CAPTION_LIMIT, CONTROLS_LIMIT, DEFAULT_API_ROOT, SHOWS, TEXT_LIMIT } from "./limits.ts";
 import { proxyProblem, text } from "../setting-text.ts";
 
 const settings: readonly Setting[] = [
@@ -17,11 +17,11 @@ export const telegram: Channel = {
   label: "Telegram",
   settings,
   // Rates: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this. Files: https://core.telegram.org/bots/api#sending-files, #getfile.
-  limits: { text: TEXT_LIMIT, unit: "utf16", caption: CAPTION_LIMIT, files: ALBUM_LIMIT, upload: 50_000_000, download: 20_000_000, perSecond: 30, perChatPerSecond: 1, editEveryMs: 1_000 },
-  shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: BUTTON_LIMIT, links: true, poll: true, location: true },
+  limits: { text: TEXT_LIMIT, unit: "utf16", caption: CAPTION_LIMIT, controls: CONTROLS_LIMIT, files: ALBUM_LIMIT, upload: 50_000_000, download: 20_000_000, perSecond: 30, perChatPerSecond: 1, editEveryMs: 1_000 },
+  shows: SHOWS,
   dialect: "telegram",
   delivery: { edit: true },
-  can: ["react", "remove", "typing", "preview"],
+  can: ["react", "remove", "typing", "preview", "call"],
   check,
   async try(account, context) {
     refuseWrong(account);
