@@ -58,7 +58,7 @@ describe("examples", () => {
       it("has all properties of the forms, no others, and no credentials", () => {
         for (const node of nodes.filter(({ type }) => ours.includes(type))) {
           assert.equal(node["credentials"], undefined);
-          const { id: _id, type: _type, z: _z, g: _g, x: _x, y: _y, wires: _wires, ...rest } = node;
+          const { id: _id, type: _type, z: _z, g: _g, d: _d, x: _x, y: _y, wires: _wires, ...rest } = node;
           assert.deepEqual(new Set(Object.keys(rest)), propertiesOf(node.type), node.type);
         }
         assert.doesNotMatch(JSON.stringify(nodes), /sk-|xox[bp]-|AKIA|\d{8,}:AA|Bearer\s+\w/);
