@@ -256,6 +256,7 @@ export async function startDiscord({ grantedIntents = 0xffffffff, publicKey = ""
       return message;
     },
     connected: () => session?.socket !== undefined,
+    links: (): readonly WebSocket[] => [...wss.clients],
     /** Ends the link; the session can be resumed. */
     drop(code?: number) { if (code === undefined) session?.socket?.terminate(); else session?.socket?.close(code); },
     /** Forgets the session: the next RESUME is refused. */

@@ -16,6 +16,7 @@ export interface SignalStub {
   readonly posted: readonly Shown[];
   /** WebSockets that listen now. */
   readonly listeners: () => number;
+  readonly ears: ReadonlySet<WebSocket>;
   problems(): string[];
   fault(path: RegExp, fault: Fault, times?: number): void;
   /** Somebody writes. By polling it waits here; by WebSocket it is lost where nobody listens, as with the real server. */
@@ -113,7 +114,7 @@ export async function startSignal({ mode = "polling", token = "" }: { readonly m
   }
 
   return {
-    url, number, seen, posted, listeners: () => ears.size,
+    url, number, seen, posted, ears, listeners: () => ears.size,
     problems: () => seen.flatMap(({ method, path, problems }) => problems.map((problem) => `${method} ${path}: ${problem}`)),
     fault(path, fault, times = 1) { faults.push({ path, fault, times }); },
     push(envelope) {

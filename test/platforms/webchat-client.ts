@@ -11,6 +11,8 @@ export interface Feed {
   entries(): Entry[];
   hello(): Hello;
   until(test: (events: readonly ServerEvent[]) => boolean, what?: string): Promise<void>;
+  /** Resolves when the stream has ended, whoever ended it. */
+  readonly ended: Promise<void>;
   close(): void;
 }
 
@@ -38,7 +40,7 @@ export function visitor(url: string, token = TOKEN) {
         }
       })().catch(() => undefined);
       const feed: Feed = {
-        events, ids,
+        events, ids, ended,
         entries: () => events.flatMap((event) => (event.type === "entry" ? [event.entry] : [])),
         hello: () => { const first = events[0]; if (first?.type !== "hello") throw new Error("no hello"); return first.hello; },
         async until(test, what = "the event") {
@@ -48,7 +50,7 @@ export function visitor(url: string, token = TOKEN) {
             await new Promise((resolve) => setTimeout(resolve, 5));
           }
         },
-        close() { stop.abort(); void ended; },
+        close() { stop.abort(); },
       };
       await feed.until((all) => all.some(({ type }) => type === "ready"), "ready");
       return feed;
