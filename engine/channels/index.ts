@@ -3,6 +3,7 @@ import type { Channel } from "./channel.ts";
 import { discord } from "./discord/discord.ts";
 import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
 import { email } from "./email/email.ts";
+import { gmail } from "./gmail/gmail.ts";
 import { imessage } from "./imessage/imessage.ts";
 import { signal } from "./signal/signal.ts";
 import { slack } from "./slack/slack.ts";
@@ -15,4 +16,4 @@ import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 import { whatsappWeb } from "./whatsapp-web/whatsapp-web.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb, imessage, email];
+export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb, imessage, email, gmail];

@@ -124,7 +124,7 @@ describe("a mailbox", function () {
     assert.equal(await connection.find?.(question.at, { key: "key-1", draft: { text: "fine" }, startedAt }), ref);
     assert.equal(await connection.find?.(question.at, { key: "key-2", draft: { text: "fine" }, startedAt }), undefined);
     // Where only the memory has it.
-    await context.storage.set({ [`sent/${String(startedAt).padStart(14, "0")}/${messageId({ address: "claw@example.net", name: "", account: "post" }, "key-3")}`]: true });
+    await context.storage.set({ [`sent/${String(startedAt).padStart(14, "0")}/${messageId({ address: "claw@example.net", name: "", account: "post" }, "key-3")}`]: "m3@example.net" });
     assert.notEqual(await connection.find?.(question.at, { key: "key-3", draft: { text: "fine" }, startedAt }), undefined);
     // An answer to what we began comes into its conversation.
     const { thread: _thread, ...elsewhere } = question.at;

@@ -4,6 +4,7 @@ import type { Account, ChannelContext, Connection } from "../channel.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, compose, messageId } from "../mail/compose.ts";
 import { parseMail } from "../mail/parse.ts";
+import { openSent } from "../mail/sent.ts";
 import { openThreads } from "../mail/threads.ts";
 import { selfOf } from "../mail/to-message.ts";
 import { text } from "../setting-text.ts";
@@ -13,9 +14,6 @@ import { SOURCE_LIMIT, watch } from "./receive.ts";
 import { addressOf, serverOf } from "./settings.ts";
 import { createSmtp } from "./smtp.ts";
 
-const SENT = "sent/";
-/** How long the account remembers that a server took a mail: longer than any send is tried. */
-const KEEP_SENT_MS = 2 * 86_400_000;
 /** A server that files sent mails itself may take so long. */
 const FILING_MS = 60_000;
 const ASK_AGAIN_MS = 10_000;
@@ -58,7 +56,7 @@ async function serve(account: Account, context: ChannelContext, client: Imap, sm
   const self = named(account);
   const author: Author = { address: self.id, name: text(account, "name"), account: account.id };
   const threads = await openThreads(storage);
-  await forgetSent(context);
+  const sent = await openSent(storage, clock);
   const source = { client, account, context, signal, threads, self: selfOf(account, self.id, serverOf(account, "imap").host) };
   const receiving = await watch(source).catch((error: unknown) => { throw fromImap(error, "The look into the folder"); });
   const gone = Promise.withResolvers<ClawError>();
@@ -94,14 +92,14 @@ async function serve(account: Account, context: ChannelContext, client: Imap, sm
       const now = clock.now();
       const thread = threads.change(mail.root, { id: mail.id, subject: mail.subject, at: now });
       // On disk at once: the copy in the folder takes its time.
-      await storage.set({ [`${SENT}${String(now).padStart(14, "0")}/${mail.id}`]: true, ...thread.changes });
+      await storage.set({ ...sent.change(mail.id, mail.id), ...thread.changes });
       thread.apply();
       if (bytes !== undefined) await file(bytes);
       return mail.id;
     },
     async find(_to, { key, startedAt }) {
       const id = messageId(author, key);
-      if ((await storage.list(SENT, { limit: 100_000 })).some(([each]) => each.endsWith(`/${id}`))) return id;
+      if ((await sent.find(id)) !== undefined) return id;
       if (await isFiled(account, context, id)) return id;
       // A server that files itself may still be at it.
       if (text(account, "sent") === "server" && clock.now() - startedAt < FILING_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
@@ -143,12 +141,6 @@ async function isFiled(account: Account, context: ChannelContext, id: string): P
   } finally {
     client.close();
   }
-}
-
-async function forgetSent({ storage, clock }: ChannelContext): Promise<void> {
-  const limit = SENT + String(Math.max(0, clock.now() - KEEP_SENT_MS)).padStart(14, "0");
-  const old = (await storage.list(SENT, { limit: 100_000 })).filter(([key]) => key < limit);
-  if (old.length > 0) await storage.set(Object.fromEntries(old.map(([key]) => [key, undefined])));
 }
 
 /** A file of a mail, by UIDVALIDITY, UID and its place among the mail's files. */

@@ -25,6 +25,8 @@ export interface Composed {
 /** Files together: what nearly every server takes, before base64 makes it a third more. */
 export const UPLOAD_LIMIT = 18_000_000;
 const SUBJECT_LIMIT = 200;
+/** The id once more, for services that give mails a Message-ID of their own. */
+export const KEY_HEADER = "X-ClawFlow-Id";
 
 /** The Message-ID that a draft of this key has, now and after a crash: what was sent is found by it, and servers that drop doubles know it. */
 export const messageId = (author: Author, key: string): string => `${createHash("sha256").update(`${author.account}\n${key}`).digest("hex").slice(0, 40)}@${domainOf(author.address)}`;
@@ -54,7 +56,7 @@ export async function compose(to: Address, draft: Draft, key: string, author: Au
       ...(answered === undefined || !isId(answered) ? {} : { inReplyTo: `<${answered}>` }),
       ...(references.length === 0 ? {} : { references: references.map((each) => `<${each}>`).join(" ") }),
       // RFC 3834: what answers by itself says so, and nothing answers it.
-      headers: { ...native, "Auto-Submitted": references.length === 0 ? "auto-generated" : "auto-replied", "X-Auto-Response-Suppress": "All" },
+      headers: { ...native, "Auto-Submitted": references.length === 0 ? "auto-generated" : "auto-replied", "X-Auto-Response-Suppress": "All", [KEY_HEADER]: id },
       text: draft.plain === true ? draft.text : render(draft.text, "plain"),
       ...(draft.plain === true ? {} : { html: `<!doctype html><html><body>${render(draft.text, "html")}</body></html>` }),
       attachments: files.map((file) => ({ filename: oneLine(file.name).replace(/["\\]/g, "_"), contentType: file.mime, content: Stream.fromWeb(file.stream() as unknown as NodeStream<Uint8Array>) })),
