@@ -21,9 +21,8 @@ import { createTalk, formOf } from "./talk.ts";
 import { type Self, toMessages } from "./to-message.ts";
 import { createWater } from "./water.ts";
 import { createWebhook } from "./webhook.ts";
+import { withRaw } from "../raw.ts";
 
-/** JSON characters of an event kept as `raw`. */
-const RAW_LIMIT = 65_536;
 /** Bits of the gateway's intents (docs, "List of Intents"); the two last are privileged. */
 const INTENTS = { guilds: 1 << 0, messages: 1 << 9, reactions: 1 << 10, directMessages: 1 << 12, directReactions: 1 << 13, polls: 1 << 24, directPolls: 1 << 25, content: 1 << 15, members: 1 << 1 } as const;
 /** Flags of an application that say a privileged intent is granted: to a verified bot, to a small one (docs, "Application Flags"). */
@@ -140,25 +139,21 @@ async function commandsOf(api: Api, account: Account, context: ChannelContext): 
   await register(api, id, guildsOf(account), context);
 }
 
+/** An interaction is answered by its token. */
+const SECRETS: ReadonlySet<string> = new Set(["token"]);
+
 /** Events to Messages. What cannot be read is logged and left out: it would never become readable. */
 function createReader(account: Account, context: ChannelContext, selfFor: (event: string) => Self): (event: GatewayDispatchPayload, id: string) => Message[] {
   return (event, id) => {
     try {
       // Discord's word for it that its fields are what they should be is not enough: what is on disk must be readable for ever.
       const messages = toMessages(event, selfFor(id)).map((message) => parseMessage(message));
-      return account.settings["raw"] === true ? messages.map((message) => withRaw(message, event)) : messages;
+      return messages.map((message) => withRaw(account, message, event.d, SECRETS));
     } catch (error) {
       context.log("warn", `MSG_001: an event ${event.t} could not be read and is left out: ${(error as Error).message}`);
       return [];
     }
   };
-}
-
-function withRaw(message: Message, event: GatewayDispatchPayload): Message {
-  const json = JSON.stringify(event.d);
-  if (json.length > RAW_LIMIT) return message;
-  // Without keys that would become a prototype when a flow copies the message, and without the token an interaction is answered by.
-  return { ...message, raw: JSON.parse(json, (key, value) => (key === "__proto__" || key === "token" ? undefined : value)) };
 }
 
 interface ReceiveOptions {

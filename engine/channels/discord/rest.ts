@@ -4,6 +4,7 @@ import { ChannelError } from "../../errors.ts";
 import { retryAfter } from "../../retry-after.ts";
 import { toChannelError } from "./errors.ts";
 import { loadSdk, type REST, type RouteLike } from "./sdk.ts";
+import { parseJson } from "../json.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export interface Upload { readonly name: string; readonly data: Uint8Array; readonly mime: string }
@@ -41,7 +42,7 @@ export function createApi({ token, apiRoot, fetch, clock, signal }: ApiOptions):
     if (response.status !== 429) return response;
     // The SDK reads a wait from its one header; a proxy before Discord may name it otherwise.
     const text = await response.text();
-    const waitMs = retryAfter({ header: (name) => response.headers.get(name), body: parsed(text) }, clock.now());
+    const waitMs = retryAfter({ header: (name) => response.headers.get(name), body: parseJson(text) }, clock.now());
     const named = new Headers(response.headers);
     if (waitMs !== undefined) named.set("retry-after", String(waitMs / 1000));
     return new Response(text, { status: 429, headers: named });
@@ -70,12 +71,4 @@ export function createApi({ token, apiRoot, fetch, clock, signal }: ApiOptions):
     },
     close() { rest.clearHashSweeper(); rest.clearHandlerSweeper(); },
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

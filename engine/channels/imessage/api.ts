@@ -3,6 +3,7 @@ import type { Account, ChannelContext, Connection } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
 import { fromAnswer, fromFault } from "./errors.ts";
+import { parseObject } from "../json.ts";
 
 const LIMIT_MS = 60_000;
 export interface AskOptions { readonly query?: Readonly<Record<string, string>>; readonly body?: Readonly<Record<string, unknown>> | FormData; readonly ms?: number; readonly signal?: AbortSignal }
@@ -27,7 +28,7 @@ export function createApi(account: Account, { fetch, clock, signal }: Pick<Chann
           method, signal: AbortSignal.any([signal, AbortSignal.timeout(ms), ...(own === undefined ? [] : [own])]),
           ...(body === undefined ? {} : body instanceof FormData ? { body } : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
         });
-        const given = parsed(await answer.text());
+        const given = parseObject(await answer.text());
         if (!answer.ok) throw fromAnswer(answer.status, given, (name) => answer.headers.get(name), what, clock.now());
         if (given === undefined) throw new ChannelError("CONN_001", { retry: "later" }, `Expected an answer of BlueBubbles to ${what}, got something that is no JSON. Check the server's address.`);
         return given.data;
@@ -38,14 +39,6 @@ export function createApi(account: Account, { fetch, clock, signal }: Pick<Chann
   };
 }
 
-function parsed(written: string): { readonly data?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(written);
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Says which Mac it is; proves address and password. */
 export async function identify(account: Account, context: ChannelContext): Promise<Connection["self"]> {

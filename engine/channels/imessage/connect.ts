@@ -8,12 +8,13 @@ import { text } from "../setting-text.ts";
 import { type Api, createApi, identify } from "./api.ts";
 import { createCatchUp } from "./catch-up.ts";
 import { TAPBACKS, toMessage, type Told } from "./to-message.ts";
+import { withRaw } from "../raw.ts";
+import { parseObject } from "../json.ts";
 
 const POLL_MS = 2_000;
 /** By webhook, in case one was lost: BlueBubbles brings none again. */
 const CALM_MS = 60_000;
 const UPLOAD_MS = 10 * 60_000;
-const RAW_LIMIT = 65_536;
 const CLOCK_SLACK_MS = 5_000;
 
 export async function connect(account: Account, context: ChannelContext): Promise<Connection> {
@@ -29,8 +30,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
     const message = read(told, changed);
     // What we said ourselves stands in the database like everything else.
     if (message === undefined || message.sender.self || (message.kind === "event" && account.settings.statuses !== true)) return;
-    const raw = account.settings.raw === true && JSON.stringify(told).length <= RAW_LIMIT ? { raw: told } : {};
-    await context.receive({ ...message, ...raw });
+    await context.receive(withRaw(account, message, told));
   }
   function read(told: Told, changed: boolean) {
     try {
@@ -76,7 +76,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   }
 
   async function take(body: Uint8Array): Promise<WebhookAnswer> {
-    const event = parsed(body);
+    const event = parseObject(body);
     if (event === undefined) return { status: 400 };
     if (event.type === "updated-message") {
       try {
@@ -168,12 +168,4 @@ function tapback(emoji: string): string {
   const [name] = Object.entries(TAPBACKS).find(([, known]) => known.replace(/\ufe0f/g, "") === bare) ?? [];
   if (name === undefined) throw new ChannelError("MSG_005", {}, `Expected one of ${Object.values(TAPBACKS).join(" ")}, got "${emoji.slice(0, 16)}". iMessage by BlueBubbles knows no other reactions.`);
   return name;
-}
-function parsed(body: Uint8Array): { readonly type?: unknown; readonly data?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

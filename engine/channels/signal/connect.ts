@@ -7,10 +7,11 @@ import { text } from "../setting-text.ts";
 import { fromAnswer, fromFault } from "./errors.ts";
 import { poll, listen, type Source } from "./receive.ts";
 import { toMessages, type Envelope, type Self } from "./to-message.ts";
+import { withRaw } from "../raw.ts";
+import { parseJson } from "../json.ts";
 
 const LIMIT_MS = 60_000;
 const UPLOAD_MS = 10 * 60_000;
-const RAW_LIMIT = 65_536;
 const MOST_AUTHORS = 5_000;
 const FILES = { bytes: 95_000_000 } as const;
 
@@ -35,7 +36,7 @@ export function createApi(account: Account, { fetch, clock, signal }: Pick<Chann
           signal: AbortSignal.any([signal, AbortSignal.timeout(ms), ...(own === undefined ? [] : [own])]),
         });
         const written = await answer.text();
-        const given = parsed(written);
+        const given = parseJson(written);
         if (!answer.ok) throw fromAnswer(answer.status, given, (name) => answer.headers.get(name), what, clock.now());
         if (given === undefined && written !== "") throw new ChannelError("CONN_001", { retry: "later" }, `Expected an answer of signal-cli-rest-api to ${what}, got something that is no JSON. Check its address.`);
         return given;
@@ -67,8 +68,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   /** Rejects when it could not be saved: the server has forgotten it, so it is offered again from here. */
   async function take(update: unknown): Promise<void> {
     const messages = read(update);
-    const raw = account.settings.raw === true && JSON.stringify(update).length <= RAW_LIMIT ? { raw: update } : {};
-    for (const message of messages) await context.receive({ ...message, ...raw });
+    for (const message of messages) await context.receive(withRaw(account, message, update));
     const [message] = messages;
     if (message?.at.kind === "group" && message.kind === "message") remember(message.at.chat, message.ref, message.sender.id);
   }
@@ -165,11 +165,4 @@ function refOf(answer: unknown): string {
   const timestamp = first?.timestamp;
   if (typeof timestamp !== "string" && typeof timestamp !== "number") throw new ChannelError("CONN_001", { retry: "later" }, "Expected signal-cli-rest-api to name the message it sent, got none.");
   return String(timestamp);
-}
-function parsed(written: string): unknown {
-  try {
-    return JSON.parse(written);
-  } catch {
-    return undefined;
-  }
 }

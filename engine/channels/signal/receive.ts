@@ -5,6 +5,7 @@
 import type { ChannelContext } from "../channel.ts";
 import { asClawError, ChannelError, type ClawError } from "../../errors.ts";
 import type { Api } from "./connect.ts";
+import { parseJson } from "../json.ts";
 
 export interface Source {
   readonly api: Api;
@@ -53,7 +54,7 @@ export function listen({ api, context, signal, number, take }: Source): Receivin
   let isOpen = false;
   socket.addEventListener("open", () => { isOpen = true; opened.resolve(); });
   socket.addEventListener("message", ({ data }) => {
-    const update = parsed(String(data));
+    const update = parseJson(String(data));
     if (update === undefined) { context.log("warn", "MSG_001: a frame of Signal is no JSON and is left out."); return; }
     last = last.then(() => take(update));
   });
@@ -78,11 +79,4 @@ function rest({ clock }: Pick<ChannelContext, "clock">, signal: AbortSignal, ms:
     const cancel = clock.after(ms, end);
     signal.addEventListener("abort", end, { once: true });
   });
-}
-function parsed(written: string): unknown {
-  try {
-    return JSON.parse(written);
-  } catch {
-    return undefined;
-  }
 }

@@ -3,6 +3,7 @@ import type { webApi } from "@slack/bolt";
 import type { ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { hide, statusError, toChannelError } from "./errors.ts";
+import { parseObject } from "../json.ts";
 
 export interface ApiOptions { readonly token: string; readonly apiUrl: string; readonly secrets: readonly string[]; readonly context: Pick<ChannelContext, "fetch" | "clock" | "log">; /** Ends every call. */ readonly signal: AbortSignal }
 
@@ -49,7 +50,7 @@ export function clientOptions({ apiUrl, context, signal }: Pick<ApiOptions, "api
     const response = await context.fetch(url, { ...(init as RequestInit), signal: AbortSignal.any([signal, AbortSignal.timeout(CALL_MS)]) });
     const text = await response.text();
     const header = (name: string) => response.headers.get(name);
-    const answer = parsed(text);
+    const answer = parseObject(text);
     if (response.status === 429) throw statusError(429, { header, body: answer }, context.clock.now());
     if (typeof answer?.ok !== "boolean" || (response.status !== 200 && answer.ok)) {
       if (response.status !== 200) throw statusError(response.status, { header }, context.clock.now());
@@ -94,13 +95,4 @@ type LogLevel = webApi.LogLevel;
 export function quietLogger(level: LogLevel, context: Pick<ChannelContext, "log">, secrets: readonly string[]): webApi.Logger {
   const note = (...parts: unknown[]): void => context.log("debug", hide(parts.map(String).join(" "), secrets).slice(0, 500));
   return { debug() {}, info() {}, warn: note, error: note, setLevel() {}, getLevel: () => level, setName() {} };
-}
-
-function parsed(text: string): { readonly ok?: unknown } | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

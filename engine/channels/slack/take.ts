@@ -8,9 +8,8 @@ import type { Envelope, Interaction, SlashCommand } from "./shapes.ts";
 import { type Self, toMessage } from "./to-message.ts";
 import type { Triggers } from "./triggers.ts";
 import { type Take, takersOf, workspaceOf } from "./workspaces.ts";
+import { withRaw } from "../raw.ts";
 
-/** JSON characters of a payload kept as `raw`. */
-const RAW_LIMIT = 65_536;
 
 export interface TakeOptions {
   readonly account: Account;
@@ -39,7 +38,7 @@ export function createTake({ account, context, self, names, triggers, saved }: T
     const message = map(body);
     if (message === undefined) return;
     triggers.note(message, body);
-    await context.receive(account.settings["raw"] === true ? withRaw(message, body) : message);
+    await context.receive(withRaw(account, message, body, SECRETS));
     saved(body);
   }
   /** Slack posts without waiting, and one message may wait for a name: a chat keeps its order all the same. */
@@ -80,13 +79,8 @@ function peopleIn(body: unknown): string[] {
   return ids.filter((id) => typeof id === "string");
 }
 
-function withRaw(message: Message, body: unknown): Message {
-  // The old verification token proves nothing any more, but is a secret.
-  const json = JSON.stringify(body, (key, value: unknown) => (key === "token" || key === "response_url" || key === "response_urls" || key === "trigger_id" || key === "bot_access_token" ? undefined : value));
-  if (json.length > RAW_LIMIT) return message;
-  // Without keys that would become a prototype when a flow copies the message.
-  return { ...message, raw: JSON.parse(json, (key, value: unknown) => (key === "__proto__" ? undefined : value)) };
-}
+/** The old verification token proves nothing any more, but is a secret. */
+const SECRETS: ReadonlySet<string> = new Set(["token", "response_url", "response_urls", "trigger_id", "bot_access_token"]);
 
 /** The chat something belongs to: what came from one is kept in order. */
 export function chatIn(body: unknown): string {

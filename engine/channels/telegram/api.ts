@@ -5,6 +5,7 @@ import type { Clock } from "../../clock.ts";
 import { ChannelError } from "../../errors.ts";
 import { retryAfter } from "../../retry-after.ts";
 import { type Answer, answerIn, foreignAnswer, toChannelError } from "./errors.ts";
+import { parseJson } from "../json.ts";
 
 export interface BotOptions { readonly token: string; readonly apiRoot: string; readonly fetch: typeof fetch; readonly clock: Pick<Clock, "now">; /** Ends every call. */ readonly signal: AbortSignal }
 export interface CallOptions { /** Until the call counts as lost. */ readonly seconds?: number; /** Its files are streams, which cannot be sent twice. */ readonly once?: boolean; /** Ends it instead of the bot's own signal. */ readonly signal?: AbortSignal }
@@ -29,7 +30,7 @@ export async function createBot({ token, apiRoot, fetch, clock, signal }: BotOpt
     const response = await fetch(input, init);
     if (response.ok) return response;
     const header = (name: string) => response.headers.get(name);
-    const answer = answerIn(parsed(await response.text()));
+    const answer = answerIn(parseJson(await response.text()));
     if (answer === undefined) throw foreignAnswer(response.status, { header }, clock.now());
     const waitMs = retryAfter({ body: answer.parameters }, clock.now()) ?? retryAfter({ header }, clock.now());
     return Response.json({ ...answer, ok: false, ...(waitMs === undefined ? {} : { parameters: { ...answer.parameters, retry_after: waitMs / 1000 } }) } satisfies Answer);
@@ -76,12 +77,4 @@ export async function createBot({ token, apiRoot, fetch, clock, signal }: BotOpt
       throw new ChannelError("MSG_002", {}, `Expected a file from Telegram, got status ${response.status}.`);
     },
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

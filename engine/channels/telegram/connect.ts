@@ -11,9 +11,8 @@ import { text } from "../setting-text.ts";
 import { talk } from "./talk.ts";
 import { ALLOWED_UPDATES, toMessage } from "./to-message.ts";
 import { createWebhook, derivedSecret } from "./webhook.ts";
+import { withRaw } from "../raw.ts";
 
-/** JSON characters of an update kept as `raw`. */
-const RAW_LIMIT = 65_536;
 const COMMANDS_KEY = "commands";
 
 /** Says who the bot is. Disturbs nobody: neither polls nor touches a webhook. */
@@ -41,7 +40,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
   const me = await bot.call("getMe", {});
   const polls = await openPolls(context.storage);
   const self = { id: String(me.id), username: me.username, account: account.id, polls: polls.of };
-  const take = createTake(self, bot, context, account.settings["raw"] === true);
+  const take = createTake(self, bot, context, account);
 
   let polling: Promise<void> | undefined;
   let webhook: Connection["webhook"];
@@ -70,7 +69,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
 }
 
 /** Saves one update. Rejects when it could not be saved: then it must come again. */
-function createTake(self: Omit<Self, "now">, bot: Bot, context: ChannelContext, keepRaw: boolean): (update: Update) => Promise<void> {
+function createTake(self: Omit<Self, "now">, bot: Bot, context: ChannelContext, account: Account): (update: Update) => Promise<void> {
   const map = (update: Update) => {
     try {
       return toMessage(update, { ...self, now: context.clock.now() });
@@ -83,17 +82,10 @@ function createTake(self: Omit<Self, "now">, bot: Bot, context: ChannelContext, 
   return async (update) => {
     const message = map(update);
     const query = update.callback_query?.id;
-    if (message !== undefined) await context.receive(keepRaw ? withRaw(message, update) : message);
+    if (message !== undefined) await context.receive(withRaw(account, message, update));
     // Ends the waiting sign on the button. It may be too late for that (a query lives seconds): no harm.
     if (query !== undefined) void bot.call("answerCallbackQuery", { callback_query_id: query }).catch((error: Error) => context.log("debug", error.message));
   };
-}
-
-function withRaw<T extends object>(message: T, update: Update): T & { raw?: unknown } {
-  const json = JSON.stringify(update);
-  if (json.length > RAW_LIMIT) return message;
-  // Without keys that would become a prototype when a flow copies the message.
-  return { ...message, raw: JSON.parse(json, (key, value) => (key === "__proto__" ? undefined : value)) };
 }
 
 /** Puts the flows' commands into Telegram's menu. A menu made by hand is only replaced when flows have commands. */

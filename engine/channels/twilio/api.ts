@@ -4,6 +4,7 @@ import { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
 import { fromAnswer, fromFault } from "./errors.ts";
 import { DEFAULT_API_ROOT } from "./settings.ts";
+import { parseObject } from "../json.ts";
 
 export type Form = Readonly<Record<string, string | readonly string[] | undefined>>;
 export interface Twilio {
@@ -37,7 +38,7 @@ export function createTwilio(account: Account, { fetch, clock, signal }: Pick<Ch
         ...(method === "POST" ? { body: fields.toString() } : {}),
       });
       const written = await answer.text();
-      const body = parsed(written);
+      const body = parseObject(written);
       if (!answer.ok) throw fromAnswer(answer.status, body, (name) => answer.headers.get(name), what, clock.now());
       if (body === undefined) throw new ChannelError("CONN_001", { retry: "later" }, `Expected an answer of Twilio to ${what}, got something that is no JSON. Check the address of the API and the proxy.`);
       return body;
@@ -48,14 +49,6 @@ export function createTwilio(account: Account, { fetch, clock, signal }: Pick<Ch
   return { root, authorization, get: (path, query = {}, own) => ask("GET", path, query, own), post: (path, form) => ask("POST", path, form, undefined) };
 }
 
-function parsed(written: string): Json | undefined {
-  try {
-    const value: unknown = JSON.parse(written);
-    return typeof value === "object" && value !== null ? (value as Json) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Says whose account it is; proves SID and token. */
 export async function identify(account: Account, context: ChannelContext): Promise<{ readonly id: string; readonly name: string }> {

@@ -8,6 +8,7 @@ import { createTwilio, type Form, identify, type Json, type Twilio } from "./api
 import { createMediaDoor, fetchMedia, type MediaDoor } from "./media.ts";
 import { toMessage, toStatus } from "./to-message.ts";
 import { comeAgain, createDoor, type Fields, twiml } from "./webhook.ts";
+import { withRaw } from "../raw.ts";
 
 export interface Kind {
   readonly channel: string;
@@ -17,8 +18,6 @@ export interface Kind {
   readonly files: FileNeeds;
   readonly typing: boolean;
 }
-/** JSON characters of a request kept as `raw`. */
-const RAW_LIMIT = 65_536;
 /** Twilio's times have no milliseconds, and its clock is not ours. */
 const CLOCK_SLACK_MS = 5_000;
 
@@ -41,9 +40,8 @@ export async function connect(account: Account, context: ChannelContext, kind: K
       return twiml("");
     }
     if (status && account.settings.statuses !== true) return twiml("");
-    const raw = account.settings.raw === true && JSON.stringify(fields).length <= RAW_LIMIT ? { raw: fields } : {};
     try {
-      await context.receive({ ...message, ...raw });
+      await context.receive(withRaw(account, message, fields));
       return twiml("");
     } catch (thrown) {
       return comeAgain(asClawError(thrown, "STORE_001", "later").afterMs);

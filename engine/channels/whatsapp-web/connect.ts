@@ -15,16 +15,14 @@ import { keyOf, messageId, refOf } from "./ref.ts";
 import { contentOf, type SentFile, textContent } from "./send.ts";
 import { openWire, type Wire } from "./socket.ts";
 import { fromMembers, type Self, toMessage } from "./to-message.ts";
+import { withRaw } from "../raw.ts";
 
-/** JSON characters of a message kept as `raw`. */
-const RAW_LIMIT = 65_536;
 
 /** Resolves when the link stands, or when the phone has to let it in: then it says so until it does. The settings were checked. */
 export async function connect(account: Account, context: ChannelContext, library: Library): Promise<Connection> {
   context.status("connecting");
   const line = createLine(context);
   const pairing = createPairing({ context, phone: text(account, "phone").replace(/\D/g, ""), name: account.name });
-  const keepRaw = account.settings["raw"] === true;
   let wire: Wire | undefined;
   const self = (): Self => {
     const { id = "", lid } = wire?.socket.user ?? {};
@@ -33,7 +31,7 @@ export async function connect(account: Account, context: ChannelContext, library
   function take(read: () => Message | undefined, raw: unknown): void {
     try {
       const message = read();
-      if (message !== undefined) line.push(keepRaw ? withRaw(message, raw) : message);
+      if (message !== undefined) line.push(withRaw(account, message, raw));
     } catch (error) {
       context.log("warn", `MSG_001: something WhatsApp brought could not be read and is left out: ${(error as Error).message}`);
     }
@@ -132,9 +130,4 @@ function talk(wire: Wire, context: ChannelContext, library: Library): Pick<Conne
       return Readable.toWeb(Readable.from(bytes)) as ReadableStream<Uint8Array>;
     },
   };
-}
-
-function withRaw<T extends object>(message: T, one: unknown): T & { raw?: unknown } {
-  const json = JSON.stringify(one, (key, value: unknown) => (key === "__proto__" ? undefined : value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value));
-  return json === undefined || json.length > RAW_LIMIT ? message : { ...message, raw: JSON.parse(json) };
 }

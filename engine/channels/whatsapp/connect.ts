@@ -10,9 +10,8 @@ import { fieldsOf, type Item, itemsOf } from "./payload.ts";
 import { talk } from "./talk.ts";
 import { errorText, type Self, toMessage } from "./to-message.ts";
 import { createWebhook } from "./webhook.ts";
+import { withRaw } from "../raw.ts";
 
-/** JSON characters of a payload kept as `raw`. */
-const RAW_LIMIT = 65_536;
 /** Chats whose newest message is remembered, for the typing sign. */
 const CHATS = 1_000;
 /** Until the gateway serves the webhook: Meta asks it while it is being set. */
@@ -89,16 +88,9 @@ function createSave(account: Account, context: ChannelContext, seen: (chat: stri
       return;
     }
     if (message === undefined) return;
-    await context.receive(account.settings["raw"] === true ? withRaw(message, item) : message);
+    await context.receive(withRaw(account, message, { metadata: item.value.metadata, contacts: item.value.contacts, ...item.one }));
     if (item.kind === "message") seen(message.at.chat, message.kind === "message" ? message.ref : message.id);
   };
-}
-
-function withRaw<T extends object>(message: T, { value, one }: Item): T & { raw?: unknown } {
-  const json = JSON.stringify({ metadata: value.metadata, contacts: value.contacts, ...one });
-  if (json.length > RAW_LIMIT) return message;
-  // Without keys that would become a prototype when a flow copies the message.
-  return { ...message, raw: JSON.parse(json, (key, inner) => (key === "__proto__" ? undefined : inner)) };
 }
 
 /** Tells Meta to post what happens in this business account to our address. The same again is no fault. */

@@ -3,6 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Answered } from "../../retry-after.ts";
 import { foreignAnswer, fromAnswer, fromThrown, graphErrorIn } from "./errors.ts";
+import { parseJson } from "../json.ts";
 
 export interface GraphOptions { readonly token: string; /** With the version, without a slash at its end. */ readonly root: string; readonly fetch: typeof fetch; readonly clock: Pick<Clock, "now">; /** Ends every call. */ readonly signal: AbortSignal }
 export interface Ask {
@@ -39,7 +40,7 @@ export function createGraph({ token, root, fetch, clock, signal }: GraphOptions)
         const answer = await fetch(address, sent);
         const answered: Answered = { header: (name) => answer.headers.get(name) };
         const text = await answer.text();
-        const read = parsed(text);
+        const read = parseJson(text);
         const error = graphErrorIn(read);
         if (error !== undefined) throw fromAnswer(answer.status, error, { ...answered, body: read, text: error.message }, what, token, clock.now());
         if (!answer.ok) throw foreignAnswer(answer.status, answered, clock.now());
@@ -50,12 +51,4 @@ export function createGraph({ token, root, fetch, clock, signal }: GraphOptions)
       }
     },
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
