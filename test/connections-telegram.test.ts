@@ -65,7 +65,7 @@ async function setup(settings: Record<string, unknown> = {}) {
   const clock = manualClock();
   const statuses: AccountStatus[] = [];
   const texts: string[] = [];
-  const gateway: Gateway = await createGateway({ store: createMemoryStore(), clock, random: () => 0.5, spool: {} as never, fetchFor: async () => fetch, texts: { claimed: "", notice: () => "" }, log: () => undefined });
+  const gateway: Gateway = await createGateway({ store: createMemoryStore(), clock, random: () => 0.5, spool: { sweep: async () => 0 } as never, fetchFor: async () => fetch, texts: { claimed: "", notice: () => "" }, log: () => undefined });
   gateway.events.on("status", (status) => { statuses.push(status); });
   gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => true, emit: (run) => { for (const { text } of run.messages) texts.push(text); gateway.settle(run.id); } });
   gateway.start();

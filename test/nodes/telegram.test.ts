@@ -26,7 +26,7 @@ const { kind, text, action, attachments } = msg.message;
 if (action?.type === 'command') return null;
 if (kind === 'message' && /light|story/.test(text)) return [msg, null, null];
 if (text === 'slow') return [null, null, msg];
-const say = { edit: 'changed to ' + text, reaction: 'reacted ' + action?.emoji, action: 'pressed ' + (action?.value ?? action?.values) }[kind] ?? 'heard ' + text;
+const say = { edit: 'changed to ' + text, reaction: 'reacted ' + action?.emoji, action: 'pressed ' + (action?.value ?? action?.values ?? action?.options) }[kind] ?? 'heard ' + text;
 const draft = { text: say };
 if (attachments.length > 0) draft.attachments = attachments.map(({ kind, media, mime, name }) => ({ kind, media, mime, name }));
 if (text === 'buttons') draft.buttons = [[{ label: 'Yes', value: 'yes:1' }, { label: 'Page', url: 'https://example.org/' }]];
