@@ -161,6 +161,23 @@ describe("a mailbox", function () {
     assert.deepEqual([back.kind, back.tags?.[1]], ["event", "auto-reply"]);
   });
 
+  it("lets nobody who may not talk here into its memory, nor one into the conversation of another", async () => {
+    rig = await emailRig();
+    context = recordingContext(rig.context);
+    const { receive } = context;
+    const connection = await rig.channel.open(rig.account, { ...context, receive: async (message) => (message.text.startsWith("spam") ? "refused" : receive(message)) });
+    open.push(connection);
+    rig.deliver(mail("let us talk"));
+    await came(1);
+    rig.deliver(mail("spam", { "Message-ID": "<spam@evil.example>", "Auto-Submitted": "auto-generated" }));
+    rig.deliver(mail("as if", { From: "mallory@evil.example", "Authentication-Results": undefined, "Message-ID": "<mal@evil.example>", "Auto-Submitted": "auto-generated" }));
+    await came(2);
+    assert.notEqual(context.received[1]?.at.chat, ADA);
+    await connection.send(rig.to, { text: "gladly" }, "key-1");
+    assert.doesNotMatch(rig.smtp.taken[0]?.email.references ?? "", /evil/);
+    assert.deepEqual((await context.storage.list("thread/")).map(([, value]) => (value as { chat: string }).chat).sort(), [ADA, "mallory@evil.example"]);
+  });
+
   it("knows what was refused, what is in doubt, and what never left", async () => {
     const connection = await start();
     const rows: readonly [about: string, fault: Parameters<typeof rig.smtp.fault>[0], code: string, retry: string, answered: boolean, unsent: boolean][] = [

@@ -180,7 +180,7 @@ describe("text of a mail", () => {
 describe("a draft as a mail", () => {
   const author: Author = { address: "claw@example.net", name: "Claw", account: "post" };
   const to: Address = { channel: "email", account: "post", chat: ADA, thread: "root-1@example.org", kind: "direct" };
-  const thread: Thread = { root: "root-1@example.org", subject: "AW: Re: The engine", ids: ["root-1@example.org", "m2@example.org"], at: 1 };
+  const thread: Thread = { chat: ADA, root: "root-1@example.org", subject: "AW: Re: The engine", ids: ["root-1@example.org", "m2@example.org"], at: 1 };
   const none = { clock: systemClock, file: () => assert.fail("no file was asked for") };
   async function made(draft: Draft, ...[at, known]: [] | [Address, Thread | undefined]) {
     const mailed = await compose(at ?? to, draft, "key-1", author, at === undefined ? thread : known, none, "email");
@@ -237,19 +237,20 @@ describe("conversations", () => {
   it("are remembered over a restart, the newest of them, by each of their ids", async () => {
     const storage = memoryStorage();
     const threads = await openThreads(storage);
-    const put = async (root: string, id: string, at: number, machine = false) => { const { changes, apply } = threads.change(root, { id, subject: `about ${root}`, at, machine }); await storage.set(changes); apply(); };
+    const put = async (root: string, id: string, at: number, machine = false) => { const { changes, apply } = threads.change(ADA, root, { id, subject: `about ${root}`, at, machine }); await storage.set(changes); apply(); };
     for (let index = 0; index < 2_050; index++) await put(`r${index}@x`, `r${index}@x`, index);
     for (let index = 0; index < 30; index++) await put("r2049@x", `m${index}@x`, 3_000 + index, index === 29);
     const again = await openThreads(storage);
     for (const each of [threads, again]) {
-      assert.equal(each.get("r0@x"), undefined);
+      assert.equal(each.get(ADA, "r0@x"), undefined);
+      assert.equal(each.get("mallory@evil.example", "r2049@x"), undefined);
       assert.equal(each.rootOf("m29@x"), "r2049@x");
       assert.equal(each.rootOf("m5@x"), undefined);
-      assert.deepEqual([each.get("r2049@x")?.ids.length, each.get("r2049@x")?.machine, each.get("r2049@x")?.subject], [20, true, "about r2049@x"]);
+      assert.deepEqual([each.get(ADA, "r2049@x")?.ids.length, each.get(ADA, "r2049@x")?.machine, each.get(ADA, "r2049@x")?.subject], [20, true, "about r2049@x"]);
     }
     assert.equal((await storage.list("thread/", { limit: 10_000 })).length, 2_000);
     await put("r2049@x", "m30@x", 4_000);
-    assert.equal(threads.get("r2049@x")?.machine, undefined);
+    assert.equal(threads.get(ADA, "r2049@x")?.machine, undefined);
   });
 });
 

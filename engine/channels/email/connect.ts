@@ -85,12 +85,12 @@ async function serve(account: Account, context: ChannelContext, client: Imap, sm
   return {
     self, gone: gone.promise,
     async send(to, draft, key) {
-      const mail = await compose(to, draft, key, author, to.thread === undefined ? undefined : threads.get(to.thread), context, "email");
+      const mail = await compose(to, draft, key, author, to.thread === undefined ? undefined : threads.get(to.chat, to.thread), context, "email");
       const keeps = text(account, "sent") !== "server";
       const bytes = keeps ? await bytesOf(mail.stream()) : undefined;
       await smtp.send({ to: mail.to, stream: () => (bytes === undefined ? mail.stream() : Readable.from([bytes])) });
       const now = clock.now();
-      const thread = threads.change(mail.root, { id: mail.id, subject: mail.subject, at: now });
+      const thread = threads.change(mail.to, mail.root, { id: mail.id, subject: mail.subject, at: now });
       // On disk at once: the copy in the folder takes its time.
       await storage.set({ ...sent.change(mail.id, mail.id), ...thread.changes });
       thread.apply();

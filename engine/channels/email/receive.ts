@@ -2,10 +2,10 @@
  * Mail in: everything behind the cursor, in the order of UIDs, saved before the cursor moves. New mail is told by IDLE; a server that has none is asked by NOOP,
  * and any server is looked at now and then, told or not.
  */
-import type { Account, ChannelContext } from "../channel.ts";
+import type { Account, ChannelContext, Received } from "../channel.ts";
 import { asClawError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
-import { parseMail } from "../mail/parse.ts";
+import { type Mail, parseMail } from "../mail/parse.ts";
 import type { Threads } from "../mail/threads.ts";
 import { rawOf, type Self, toMessage } from "../mail/to-message.ts";
 import { everyMs, type Imap } from "./imap.ts";
@@ -89,43 +89,46 @@ async function begin({ client, context }: Source): Promise<Cursor> {
 async function takeOne(source: Source, uid: number, before: Cursor): Promise<Cursor> {
   const { client, context, account, threads, signal } = source;
   const head = await client.fetchOne(String(uid), { uid: true, size: true, internalDate: true }, { uid: true });
-  const size = head === false || head === undefined ? 0 : (head.size ?? 0);
-  const cut = size > SOURCE_LIMIT;
-  const mail = head === false || head === undefined ? undefined : await client.fetchOne(String(uid), { uid: true, source: cut ? { start: 0, maxLength: BEGINNING } : true }, { uid: true });
-  const receivedAt = head === false || head === undefined || head.internalDate === undefined ? undefined : new Date(head.internalDate).getTime();
+  const receivedAt = head ? timeOf(head.internalDate) : undefined;
+  const cut = head ? (head.size ?? 0) > SOURCE_LIMIT : false;
+  const mail = head ? await client.fetchOne(String(uid), { uid: true, source: cut ? { start: 0, maxLength: BEGINNING } : true }, { uid: true }) : undefined;
   const cursor: Cursor = { ...before, uid, at: Math.max(before.at, receivedAt ?? 0) };
-  const bytes = mail === false ? undefined : mail?.source;
-  // Removed meanwhile by another program.
+  // Without a source it was removed meanwhile by another program.
+  const bytes = mail ? mail.source : undefined;
   if (bytes === undefined) { await context.storage.set({ cursor }); return cursor; }
-  const message = await read(source, bytes, { reference: `${before.validity}/${uid}`, receivedAt, cut });
-  if (message === undefined) { await context.storage.set({ cursor }); return cursor; }
-  const { subject, ...whole } = message;
-  await untilSaved({ context, signal }, account.settings.raw === true ? whole.message : withoutRaw(whole.message));
-  if (signal.aborted) return before;
-  const thread = threads.change(whole.message.at.thread ?? whole.message.ref, { id: whole.message.ref, subject, at: whole.message.sentAt, machine: whole.message.kind === "event" });
-  await context.storage.set({ cursor, ...(whole.message.sender.self ? {} : thread.changes) });
-  if (!whole.message.sender.self) thread.apply();
+  const reading = await read(source, bytes, { reference: `${before.validity}/${uid}`, receivedAt, cut });
+  if (reading === undefined) { await context.storage.set({ cursor }); return cursor; }
+  const { message, mail: { subject } } = reading;
+  const received = await untilSaved({ context, signal }, account.settings.raw === true ? { ...message, ...rawOf(reading.mail) } : message);
+  if (received === undefined) return before;
+  // Whoever may not talk here leaves no trace in what is remembered.
+  if (received === "refused" || message.sender.self) { await context.storage.set({ cursor }); return cursor; }
+  const thread = threads.change(message.at.chat, message.at.thread ?? message.ref, { id: message.ref, subject, at: message.sentAt, machine: message.kind === "event" });
+  await context.storage.set({ cursor, ...thread.changes });
+  thread.apply();
   return cursor;
 }
 
-function withoutRaw({ raw: _raw, ...message }: Message): Message { return message; }
+function timeOf(date: Date | string | undefined): number | undefined {
+  const time = date === undefined ? Number.NaN : new Date(date).getTime();
+  return Number.isNaN(time) ? undefined : time;
+}
 
-async function read({ context, self, threads }: Source, bytes: Uint8Array, place: { readonly reference: string; readonly receivedAt: number | undefined; readonly cut: boolean }): Promise<{ readonly message: Message; readonly subject: string } | undefined> {
+async function read({ context, self, threads }: Source, bytes: Uint8Array, place: { readonly reference: string; readonly receivedAt: number | undefined; readonly cut: boolean }): Promise<{ readonly message: Message; readonly mail: Mail } | undefined> {
   try {
     const mail = await parseMail(bytes);
-    return { message: { ...toMessage(mail, self, { ...place, rootOf: threads.rootOf }), ...rawOf(mail) }, subject: mail.subject };
+    return { message: toMessage(mail, self, { ...place, rootOf: threads.rootOf }), mail };
   } catch (error) {
     context.log("warn", `MSG_001: a mail (${place.reference}) could not be read and is left out: ${(error as Error).message}`);
     return undefined;
   }
 }
 
-/** What comes behind it waits: the cursor moves only over what is saved. */
-async function untilSaved({ context, signal }: Pick<Source, "context" | "signal">, message: Message): Promise<void> {
+/** What comes behind it waits: the cursor moves only over what is saved. Undefined: the account closed before. */
+async function untilSaved({ context, signal }: Pick<Source, "context" | "signal">, message: Message): Promise<Received | undefined> {
   while (!signal.aborted) {
     try {
-      await context.receive(message);
-      return;
+      return await context.receive(message);
     } catch (thrown) {
       const { afterMs = 1_000 } = asClawError(thrown, "STORE_001", "later");
       await new Promise<void>((resolve) => {
@@ -135,4 +138,5 @@ async function untilSaved({ context, signal }: Pick<Source, "context" | "signal"
       });
     }
   }
+  return undefined;
 }

@@ -50,11 +50,11 @@ export async function connect(account: Account, context: ChannelContext): Promis
   return {
     self: named(account, address), gone: gone.promise,
     async send(to, draft, key) {
-      const thread = to.thread === undefined ? undefined : threads.get(to.thread);
+      const thread = to.thread === undefined ? undefined : threads.get(to.chat, to.thread);
       const mail = await compose(to, draft, key, author, thread, context, "gmail");
       const { id, threadId } = await post(gmail, mail, thread?.name);
       const ref = (await idOf(gmail, id).catch(() => undefined)) ?? mail.id;
-      const change = threads.change(to.thread ?? ref, { id: ref, subject: mail.subject, at: clock.now(), ...(typeof threadId === "string" ? { name: threadId } : {}) });
+      const change = threads.change(mail.to, to.thread ?? ref, { id: ref, subject: mail.subject, at: clock.now(), ...(typeof threadId === "string" ? { name: threadId } : {}) });
       await storage.set({ ...sent.change(mail.id, ref), ...change.changes });
       change.apply();
       return ref;

@@ -6,7 +6,7 @@
 import type { Account, ChannelContext } from "../channel.ts";
 import { asClawError, type ClawError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
-import { parseMail } from "../mail/parse.ts";
+import { type Mail, parseMail } from "../mail/parse.ts";
 import type { Threads } from "../mail/threads.ts";
 import { rawOf, type Self, toMessage } from "../mail/to-message.ts";
 import { text } from "../setting-text.ts";
@@ -105,10 +105,11 @@ async function takeOne(source: Source, { id, labels }: Named, cursor: Cursor): P
   if (resource === undefined) return cursor;
   const reading = await read(resource, self, threads).catch((error: Error) => { context.log("warn", `MSG_001: a mail (${id}) could not be read and is left out: ${error.message}`); return undefined; });
   if (reading === undefined) return cursor;
-  const { message, subject, raw } = reading;
-  await context.receive(account.settings.raw === true ? { ...message, ...raw } : message);
-  if (!message.sender.self) {
-    const thread = threads.change(message.at.thread ?? message.ref, { id: message.ref, subject, at: message.sentAt, machine: message.kind === "event", ...(typeof resource.threadId === "string" ? { name: resource.threadId } : {}) });
+  const { message, subject, mail } = reading;
+  const received = await context.receive(account.settings.raw === true ? { ...message, ...rawOf(mail) } : message);
+  // Whoever may not talk here leaves no trace in what is remembered.
+  if (received !== "refused" && !message.sender.self) {
+    const thread = threads.change(message.at.chat, message.at.thread ?? message.ref, { id: message.ref, subject, at: message.sentAt, machine: message.kind === "event", ...(typeof resource.threadId === "string" ? { name: resource.threadId } : {}) });
     await context.storage.set(thread.changes);
     thread.apply();
   }
@@ -116,12 +117,12 @@ async function takeOne(source: Source, { id, labels }: Named, cursor: Cursor): P
 }
 
 /** A message resource of format RAW as a Message. Throws ClawError MSG_001. */
-export async function read(resource: Resource, self: Self, threads?: Pick<Threads, "rootOf">): Promise<{ readonly message: Message; readonly subject: string; readonly raw: { readonly raw: unknown } | undefined }> {
+export async function read(resource: Resource, self: Self, threads?: Pick<Threads, "rootOf">): Promise<{ readonly message: Message; readonly subject: string; readonly mail: Mail }> {
   const mail = await parseMail(bytesOf(resource));
   const time = Number(resource.internalDate);
   const message = toMessage(mail, self, { reference: String(resource.id), receivedAt: Number.isFinite(time) && time > 0 ? time : undefined, ...(threads === undefined ? {} : { rootOf: threads.rootOf }) });
   const labels = (Array.isArray(resource.labelIds) ? resource.labelIds : []).filter((label): label is string => typeof label === "string").slice(0, 50).map((label) => `label:${label}`);
-  return { message: { ...message, tags: [...(message.tags ?? []), ...labels] }, subject: mail.subject, raw: rawOf(mail) };
+  return { message: { ...message, tags: [...(message.tags ?? []), ...labels] }, subject: mail.subject, mail };
 }
 export const bytesOf = ({ raw }: Resource): Uint8Array => Buffer.from(typeof raw === "string" ? raw : "", "base64url");
 
