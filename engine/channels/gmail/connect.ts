@@ -124,7 +124,9 @@ async function searchSent(gmail: Gmail, id: string, startedAt: number): Promise<
   if ((await search(gmail, `rfc822msgid:${id}`)).length > 0) return id;
   for (const each of await search(gmail, `in:sent after:${Math.floor(startedAt / 1_000) - 60}`)) {
     const headers = await headersOf(gmail, each);
-    if (headers.get(KEY_HEADER.toLowerCase()) === id) return ids(headers.get("message-id") ?? "")[0] ?? id;
+    const [own] = ids(headers.get("message-id") ?? "");
+    if (own === undefined) continue;
+    if (own === id || headers.get(KEY_HEADER.toLowerCase()) === id) return own;
   }
   return undefined;
 }
