@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
-import { createServer } from "node:tls";
+import { createServer, getCACertificates, setDefaultCACertificates } from "node:tls";
 import type { Connection } from "../../engine/channels/channel.ts";
 import { email } from "../../engine/channels/email/email.ts";
 import { fromImap, fromReply } from "../../engine/channels/email/errors.ts";
@@ -13,6 +13,7 @@ import { channelContract, recordingContext, type RecordingContext } from "../con
 import { until } from "../kit/scripted.ts";
 import { selfSigned } from "../platforms/certificate.ts";
 import { hasDovecot } from "../platforms/dovecot.ts";
+import { startSmtp } from "../platforms/smtp.ts";
 import { ADA, emailRig, type EmailRig, mail, SELF } from "../platforms/email-rig.ts";
 import { skip } from "../rigs/skip.ts";
 
@@ -77,6 +78,36 @@ describe("a mailbox", function () {
     await until(() => texts().includes("behind"), "the mail behind", 20_000);
     assert.equal(texts()[0], "kept");
     assert.ok(context.logs.some((line) => /MSG_001/.test(line)), context.logs.join("\n"));
+  });
+
+  it("is told at once by IDLE", async () => {
+    await start({ everySeconds: 1_400 });
+    for (const text of ["one", "two"]) {
+      rig.deliver(mail(text));
+      await until(() => texts().at(-1) === text, text, 20_000);
+    }
+  });
+
+  for (const security of ["tls", "starttls"] as const) it(`goes over ${security} with a certificate that is known, both ways`, async () => {
+    rig = await emailRig();
+    context = recordingContext(rig.context);
+    const { tls } = rig.imap;
+    const smtp = await startSmtp({ password: rig.imap.password, tls: { cert: tls.cert, key: tls.key, secure: security === "tls" } });
+    const before = getCACertificates("default");
+    setDefaultCACertificates([...before, tls.cert]);
+    try {
+      const connection = await rig.channel.open({ ...rig.account, settings: { ...rig.account.settings, imapHost: "localhost", imapPort: security === "tls" ? tls.port : rig.imap.port, imapSecurity: security, smtpHost: "localhost", smtpPort: smtp.port, smtpSecurity: security } }, context);
+      open.push(connection);
+      rig.deliver(mail("sealed"));
+      await came(1);
+      await connection.send(rig.to, { text: "sealed too" }, "key-1");
+      assert.deepEqual(smtp.taken.map(({ email: { text } }) => text?.trim()), ["sealed too"]);
+    } finally {
+      setDefaultCACertificates(before);
+      context.abort();
+      for (const connection of open.splice(0)) await connection.close();
+      await smtp.close();
+    }
   });
 
   it("is asked now and then where the server has no IDLE", async () => {

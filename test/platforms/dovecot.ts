@@ -4,9 +4,12 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { selfSigned } from "./certificate.ts";
 
 export interface Dovecot {
   readonly port: number;
+  /** Port with TLS, and the certificate that nobody vouches for; the other port has STARTTLS. */
+  readonly tls: { readonly port: number; readonly cert: string; readonly key: string };
   readonly password: string;
   /** A mail comes into the user's INBOX, as the server's own delivery does it: by a file. */
   deliver(user: string, mail: Buffer): void;
@@ -39,6 +42,10 @@ async function start(idle: boolean): Promise<Dovecot> {
   for (const each of ["mail", "run", "state"]) mkdirSync(path.join(folder, each));
   own(path.join(folder, "mail"));
   const port = await freePort();
+  const tlsPort = await freePort();
+  const { key, cert } = selfSigned("localhost");
+  writeFileSync(path.join(folder, "key.pem"), key, { mode: 0o600 });
+  writeFileSync(path.join(folder, "cert.pem"), cert);
   const user = root ? "nobody" : String(process.env.USER);
   writeFileSync(path.join(folder, "d.conf"), `
 base_dir = ${folder}/run
@@ -46,7 +53,9 @@ state_dir = ${folder}/state
 log_path = ${folder}/log
 protocols = imap
 listen = 127.0.0.1
-ssl = no
+ssl = yes
+ssl_cert = <${folder}/cert.pem
+ssl_key = <${folder}/key.pem
 disable_plaintext_auth = no
 auth_failure_delay = 0
 mail_max_userip_connections = 100
@@ -78,7 +87,7 @@ service imap-login {
     port = ${port}
   }
   inet_listener imaps {
-    port = 0
+    port = ${tlsPort}
   }
   chroot =
 }
@@ -99,7 +108,7 @@ service stats {
   }
   let count = 0;
   return {
-    port, password: PASSWORD, log,
+    port, tls: { port: tlsPort, cert, key }, password: PASSWORD, log,
     deliver(name, mail) {
       const box = path.join(folder, "mail", name);
       for (const each of [box, path.join(box, "tmp"), path.join(box, "new"), path.join(box, "cur")]) if (!existsSync(each)) { mkdirSync(each); own(each); }

@@ -8,7 +8,8 @@ export interface Taken { readonly from: string; readonly to: readonly string[]; 
 export interface SmtpFault { readonly at: "from" | "to" | "text"; readonly code?: number; readonly says?: string; readonly cut?: true }
 export interface SmtpStub { readonly port: number; readonly taken: Taken[]; fault(fault: SmtpFault): void; readonly logins: () => number; close(): Promise<void> }
 
-export async function startSmtp({ password = "pw" }: { readonly password?: string } = {}): Promise<SmtpStub> {
+/** `tls`: with this certificate, from the beginning or by STARTTLS. */
+export async function startSmtp({ password = "pw", tls }: { readonly password?: string; readonly tls?: { readonly cert: string; readonly key: string; readonly secure: boolean } } = {}): Promise<SmtpStub> {
   const taken: Taken[] = [];
   const faults: SmtpFault[] = [];
   let logins = 0;
@@ -22,7 +23,7 @@ export async function startSmtp({ password = "pw" }: { readonly password?: strin
     else done(refusal(fault));
   };
   const server = new SMTPServer({
-    disabledCommands: ["STARTTLS"], allowInsecureAuth: true, disableReverseLookup: true, size: 30_000_000, closeTimeout: 100,
+    ...(tls === undefined ? { disabledCommands: ["STARTTLS"], allowInsecureAuth: true } : { ...tls, allowInsecureAuth: false }), disableReverseLookup: true, size: 30_000_000, closeTimeout: 100,
     onAuth({ username, password: given }, _session, done) {
       if (given !== password) return done(Object.assign(new Error("5.7.8 Username and Password not accepted"), { responseCode: 535 }));
       logins++;
