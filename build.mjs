@@ -97,6 +97,8 @@ async function buildWeb() {
   if (!existsSync("web")) return;
   cpSync("web", out("web"), { recursive: true, filter: (from) => !/\.(ts|md)$/.test(from) });
   await bundle({ entryPoints: withPage("web"), outdir: out("web"), format: "esm", minify: true, target: "es2022" });
+  // A script of other pages: it must leave no names there, and knows its own tag only as a classic one.
+  await bundle({ entryPoints: ["web/embed.ts"], outdir: out("web"), format: "iife", minify: true, target: "es2022" });
 }
 
 function thirdParty() {

@@ -1,10 +1,11 @@
 /** The chat page: puts the link, the model, the queue, the conversation and the text field together. */
 import type { Hello, ServerEvent } from "../engine/channels/webchat/protocol.ts";
 import { createComposer } from "./composer.ts";
-import { copyText, icon, make, textButton } from "./dom.ts";
+import { copyText, icon, iconButton, make, textButton } from "./dom.ts";
 import { createFiles } from "./files.ts";
+import { openFrame, takeAddress } from "./frame.ts";
 import { type LinkState, openLink } from "./link.ts";
-import { createLocal, randomId } from "./local.ts";
+import { createLocal, randomId, scopeOf } from "./local.ts";
 import { createLog } from "./log.ts";
 import { createMarkdown } from "./markdown.ts";
 import { createModel } from "./model.ts";
@@ -19,8 +20,13 @@ const say = sayIn(spoken);
 const byId = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
 const base = new URL(".", location.href).href;
-const local = createLocal(new URL(base).pathname);
-const server = createServer(base, local.token, say("network"));
+const path = new URL(base).pathname;
+const { host, identity } = takeAddress();
+const room = new URLSearchParams(location.search).get("room") ?? undefined;
+const local = createLocal(scopeOf(path, room, identity));
+// One visitor in all rooms of this browser.
+const server = createServer(base, { token: createLocal(path).token, identity, room }, say("network"));
+const frame = openFrame(host, () => news(0));
 const model = createModel(() => Date.now());
 const nameOf = () => String(local.get("name") ?? "");
 const botName = () => model.hello?.title ?? say("title");
@@ -40,6 +46,25 @@ const log = createLog({ log: byId("log"), live: byId("live"), scroll: byId("scro
     const answer = await patiently((clientId) => server.press({ clientId, ref: String(entry.seq), value, name: nameOf() }));
     if (answer.state === "refused") throw new Error(say("notDelivered"));
   },
+  async choose(entry, values) {
+    const answer = await patiently((clientId) => server.choose({ clientId, ref: String(entry.seq), values, name: nameOf() }));
+    if (answer.state === "refused") throw new Error(say("notDelivered"));
+  },
+  async vote(entry, options) {
+    const before = local.get(`vote/${entry.seq}`);
+    // Before the answer: the counts come by the stream, perhaps earlier.
+    local.set(`vote/${entry.seq}`, options.length === 0 ? undefined : options);
+    const answer = await patiently((clientId) => server.vote({ clientId, ref: String(entry.seq), options, name: nameOf() })).catch((error: unknown) => { local.set(`vote/${entry.seq}`, before); throw error; });
+    if (answer.state === "refused") { local.set(`vote/${entry.seq}`, before); throw new Error(say("notDelivered")); }
+    draw();
+  },
+  votes(entry) {
+    const own = local.get(`vote/${entry.seq}`);
+    if (Array.isArray(own)) return own.map(Number);
+    // Nobody else votes in a chat of one's own: from another device the counts tell.
+    return model.hello?.me === undefined ? (entry.poll?.counts ?? []).flatMap((count, index) => (count > 0 ? [index] : [])) : [];
+  },
+  mine: (entry) => entry.author === undefined || entry.author.tag === model.hello?.me,
   reply(ref) { const entry = model.entry(ref); if (entry !== undefined) composer.reply(entry); },
   goTo: (ref) => log.goTo(ref),
   retry: (clientId) => queue.retry(clientId),
@@ -99,10 +124,8 @@ function onEvent(event: ServerEvent): void {
       showHello(event.hello);
       break;
     case "entry":
-      if (isNew && event.entry.from === "bot") {
-        log.stopTyping();
-        if (!catchingUp) news();
-      }
+      if (isNew && event.entry.from === "bot") log.stopTyping();
+      if (isNew && !catchingUp && (event.entry.from === "bot" || event.entry.author !== undefined && event.entry.author.tag !== model.hello?.me)) news(1);
       break;
     case "ready":
       catchingUp = false;
@@ -124,11 +147,12 @@ function onEvent(event: ServerEvent): void {
   draw();
 }
 
-function news(): void {
-  log.news(1);
-  if (document.visibilityState === "visible") return;
-  unseen++;
+/** So many came; 0: the reader looks again, or not any more. */
+function news(count: number): void {
+  if (count > 0) log.news(count);
+  unseen = document.visibilityState === "visible" && frame.seen ? 0 : unseen + count;
   showTitle();
+  frame.tell({ clawflow: "unread", count: unseen });
 }
 function showTitle(): void { document.title = unseen === 0 ? botName() : `(${unseen}) ${botName()}`; }
 
@@ -170,7 +194,9 @@ function onState(now: LinkState): void {
   model.dropPreviews();
   log.stopTyping();
   draw();
-  const words = !navigator.onLine ? say("offline") : now.fault === undefined ? say("reconnecting") : say("linkFault", { text: now.fault });
+  const over = now.code === "identity";
+  if (over) frame.tell({ clawflow: "expired" });
+  const words = over ? say("identityOver") : !navigator.onLine ? say("offline") : now.fault === undefined ? say("reconnecting") : say("linkFault", { text: now.fault });
   banner.textContent = words;
   // A short break is nobody's business.
   bannerTimer ??= setTimeout(() => { banner.hidden = false; }, 1_500);
@@ -206,12 +232,13 @@ async function claim(): Promise<void> {
 
 function askName(): void {
   const sheet = byId<HTMLDialogElement>("sheet");
-  const input = make("input", { id: "name", maxlength: "64", autocomplete: "name", value: nameOf() });
+  const vouched = model.hello?.name;
+  const input = make("input", { id: "name", maxlength: "64", autocomplete: "name", value: vouched ?? nameOf(), readonly: vouched !== undefined });
   const form = make("form", { method: "dialog" }, make("h2", { id: "sheet-title" }, say("about")), make("label", { for: "name" }, say("yourName")), input, make("p", { class: "hint" }, say("nameHint")),
     model.hello === undefined ? undefined : make("p", { class: "hint" }, `${say("yourNumber")}: `, make("code", {}, model.hello.visitor)),
     make("div", { class: "sheet-acts" }, textButton(say("close"), { class: "quiet" }, () => sheet.close()), make("button", { type: "submit", class: "firm" }, say("save"))));
   // CSP forbids forms to go anywhere; "dialog" is closed here.
-  form.addEventListener("submit", (event) => { event.preventDefault(); local.set("name", input.value.trim() || undefined); sheet.close(); composer.focus(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); if (vouched === undefined) local.set("name", input.value.trim() || undefined); sheet.close(); composer.focus(); });
   sheet.setAttribute("aria-labelledby", "sheet-title");
   sheet.replaceChildren(form);
   sheet.showModal();
@@ -244,6 +271,11 @@ for (const [id, name, words] of [["send", "send", "send"], ["attach", "attach", 
   byId(id).title = say(words);
 }
 byId("me").addEventListener("click", askName);
+if (frame.embedded) {
+  document.documentElement.classList.add("embedded");
+  byId("me").after(iconButton("close", say("closeChat"), { class: "icon", id: "leave" }, () => frame.tell({ clawflow: "close" })));
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented && !byId<HTMLDialogElement>("sheet").open) frame.tell({ clawflow: "close" }); });
+}
 byId("earlier").addEventListener("click", () => void showEarlier());
 
 const link = openLink(server, onEvent, onState);
@@ -253,8 +285,7 @@ addEventListener("pagehide", () => link.close());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState !== "visible") return;
-  unseen = 0;
-  showTitle();
+  news(0);
   link.wake();
 });
 // On a phone it would open the keyboard over the conversation.

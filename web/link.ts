@@ -2,7 +2,7 @@
 import { BEAT_MS, type ServerEvent } from "../engine/channels/webchat/protocol.ts";
 import { type Server, ServerFault } from "./server.ts";
 
-export type LinkState = { readonly state: "connecting" | "open" } | { readonly state: "lost"; readonly fault: string | undefined };
+export type LinkState = { readonly state: "connecting" | "open" } | { readonly state: "lost"; readonly fault: string | undefined; readonly code?: string };
 export interface Link {
   /** Tries at once, for example because the network is back. */
   wake(): void;
@@ -24,6 +24,7 @@ export function openLink(server: Pick<Server, "events">, onEvent: (event: Server
     const abort = new AbortController();
     current = abort;
     let fault: string | undefined;
+    let code = "";
     let dead: ReturnType<typeof setTimeout> | undefined;
     const alive = (): void => { clearTimeout(dead); dead = setTimeout(() => abort.abort(), BEAT_MS * 2.5); };
     try {
@@ -38,13 +39,14 @@ export function openLink(server: Pick<Server, "events">, onEvent: (event: Server
       }
     } catch (error) {
       fault = error instanceof ServerFault && error.status > 0 ? error.message : undefined;
+      if (error instanceof ServerFault) code = error.code;
     } finally {
       clearTimeout(dead);
       abort.abort();
       current = undefined;
     }
     if (closed) return;
-    onState({ state: "lost", fault });
+    onState({ state: "lost", fault, code });
     const wait = Math.min(FIRST_WAIT_MS * 2 ** failures++, LONGEST_WAIT_MS);
     timer = setTimeout(() => void connect(), wait * (0.7 + Math.random() * 0.6));
   }

@@ -49,6 +49,19 @@ export function createLocal(scope: string, storage: Storage | undefined = storag
   return { token: String(token), get, set, list };
 }
 
+/** Where in the browser a chat keeps its own: apart for each room, and for each person the site around it vouches for. The token's claims are read, not believed. */
+export function scopeOf(path: string, room: string | undefined, identity: string | undefined): string {
+  return `${path}${room === undefined ? "" : `?${room}`}${identity === undefined ? "" : `#${subjectOf(identity)}`}`;
+}
+function subjectOf(identity: string): string {
+  try {
+    const { id } = JSON.parse(atob((identity.split(".")[0] ?? "").replace(/-/g, "+").replace(/_/g, "/"))) as { id?: unknown };
+    return String(id);
+  } catch {
+    return "?";
+  }
+}
+
 /** 128 random bits as 32 hexadecimal digits. */
 export function randomId(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -113,10 +113,11 @@ export function createLog({ log, live, scroll, latest }: LogParts, tools: Messag
   };
 }
 
-function sideOf(item: Item): string { return item.type === "entry" ? item.entry.from : item.type === "outgoing" ? "visitor" : "bot"; }
+/** In a room everybody is a side of his own. */
+function sideOf(item: Item): string { return item.type === "entry" ? `${item.entry.from}${item.entry.author?.tag ?? ""}` : item.type === "outgoing" ? "visitor" : "bot"; }
 function together(one: Item | undefined, next: Item | undefined): boolean {
   return one !== undefined && next !== undefined && sideOf(one) === sideOf(next) && next.at - one.at < TOGETHER_MS
-    && new Date(one.at).toDateString() === new Date(next.at).toDateString() && !(one.type === "entry" && one.entry.buttons !== undefined);
+    && new Date(one.at).toDateString() === new Date(next.at).toDateString() && !(one.type === "entry" && (one.entry.buttons !== undefined || one.entry.choices !== undefined || one.entry.poll !== undefined));
 }
 function dayText(at: number, language: string, today: string, yesterday: string): string {
   const now = new Date();

@@ -5,6 +5,7 @@ import { type Child, copyText, icon, iconButton, make, sizeText, textButton } fr
 import { type Files, isPicture } from "./files.ts";
 import { createMarkdown, link, plain, safeAddress } from "./markdown.ts";
 import type { Item, Outgoing } from "./model.ts";
+import { menuOf, partsOf, pollOf } from "./parts.ts";
 import type { Say } from "./strings.ts";
 
 export interface MessageTools {
@@ -14,6 +15,12 @@ export interface MessageTools {
   botName(): string;
   entry(ref: string): Entry | undefined;
   press(entry: Entry, button: Button): Promise<void>;
+  choose(entry: Entry, values: readonly string[]): Promise<void>;
+  vote(entry: Entry, options: readonly number[]): Promise<void>;
+  /** What the reader votes for. */
+  votes(entry: Entry): readonly number[];
+  /** Whether the reader wrote it. */
+  mine(entry: Entry): boolean;
   reply(ref: string): void;
   goTo(ref: string): void;
   retry(clientId: string): void;
@@ -37,6 +44,8 @@ export function createMessage(tools: MessageTools): MessageView {
   let shownItem: Item | undefined;
   let shownQuote: Entry | undefined;
   let shownText: string | undefined;
+  let shownVotes = "";
+  let shownFirst = false;
 
   function showText(words: string, asTyped: boolean): void {
     const mark = `${asTyped}${words}`;
@@ -51,12 +60,16 @@ export function createMessage(tools: MessageTools): MessageView {
   return {
     node,
     update(item, first, last) {
-      const from = item.type === "outgoing" || (item.type === "entry" && item.entry.from === "visitor") ? "visitor" : "bot";
+      const other = item.type === "entry" && item.entry.from === "visitor" && !tools.mine(item.entry) ? item.entry.author : undefined;
+      const from = other !== undefined ? "other" : item.type === "outgoing" || (item.type === "entry" && item.entry.from === "visitor") ? "visitor" : "bot";
       const state = item.type === "outgoing" ? item.outgoing.state : item.type === "preview" ? "growing" : "kept";
       node.className = ["message", from, state, first ? "first" : "", last ? "last" : ""].filter(Boolean).join(" ");
       const quoteRef = item.type === "entry" ? item.entry.replyTo : item.type === "outgoing" ? item.outgoing.replyTo : undefined;
       const quoted = quoteRef === undefined ? undefined : tools.entry(quoteRef);
-      if (item === shownItem && quoted === shownQuote) return;
+      const votes = item.type === "entry" && item.entry.poll !== undefined ? tools.votes(item.entry).join() : "";
+      if (item === shownItem && quoted === shownQuote && votes === shownVotes && first === shownFirst) return;
+      shownVotes = votes;
+      shownFirst = first;
       shownItem = item;
       shownQuote = quoted;
       if (item.type === "preview") {
@@ -65,19 +78,22 @@ export function createMessage(tools: MessageTools): MessageView {
         return;
       }
       const { text: words, files = [] } = item.type === "entry" ? item.entry : item.outgoing;
-      showText(words, from === "visitor" || (item.type === "entry" && item.entry.plain === true));
-      const who = from === "visitor" ? say("youSaid") : say("said", { who: tools.botName() });
+      showText(words, from !== "bot" || (item.type === "entry" && item.entry.plain === true));
+      const who = from === "visitor" ? say("youSaid") : say("said", { who: other?.name ?? tools.botName() });
       const bubble = make("div", { class: "bubble" },
         quoteRef === undefined ? undefined : quoteOf(quoteRef, quoted, tools),
         ...filesOf(files, tools),
         words === "" ? undefined : text,
-        item.type === "entry" ? placeOf(item.entry, say) : undefined,
+        ...(item.type === "entry" ? partsOf(item.entry, tools) : []),
       );
+      if (other !== undefined && first) bubble.prepend(make("p", { class: "author", dir: "auto", "aria-hidden": "true" }, other.name));
       const children: Child[] = [make("span", { class: "hidden" }, who), bubble];
       if (item.type === "entry") {
         const { entry } = item;
         node.dataset.ref = String(entry.seq);
         if (entry.reaction !== undefined) bubble.append(make("span", { class: "reaction" }, entry.reaction));
+        if (entry.poll !== undefined) children.push(pollOf(entry, entry.poll, tools));
+        if (entry.choices !== undefined) children.push(menuOf(entry, entry.choices, tools));
         if (entry.buttons !== undefined) children.push(buttonsOf(entry, tools));
         children.push(make("div", { class: "foot" }, metaOf(entry, tools), actsOf(entry, tools)));
       } else children.push(fateOf(item.outgoing, tools));
@@ -89,14 +105,14 @@ export function createMessage(tools: MessageTools): MessageView {
   };
 }
 
-export function excerpt(entry: Pick<Entry, "text" | "files">): string {
+export function excerpt(entry: Pick<Entry, "text" | "files" | "cards" | "poll">): string {
   const words = entry.text.replace(/```[\s\S]*?```/g, " … ").replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*_`#>~]+/g, "").replace(/\s+/g, " ").trim();
-  return (words || (entry.files?.[0]?.name ?? "")).slice(0, 140);
+  return (words || (entry.files?.[0]?.name ?? entry.poll?.question ?? entry.cards?.[0]?.title ?? "")).slice(0, 140);
 }
 
-function quoteOf(ref: string, quoted: Entry | undefined, { say, botName, goTo }: MessageTools): HTMLElement {
+function quoteOf(ref: string, quoted: Entry | undefined, { say, botName, goTo, mine }: MessageTools): HTMLElement {
   if (quoted === undefined) return make("p", { class: "quote gone" }, say("quoteGone"));
-  const button = make("button", { type: "button", class: "quote" }, make("strong", {}, quoted.from === "bot" ? botName() : say("you")), make("span", { dir: "auto" }, excerpt(quoted)));
+  const button = make("button", { type: "button", class: "quote" }, make("strong", {}, quoted.from === "bot" ? botName() : mine(quoted) ? say("you") : (quoted.author?.name ?? "")), make("span", { dir: "auto" }, excerpt(quoted)));
   button.addEventListener("click", () => goTo(ref));
   return button;
 }
@@ -115,14 +131,6 @@ function filesOf(files: readonly FileCard[], tools: MessageTools): HTMLElement[]
     frame.addEventListener("click", () => void load());
     return frame;
   });
-}
-
-function placeOf({ location }: Entry, say: Say): Child {
-  if (location === undefined) return undefined;
-  const { latitude, longitude } = location;
-  const map = link(`https://www.openstreetmap.org/?mlat=${latitude}&mlon=${longitude}#map=16/${latitude}/${longitude}`, icon("place"), say("location", { latitude, longitude }));
-  map.classList.add("place");
-  return map;
 }
 
 function buttonsOf(entry: Entry, { say, press, fault }: MessageTools): HTMLElement {

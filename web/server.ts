@@ -1,5 +1,5 @@
 /** Requests to the chat's account. Every path is relative to the page. */
-import { type Entry, FILE_NAME_HEADER, type FileCard, type SendBody, type SendAnswer, type PressBody, VISITOR_HEADER } from "../engine/channels/webchat/protocol.ts";
+import { type ChooseBody, type Entry, FILE_NAME_HEADER, type FileCard, IDENTITY_HEADER, type PressBody, ROOM_HEADER, type SendAnswer, type SendBody, VISITOR_HEADER, type VoteBody } from "../engine/channels/webchat/protocol.ts";
 
 /** The server said no, or nobody answered (`status` 0). */
 export class ServerFault extends Error {
@@ -19,18 +19,24 @@ export interface Server {
   events(last: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   send(body: SendBody): Promise<SendAnswer>;
   press(body: PressBody): Promise<SendAnswer>;
+  choose(body: ChooseBody): Promise<SendAnswer>;
+  vote(body: VoteBody): Promise<SendAnswer>;
   claim(code: string, name: string): Promise<boolean>;
   upload(file: Blob, name: string, signal: AbortSignal): Promise<FileCard>;
   file(id: string): Promise<ArrayBuffer>;
   history(): Promise<Entry[]>;
 }
 
+/** Who asks: the secret of this browser, what the site around the chat says of its visitor, and the room that is meant. */
+export interface Asker { readonly token: string; readonly identity: string | undefined; readonly room: string | undefined }
+
 /** `base`: the page's address, ending in a slash. `noAnswer`: what a fault says when nobody answered. */
-export function createServer(base: string, token: string, noAnswer: string): Server {
+export function createServer(base: string, { token, identity, room }: Asker, noAnswer: string): Server {
+  const asker = { [VISITOR_HEADER]: token, ...(identity === undefined ? {} : { [IDENTITY_HEADER]: identity }), ...(room === undefined ? {} : { [ROOM_HEADER]: room }) };
   async function ask(path: string, init: RequestInit = {}): Promise<Response> {
     let answer: Response;
     try {
-      answer = await fetch(new URL(path, base), { ...init, cache: "no-store", credentials: "same-origin", redirect: "error", headers: { [VISITOR_HEADER]: token, ...init.headers } });
+      answer = await fetch(new URL(path, base), { ...init, cache: "no-store", credentials: "same-origin", redirect: "error", headers: { ...asker, ...init.headers } });
     } catch (error) {
       if (init.signal?.aborted) throw error;
       throw new ServerFault(0, "CONN_001", noAnswer);
@@ -56,6 +62,8 @@ export function createServer(base: string, token: string, noAnswer: string): Ser
     },
     send: (body) => post("send", body),
     press: (body) => post("press", body),
+    choose: (body) => post("choose", body),
+    vote: (body) => post("vote", body),
     async claim(code, name) { return (await post<{ claimed: boolean }>("claim", { code, name })).claimed; },
     upload: (file, name, signal) => read("file", { method: "POST", signal, headers: { "content-type": file.type || "application/octet-stream", [FILE_NAME_HEADER]: encodeURIComponent(name.toWellFormed()) }, body: file }),
     async file(id) { return (await ask(`file/${id}`)).arrayBuffer(); },
@@ -68,7 +76,7 @@ async function faultOf(answer: Response): Promise<ServerFault> {
   const afterMs = answer.headers.has("retry-after") && after >= 0 ? after * 1_000 : undefined;
   try {
     const { error } = (await answer.json()) as { error: { code?: string; text?: string } };
-    return new ServerFault(answer.status, error.code ?? "", error.text ?? String(answer.status), afterMs);
+    return new ServerFault(answer.status, answer.headers.get("x-clawflow-refused") ?? error.code ?? "", error.text ?? String(answer.status), afterMs);
   } catch {
     return new ServerFault(answer.status, "", `HTTP ${answer.status}`, afterMs);
   }

@@ -65,6 +65,12 @@ const en = {
   claimFault: "The owner link could not be used: {text}",
   pressFault: "The button could not be pressed: {text}",
   network: "no connection",
+  menu: "Choose",
+  choose: "Choose",
+  openChat: "Open the chat",
+  openChatNews: "Open the chat, {n} new",
+  closeChat: "Close the chat",
+  identityOver: "The site around this chat has to say anew who you are. Load its page again.",
 } as const;
 
 export type Strings = { readonly [key in keyof typeof en]: string };
@@ -134,6 +140,12 @@ const de: Strings = {
   claimFault: "Der Besitzer-Link konnte nicht benutzt werden: {text}",
   pressFault: "Der Knopf konnte nicht gedrückt werden: {text}",
   network: "keine Verbindung",
+  menu: "Auswählen",
+  choose: "Auswählen",
+  openChat: "Chat öffnen",
+  openChatNews: "Chat öffnen, {n} neu",
+  closeChat: "Chat schließen",
+  identityOver: "Die Seite um diesen Chat muss neu sagen, wer du bist. Lade sie noch einmal.",
 };
 
 const TABLES: Readonly<Record<string, Strings>> = { en, de };

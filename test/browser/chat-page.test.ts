@@ -10,7 +10,7 @@ import { VISITOR_HEADER } from "../../engine/channels/webchat/protocol.ts";
 import { createWebchat } from "../../engine/channels/webchat/webchat.ts";
 import type { Address, Message } from "../../engine/message.ts";
 import { until } from "../kit/scripted.ts";
-import { createStorage, type Host, openHost } from "../platforms/host.ts";
+import { createSpoolInMemory, createStorage, type Host, openHost } from "../platforms/host.ts";
 import { builtPage } from "../platforms/webchat-page.ts";
 import { openBrowser } from "../rigs/browser.ts";
 import { projectRoot } from "../rigs/project.ts";
@@ -27,13 +27,15 @@ describe("the chat page", function () {
   this.timeout(120_000);
   let browser: Browser;
   let host: Host;
+  let spool = createSpoolInMemory();
   let answer: (message: Message) => Received | Promise<Received> = () => "saved";
   const opened: Page[] = [];
 
   before(async function () { browser = await openBrowser(this); });
   after(async () => { await browser?.close(); });
   async function start(settings: Record<string, unknown> = {}, context: NonNullable<Parameters<typeof openHost>[0]["context"]> = {}): Promise<void> {
-    host = await openHost({ channel: createWebchat(builtPage), settings, context, storage: createStorage(), receive: async (message) => answer(message) });
+    spool = createSpoolInMemory();
+    host = await openHost({ channel: createWebchat(builtPage), settings, context, storage: createStorage(), spool, receive: async (message) => answer(message) });
   }
   afterEach(async () => {
     for (const page of opened.splice(0)) await page.context().close();
@@ -145,15 +147,18 @@ describe("the chat page", function () {
     const { page, faults } = await open();
     const at = await talk(page);
     // Everything the page shows comes from these elements; anything else was made of a text.
-    const strange = () => page.evaluate(() => [...document.querySelectorAll("body *:not(svg, svg *)")].filter((element) => !/^(A|HEADER|DIV|H1|H2|H3|H4|H5|H6|P|BUTTON|MAIN|SECTION|ARTICLE|SPAN|FORM|UL|OL|LI|INPUT|TEXTAREA|DIALOG|NOSCRIPT|TIME|STRONG|EM|CODE|PRE|BR|BLOCKQUOTE|IMG|LABEL)$/.test(element.tagName) || [...element.attributes].some(({ name, value }) => /^(on|style$|id$)/.test(name) && element.closest("#log, #empty, #stranger, #sheet") !== null && !/^(log|empty|empty-title|welcome|suggestions|stranger|sheet|sheet-title|name)$/.test(value))).map((element) => element.outerHTML.slice(0, 200)));
+    const strange = () => page.evaluate(() => [...document.querySelectorAll("body *:not(svg, svg *)")].filter((element) => !/^(A|HEADER|DIV|H1|H2|H3|H4|H5|H6|P|BUTTON|MAIN|SECTION|ARTICLE|SPAN|FORM|UL|OL|LI|INPUT|TEXTAREA|DIALOG|NOSCRIPT|TIME|STRONG|EM|CODE|PRE|BR|BLOCKQUOTE|IMG|LABEL|DL|DT|DD|SMALL|SELECT|OPTION)$/.test(element.tagName) || [...element.attributes].some(({ name, value }) => (/^(on|id$)/.test(name) || (name === "style" && !/^--(?:stripe: #[0-9a-f]{6}|part: \d+%);$/i.test(value))) && element.closest("#log, #empty, #stranger, #sheet") !== null && !/^(log|empty|empty-title|welcome|suggestions|stranger|sheet|sheet-title|name)$/.test(value))).map((element) => element.outerHTML.slice(0, 200)));
     for (const [n, text] of cases.entries()) {
       await host.connection.send(at, { text }, `text${n}`);
       await host.connection.send(at, { text, plain: true }, `plain${n}`);
       await host.connection.preview?.(at, { text }, `preview${n}`);
       await say(page, text);
     }
+    const kept = await spool.save(new Blob([PNG]).stream(), { mime: "image/png" });
     for (const [n, text] of short.entries()) {
-      await host.connection.send(at, { text: "x", buttons: [[{ label: text, value: text }, { label: text, url: text }]], attachments: [{ kind: "document", media: `spool:${"0".repeat(32)}`, name: text, alt: text, mime: text }] }, `button${n}`);
+      await host.connection.send(at, { text: "x", choices: { name: text, hint: text, options: [{ label: text, value: text, about: text }, { label: "b" }], ...(n % 2 === 0 ? { multiple: true } : {}) }, contact: { name: text, phone: text }, location: { latitude: 1, longitude: 2, title: text } }, `choices${n}`);
+      await host.connection.send(at, { text: "x", cards: [{ title: text, text, url: text, color: text, footer: text, image: `spool:${kept.id}`, fields: [{ name: text, value: text }] }], poll: { question: text, options: [text, "b"] } }, `cards${n}`);
+      await host.connection.send(at, { text: "x", buttons: [[{ label: text, value: text }, { label: text, url: text }]], attachments: [{ kind: "document", media: `spool:${kept.id}`, name: text, alt: text, mime: text }] }, `button${n}`);
       await host.connection.react?.(at, host.received[0]?.ref ?? "", text);
     }
     await page.locator("#me").click();
@@ -169,14 +174,16 @@ describe("the chat page", function () {
     assert.deepEqual(spoken.slice(1, -1), cases.map((text) => text.trimEnd()));
     const plain = await page.locator("#log article.bot .text.typed").allTextContents();
     assert.deepEqual(plain, cases);
-    for (const button of await page.locator("#log .choice").all()) assert.ok(short.includes((await button.textContent()) ?? ""));
+    for (const button of await page.locator("#log .choice-row .choice").all()) assert.ok(short.includes((await button.textContent()) ?? ""));
+    assert.equal(await page.locator("#log .show").count(), short.length);
+    assert.equal(await page.locator("#log .poll").count(), short.length);
     assert.deepEqual(await strange(), []);
     await page.reload();
     await page.locator("#log").getByText("the last one").waitFor();
     assert.deepEqual(await strange(), []);
     assert.ok((await page.title()).includes(short[0] ?? ""));
     const hrefs = await page.locator("a[href]").evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).protocol));
-    for (const protocol of hrefs) assert.match(protocol, /^(https?|mailto):$/);
+    for (const protocol of hrefs) assert.match(protocol, /^(https?|mailto|tel):$/);
     assert.deepEqual(faults, []);
   });
 

@@ -64,10 +64,9 @@ channelContract("webchat", async () => {
       await deliver(encode({ clientId: `message-${++n}`, text: "", files: [id] }));
     },
     shown: () => rows().map(({ text }) => text),
-    // A poll is its question with buttons.
-    seen: () => rows().map(({ text, buttons = [], location, files: cards = [] }) => ({
-      text, buttons: buttons.flat().map(({ label }) => label), files: cards.map(({ id }) => shown.get(id) ?? new Uint8Array()), ...(location === undefined ? {} : { location }),
-      ...(text === "Pizza?" ? { poll: { question: text, options: buttons.flat().map(({ label }) => label) } } : {}),
+    seen: () => rows().map(({ text, buttons = [], choices, cards = [], poll, contact, location, files: sent = [] }) => ({
+      text, buttons: buttons.flat().map(({ label }) => label), choices: choices?.options.map(({ label }) => label) ?? [], cards: cards.map(({ title = "" }) => title), files: sent.map(({ id }) => shown.get(id) ?? new Uint8Array()),
+      ...(location === undefined ? {} : { location }), ...(contact === undefined ? {} : { contact: contact.phone }), ...(poll === undefined ? {} : { poll }),
     })),
     without: {
       read: "its samples are requests of the page, which the tests of its server send",
@@ -301,12 +300,12 @@ describe("the web chat's server", () => {
       assert.deepEqual(feed.entries().map(({ text }) => text), ["one"]);
     });
 
-    it("makes a poll of buttons, keeps places, and refuses what it cannot say", async () => {
+    it("keeps polls and places, and refuses what it cannot say", async () => {
       await start();
       await host.connection.send(to, { text: "Lunch", poll: { question: "What?", options: ["Soup", "Pie"] } }, "k1");
       await host.connection.send(to, { text: "", location: { latitude: 52.5, longitude: 13.4 } }, "k2");
       const entries = (await visitor(host.url).feed()).entries();
-      assert.deepEqual([entries[0]?.text, entries[0]?.buttons], ["Lunch\n\nWhat?", [[{ label: "Soup" }], [{ label: "Pie" }]]]);
+      assert.deepEqual([entries[0]?.text, entries[0]?.poll], ["Lunch", { question: "What?", options: ["Soup", "Pie"], counts: [0, 0] }]);
       assert.deepEqual(entries[1]?.location, { latitude: 52.5, longitude: 13.4 });
       for (const [address, draft, code] of [[{ ...to, chat: "somebody" }, { text: "x" }, "MSG_002"], [to, { text: "" }, "MSG_001"]] as const) {
         await assert.rejects(host.connection.send(address, draft, "k3"), (error: unknown) => error instanceof ChannelError && error.code === code && error.retry === "no");

@@ -16,8 +16,9 @@ export interface Feed {
   close(): void;
 }
 
-export function visitor(url: string, token = TOKEN) {
-  const headers = { [VISITOR_HEADER]: token };
+/** `more`: further headers of each request. */
+export function visitor(url: string, token = TOKEN, more: Readonly<Record<string, string>> = {}) {
+  const headers = { [VISITOR_HEADER]: token, ...more };
   async function post(path: string, body: unknown, more: Record<string, string> = {}): Promise<Answer> {
     const raw = typeof body === "string" || body instanceof Uint8Array;
     const answer = await fetch(new URL(path, url), { method: "POST", headers: { ...headers, "content-type": "application/json", ...more }, body: raw ? (body as string) : JSON.stringify(body) });

@@ -1,7 +1,7 @@
-/** The page's own files: chat.html, chat.js, chat.css. */
+/** The page's own files: chat.html, chat.js, chat.css; and embed.js, which puts it on other pages. */
 import { readFile } from "node:fs/promises";
 
-export type AssetName = "chat.html" | "chat.js" | "chat.css";
+export type AssetName = "chat.html" | "chat.js" | "chat.css" | "embed.js";
 export type Assets = (name: AssetName) => Promise<Uint8Array | undefined>;
 
 /** Beside the built chunk in the package; in the built copy of the checkout when it runs from source. */

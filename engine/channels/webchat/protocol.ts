@@ -1,5 +1,5 @@
 /** What the page and the server say to each other. Plain JSON; the page takes these types, nothing else, from the engine. */
-import type { Button, FileKind } from "../../message.ts";
+import type { Button, Card, FileKind } from "../../message.ts";
 
 /** A file of an entry; its bytes are at `file/<id>`. */
 export interface FileCard {
@@ -10,6 +10,14 @@ export interface FileCard {
   readonly bytes?: number;
   readonly alt?: string;
 }
+
+/** A menu; the page shows it as buttons, a list or boxes to tick. */
+export interface Menu { readonly name?: string; readonly hint?: string; readonly multiple?: true; readonly options: readonly { readonly label: string; readonly value: string; readonly about?: string }[] }
+export interface CardView extends Omit<Card, "image"> { readonly image?: FileCard }
+/** `counts`: votes for each option, in order. */
+export interface PollView { readonly question: string; readonly options: readonly string[]; readonly multiple?: true; readonly counts: readonly number[] }
+/** Who wrote in a room. `tag` is the same for one person in one room and tells nothing outside of it. */
+export interface Author { readonly tag: string; readonly name: string }
 
 /** One message as the transcript keeps it. */
 export interface Entry {
@@ -23,7 +31,13 @@ export interface Entry {
   readonly plain?: true;
   readonly files?: readonly FileCard[];
   readonly buttons?: readonly (readonly Button[])[];
-  readonly location?: { readonly latitude: number; readonly longitude: number };
+  readonly choices?: Menu;
+  readonly cards?: readonly CardView[];
+  readonly poll?: PollView;
+  readonly location?: { readonly latitude: number; readonly longitude: number; readonly title?: string };
+  readonly contact?: { readonly name: string; readonly phone: string };
+  /** In a room. */
+  readonly author?: Author;
   /** A ref. */
   readonly replyTo?: string;
   /** Chosen by the page: the same act of the same visitor has the same one. */
@@ -33,6 +47,8 @@ export interface Entry {
   readonly edited?: true;
   /** Value of the button that was pressed last. */
   readonly pressed?: string;
+  /** Values chosen last in its menu. */
+  readonly chosen?: readonly string[];
   /** Emoji the bot gave it. */
   readonly reaction?: string;
 }
@@ -47,6 +63,10 @@ export interface Hello {
   /** The visitor's own id: what an owner lets in. */
   readonly visitor: string;
   readonly trust: "unknown" | "known" | "refused";
+  /** The visitor's tag in a room; left out where there is nobody else. */
+  readonly me?: string;
+  /** Name that the page around the chat vouches for. */
+  readonly name?: string;
   /** Largest file in bytes; 0: no files here. */
   readonly maxUploadBytes: number;
   /** True: entries follow from the oldest that is sent; false: only what is new since `Last-Event-ID`. */
@@ -76,6 +96,9 @@ export interface SendBody {
   readonly files?: readonly string[];
 }
 export interface PressBody { readonly clientId: string; readonly ref: string; readonly value: string; readonly name?: string }
+export interface ChooseBody { readonly clientId: string; readonly ref: string; readonly values: readonly string[]; readonly name?: string }
+/** `options`: all that this person votes for, from 0; none takes the vote back. */
+export interface VoteBody { readonly clientId: string; readonly ref: string; readonly options: readonly number[]; readonly name?: string }
 export interface ClaimBody { readonly code: string; readonly name?: string }
 /** `refused`: the owner has not let this visitor in; nothing was kept. */
 export type SendAnswer = { readonly state: "saved"; readonly ref: string } | { readonly state: "refused" };
@@ -83,6 +106,10 @@ export interface FaultAnswer { readonly error: { readonly code: string; readonly
 
 /** Holds the visitor's secret: a header, so that it stands in no address, log or cookie, and another site cannot send it unasked. */
 export const VISITOR_HEADER = "x-clawflow-visitor";
+/** A signed word of the site around the chat about who its visitor is (identity.ts). */
+export const IDENTITY_HEADER = "x-clawflow-identity";
+/** Id of the room; without it the visitor's own chat is meant. */
+export const ROOM_HEADER = "x-clawflow-room";
 /** File name of an upload, percent-encoded UTF-8. */
 export const FILE_NAME_HEADER = "x-clawflow-file-name";
 /** Largest JSON body in bytes. */

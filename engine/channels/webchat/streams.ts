@@ -8,10 +8,12 @@ export interface Stream {
   readonly body: AsyncIterable<string>;
 }
 export interface Streams {
-  /** A stream of this chat; what is told to the chat reaches it once `join` was called. */
-  create(chat: string, signal: AbortSignal): { readonly stream: Stream; join(): void };
+  /** A stream of this chat, and of those in `also`; what is told to them reaches it once `join` was called. */
+  create(chat: string, signal: AbortSignal, also?: readonly string[]): { readonly stream: Stream; join(): void };
   tell(chat: string, event: ServerEvent, id?: number): void;
   count(chat?: string): number;
+  /** Ends those of this chat; their pages come back by themselves. */
+  end(chat: string): void;
   /** Ends all; their pages come back by themselves. */
   close(): void;
 }
@@ -25,20 +27,26 @@ export function createStreams(clock: Clock): Streams {
   let cancelBeat: (() => void) | undefined;
 
   function beat(): void {
-    for (const tabs of chats.values()) for (const tab of tabs) tab.comment("beat");
+    for (const tab of new Set([...chats.values()].flatMap((tabs) => [...tabs]))) tab.comment("beat");
     cancelBeat = clock.after(BEAT_MS, beat);
   }
-  function leave(chat: string, tab: Open): void {
-    const tabs = chats.get(chat);
-    if (tabs?.delete(tab) !== true) return;
+  function leave(names: readonly string[], tab: Open): void {
+    const was = names.filter((name) => {
+      const tabs = chats.get(name);
+      const here = tabs?.delete(tab) === true;
+      if (tabs?.size === 0) chats.delete(name);
+      return here;
+    });
+    if (was.length === 0) return;
     total--;
-    if (tabs.size === 0) chats.delete(chat);
     if (total === 0) { cancelBeat?.(); cancelBeat = undefined; }
   }
+  const end = (name: string): void => { for (const tab of [...(chats.get(name) ?? [])]) tab.end(); };
 
   return {
-    create(chat, signal) {
-      const tab = openStream(() => leave(chat, tab));
+    create(chat, signal, also = []) {
+      const names = [chat, ...also];
+      const tab = openStream(() => leave(names, tab));
       if (signal.aborted) tab.end();
       else signal.addEventListener("abort", tab.end, { once: true });
       return {
@@ -46,8 +54,7 @@ export function createStreams(clock: Clock): Streams {
         join() {
           if (tab.ended()) return;
           tab.joined();
-          const tabs = chats.get(chat) ?? new Set();
-          chats.set(chat, tabs.add(tab));
+          for (const name of names) chats.set(name, (chats.get(name) ?? new Set<Open>()).add(tab));
           total++;
           cancelBeat ??= clock.after(BEAT_MS, beat);
         },
@@ -55,7 +62,8 @@ export function createStreams(clock: Clock): Streams {
     },
     tell(chat, event, id) { for (const tab of [...(chats.get(chat) ?? [])]) tab.push(event, id); },
     count: (chat) => (chat === undefined ? total : (chats.get(chat)?.size ?? 0)),
-    close() { for (const tabs of [...chats.values()]) for (const tab of [...tabs]) tab.end(); },
+    end,
+    close() { for (const name of [...chats.keys()]) end(name); },
   };
 }
 

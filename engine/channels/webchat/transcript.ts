@@ -5,6 +5,7 @@
  *     key/<key>                    { seq, chat }: the bot's message with this idempotency key
  *     client/<chat>/<clientId>     { seq }: the visitor's message with this id
  *     pending/<chat>/<seq>         the Message of an entry whose receipt is not known yet
+ *     votes/<chat>/<ref>           { <tag>: number[] }, the options each person votes for
  *     file/<id>                    see files.ts
  */
 import type { Clock } from "../../clock.ts";
@@ -17,8 +18,8 @@ interface Change { readonly change: string }
 type Row = Entry | Change;
 
 export interface Transcript {
-  /** Adds the visitor's message once; `pending` holds its Message until `settle`. */
-  addVisitor(chat: string, entry: NewEntry & { readonly clientId: string }, toMessage: (entry: Entry) => Message): Promise<{ readonly entry: Entry | undefined; readonly pending: Message | undefined }>;
+  /** Adds the visitor's message once; `pending` holds its Message until `settle`. With `first` it is added, and seen by others, only after `first` said true; nothing is pending then. */
+  addVisitor(chat: string, entry: NewEntry & { readonly clientId: string }, toMessage: (entry: Entry) => Message, first?: (message: Message) => Promise<boolean>): Promise<{ readonly entry: Entry | undefined; readonly pending: Message | undefined }>;
   /** The message was received. */
   settle(chat: string, seq: number): Promise<void>;
   /** The sender may not talk here: nothing of the message stays. */
@@ -27,6 +28,8 @@ export interface Transcript {
   addBot(chat: string, entry: NewEntry & { readonly key: string }, also?: Readonly<Record<string, unknown>>): Promise<string>;
   byKey(key: string): Promise<string | undefined>;
   entry(chat: string, ref: string): Promise<Entry | undefined>;
+  /** Sets what one person votes for, and the counts with it. Resolves to false when there is no such poll. */
+  vote(chat: string, ref: string, tag: string, options: readonly number[]): Promise<boolean>;
   /** Replaces an entry by what `edit` makes of it; undefined removes it. Resolves to false when there is none. */
   change(chat: string, ref: string, edit: (entry: Entry) => Entry | undefined): Promise<boolean>;
   known(chat: string): Promise<boolean>;
@@ -109,7 +112,8 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
       if (!isEntry(row)) continue;
       if (row.key !== undefined) gone[`key/${row.key}`] = undefined;
       if (row.clientId !== undefined) gone[`client/${chat}/${row.clientId}`] = undefined;
-      for (const file of row.files ?? []) gone[`file/${file.id}`] = undefined;
+      for (const file of [...(row.files ?? []), ...(row.cards ?? []).flatMap(({ image }) => image ?? [])]) gone[`file/${file.id}`] = undefined;
+      if (row.poll !== undefined) gone[`votes/${chat}/${row.seq}`] = undefined;
     }
     if (Object.keys(gone).length > 0) await storage.set(gone);
   }
@@ -128,7 +132,7 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
   }
 
   return {
-    addVisitor: (chat, draft, toMessage) => inLane(chat, async (lane) => {
+    addVisitor: (chat, draft, toMessage, first) => inLane(chat, async (lane) => {
       const clientKey = `client/${chat}/${draft.clientId}`;
       const found = (await storage.get(clientKey)) as { seq: number } | undefined;
       if (found !== undefined) {
@@ -138,9 +142,10 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
       const seq = await nextSeq(chat, lane);
       const added: Entry = { seq, at: clock.now(), ...draft };
       const message = toMessage(added);
-      await write(chat, lane, seq, { [rowKey(chat, seq)]: added, [clientKey]: { seq }, [`pending/${chat}/${digits(seq)}`]: message });
+      if (first !== undefined && !(await first(message))) return { entry: undefined, pending: undefined };
+      await write(chat, lane, seq, { [rowKey(chat, seq)]: added, [clientKey]: { seq }, ...(first === undefined ? { [`pending/${chat}/${digits(seq)}`]: message } : {}) });
       tell(chat, { type: "entry", entry: added }, seq);
-      return { entry: added, pending: message };
+      return { entry: added, pending: first === undefined ? message : undefined };
     }),
     settle: (chat, seq) => storage.set({ [`pending/${chat}/${digits(seq)}`]: undefined }),
     withdraw: (chat, seq) => inLane(chat, async () => {
@@ -160,12 +165,27 @@ export function createTranscript({ storage, clock, tell, keep = 1_000 }: Transcr
     }),
     byKey,
     entry,
+    vote: (chat, ref, tag, options) => inLane(chat, async (lane) => {
+      const old = await entry(chat, ref);
+      if (old?.poll === undefined) return false;
+      const votes = new Map(Object.entries(((await storage.get(`votes/${chat}/${old.seq}`)) ?? {}) as Record<string, readonly number[]>));
+      if (options.length === 0) votes.delete(tag);
+      else votes.set(tag, options);
+      const all = [...votes.values()].flat();
+      const changed: Entry = { ...old, poll: { ...old.poll, counts: old.poll.options.map((_, index) => all.filter((each) => each === index).length) } };
+      const seq = await nextSeq(chat, lane);
+      await write(chat, lane, seq, { [rowKey(chat, ref)]: changed, [`votes/${chat}/${old.seq}`]: Object.fromEntries(votes), [rowKey(chat, seq)]: { change: ref } satisfies Change });
+      tell(chat, { type: "change", ref, entry: changed }, seq);
+      return true;
+    }),
     change: (chat, ref, edit) => inLane(chat, async (lane) => {
       const old = await entry(chat, ref);
       if (old === undefined) return false;
       const changed = edit(old);
       const seq = await nextSeq(chat, lane);
-      await write(chat, lane, seq, { [rowKey(chat, ref)]: changed, [rowKey(chat, seq)]: { change: ref } satisfies Change });
+      // Another question, or none: nobody has voted there.
+      const votes = old.poll !== undefined && changed?.poll !== old.poll ? { [`votes/${chat}/${old.seq}`]: undefined } : {};
+      await write(chat, lane, seq, { [rowKey(chat, ref)]: changed, ...votes, [rowKey(chat, seq)]: { change: ref } satisfies Change });
       tell(chat, { type: "change", ref, entry: changed ?? null }, seq);
       return true;
     }),

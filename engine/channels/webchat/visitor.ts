@@ -4,7 +4,7 @@ import type { Clock } from "../../clock.ts";
 import type { WebhookRequest } from "../channel.ts";
 import { VISITOR_HEADER } from "./protocol.ts";
 
-const ID = /^web-[0-9a-f]{32}$/;
+const ID = /^(?:web|user)-[0-9a-f]{32}$/;
 
 /**
  * The visitor's immutable id: a hash of the secret its browser keeps. Nothing is stored for a visitor who never talked, two tabs agree
@@ -15,6 +15,7 @@ export function visitorOf(headers: WebhookRequest["headers"]): string | undefine
   if (!/^[A-Za-z0-9_-]{22,128}$/.test(token)) return undefined;
   return `web-${createHash("sha256").update(`clawflow visitor\n${token}`).digest("hex").slice(0, 32)}`;
 }
+/** Whether a chat is one person's own. */
 export function isVisitorId(id: string): boolean { return ID.test(id); }
 
 /**

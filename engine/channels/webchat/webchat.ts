@@ -1,15 +1,18 @@
 /** The built-in web chat: a page served by Node-RED itself. Server-sent events down, POST up, so it works behind every proxy. */
 import { ChannelError } from "../../errors.ts";
-import type { Draft } from "../../message.ts";
+import type { Address } from "../../message.ts";
 import type { Account, Channel, ChannelContext, Connection } from "../channel.ts";
 import { faultAnswer } from "./answers.ts";
 import { assetOf, type Assets } from "./assets.ts";
-import { cardOf, filesOfDraft, recordsOf } from "./files.ts";
+import { entryOf, refuseEmpty } from "./entry.ts";
+import { recordsOf } from "./files.ts";
+import { chatOfUser, SECRET_LENGTH } from "./identity.ts";
 import { createPage } from "./page.ts";
 import type { Entry } from "./protocol.ts";
+import { chatOfRoom, roomProblem, roomsOf } from "./rooms.ts";
 import { createRoutes } from "./routes.ts";
 import { createStreams } from "./streams.ts";
-import { createTranscript, type NewEntry } from "./transcript.ts";
+import { createTranscript } from "./transcript.ts";
 import { isVisitorId } from "./visitor.ts";
 
 const MIB = 1024 * 1024;
@@ -28,10 +31,12 @@ export function createWebchat(assets: Assets = assetOf): Channel {
       { key: "notice", type: "text", label: "Notice", hint: "One small line under the text box, such as who answers here" },
       { key: "accent", type: "text", label: "Colour", hint: "As #0f766e; empty: ClawFlow's own" },
       { key: "origins", type: "list", label: "Other sites", hint: "https://example.org, one a line: sites that may show the chat in a frame, and its public address behind a proxy that changes the host name" },
+      { key: "rooms", type: "list", label: "Rooms", hint: "help: Help desk, one a line: chats that several visitors share with the bot, opened by ?room=help" },
+      { key: "secret", type: "secret", label: "Secret for signed visitors", hint: "32 characters or more; with it your site's server signs who its visitor is" },
       { key: "maxUploadMb", type: "number", label: "Largest file (MB)", hint: "0: no files", initial: 10 },
     ],
     limits: { text: 10_000, unit: "utf16", editEveryMs: 60, upload: MAX_UPLOAD_MB * MIB, download: MAX_UPLOAD_MB * MIB },
-    shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: 100, links: true, poll: true, location: true },
+    shows: { files: ["image", "video", "audio", "voice", "document", "sticker"], buttons: 100, links: true, choices: 200, cards: true, poll: true, location: true, contact: true },
     // The transcript is ours: a key is honoured for the last thousand messages of its chat.
     delivery: { keyMs: 30 * DAY_MS, evidence: true, edit: true },
     can: ["react", "remove", "typing", "preview"],
@@ -48,6 +53,9 @@ function check({ settings }: Account): string[] {
   const megabytes = Number(settings.maxUploadMb ?? 10);
   if (!(megabytes >= 0 && megabytes <= MAX_UPLOAD_MB)) problems.push(`Expected the largest file to be 0 to ${MAX_UPLOAD_MB} MB, got "${settings.maxUploadMb}".`);
   for (const origin of listOf(settings.origins)) if (URL.parse(origin)?.origin !== origin || !/^https?:/.test(origin)) problems.push(`Expected a site as https://example.org, without a path, got "${origin}".`);
+  problems.push(...listOf(settings.rooms).flatMap((line) => roomProblem(line) ?? []));
+  const secret = textOf(settings.secret);
+  if (secret !== "" && secret.length < SECRET_LENGTH) problems.push(`Expected the secret for signed visitors to have ${SECRET_LENGTH} characters or more, got ${secret.length}.`);
   const accent = textOf(settings.accent);
   if (accent !== "" && !/^#[0-9a-f]{6}$/i.test(accent)) problems.push(`Expected a colour as #0f766e, got "${accent}".`);
   return problems;
@@ -58,8 +66,9 @@ async function open(account: Account, context: ChannelContext, assets: Assets): 
   const streams = createStreams(context.clock);
   const transcript = createTranscript({ storage: context.storage, clock: context.clock, tell: streams.tell });
   const origins = listOf(settings.origins);
+  const rooms = roomsOf(listOf(settings.rooms));
   const routes = createRoutes({
-    account: account.id, context, transcript, streams,
+    account: account.id, context, transcript, streams, rooms, secret: textOf(settings.secret),
     page: createPage(assets, origins),
     keepRaw: settings.raw === true,
     allowed: new Set([...origins, ...(context.webhookUrl === undefined ? [] : [URL.parse(context.webhookUrl)?.origin ?? ""])]),
@@ -87,44 +96,45 @@ async function open(account: Account, context: ChannelContext, assets: Assets): 
     }
   }
 
-  async function change(chat: string, ref: string, edit: (entry: Entry) => Entry | undefined): Promise<void> {
-    if (!(await transcript.change(chat, ref, edit))) throw new ChannelError("MSG_002", {}, `Expected a message of this chat, got "${ref}". It may be older than the transcript.`);
+  /** A person who is vouched for may be named by the site's own id; a room has to be there. */
+  function chatOf({ chat }: Pick<Address, "chat">): string {
+    const known = chat.startsWith("user:") ? chatOfUser(chat.slice("user:".length)) : chat;
+    if (isVisitorId(known) || [...rooms.keys()].some((id) => chatOfRoom(id) === known)) return known;
+    throw new ChannelError("MSG_002", {}, `Expected a web chat as web- and 32 digits, user:<id>, room-<id> of a room of this account, or "owner", got "${chat.slice(0, 80)}".`);
+  }
+  async function change(to: Address, ref: string, edit: (entry: Entry) => Entry | undefined): Promise<void> {
+    if (!(await transcript.change(chatOf(to), ref, edit))) throw new ChannelError("MSG_002", {}, `Expected a message of this chat, got "${ref}". It may be older than the transcript.`);
   }
 
   return {
     self: { id: "webchat", name: titleOf(account) },
     async send(to, draft, key) {
-      if (!isVisitorId(to.chat)) throw new ChannelError("MSG_002", {}, `Expected a web chat as web- and 32 digits, or "owner", got "${to.chat}".`);
+      const chat = chatOf(to);
       const before = await transcript.byKey(key);
       if (before !== undefined) return before;
-      const files = await filesOfDraft(context, to.chat, draft.attachments ?? []);
-      const entry = { ...entryOf(draft), key, ...(files.length === 0 ? {} : { files: files.map(cardOf) }) };
-      if (entry.text === "" && files.length === 0 && entry.buttons === undefined && entry.location === undefined) throw new ChannelError("MSG_001", {}, "Expected something to say, got an empty message.");
-      return transcript.addBot(to.chat, entry, recordsOf(files));
+      const { entry, files } = await entryOf(context, chat, draft);
+      refuseEmpty(entry);
+      return transcript.addBot(chat, { ...entry, key }, recordsOf(files));
     },
     find: (_to, { key }) => transcript.byKey(key),
-    edit: (to, ref, draft) => change(to.chat, ref, ({ buttons: _buttons, pressed: _pressed, plain: _plain, location: _location, replyTo, ...entry }) => ({ ...entry, ...(replyTo === undefined ? {} : { replyTo }), ...entryOf(draft), edited: true })),
+    async edit(to, ref, draft) {
+      const { entry, files } = await entryOf(context, chatOf(to), draft);
+      if (files.length > 0) await context.storage.set(recordsOf(files));
+      await change(to, ref, ({ seq, at, key, replyTo, files: before, reaction, poll }) => ({
+        seq, at, ...(key === undefined ? {} : { key }), ...(replyTo === undefined ? {} : { replyTo }), ...(before === undefined ? {} : { files: before }), ...(reaction === undefined ? {} : { reaction }),
+        ...entry,
+        // The same question keeps its votes.
+        ...(poll !== undefined && poll.question === entry.poll?.question && poll.options.join("\n") === entry.poll.options.join("\n") ? { poll } : {}),
+        edited: true,
+      }));
+    },
     // What is gone already is no fault: a removal is repeated after a crash.
-    async remove(to, ref) { await transcript.change(to.chat, ref, () => undefined); },
-    react: (to, ref, emoji) => change(to.chat, ref, ({ reaction: _old, ...entry }) => (emoji === "" ? entry : { ...entry, reaction: emoji.slice(0, 16) })),
-    async typing(to) { streams.tell(to.chat, { type: "typing" }); },
-    async preview(to, draft, key) { streams.tell(to.chat, { type: "preview", key, text: draft.text, plain: draft.plain === true }); },
+    async remove(to, ref) { await transcript.change(chatOf(to), ref, () => undefined); },
+    react: (to, ref, emoji) => change(to, ref, ({ reaction: _old, ...entry }) => (emoji === "" ? entry : { ...entry, reaction: emoji.slice(0, 16) })),
+    async typing(to) { streams.tell(chatOf(to), { type: "typing" }); },
+    async preview(to, draft, key) { streams.tell(chatOf(to), { type: "preview", key, text: draft.text, plain: draft.plain === true }); },
     async webhook(request) { return closed || context.signal.aborted ? faultAnswer(new ChannelError("CONN_001", { retry: "later" }, "The chat is being restarted.")) : routes(request); },
     async close() { closed = true; streams.close(); },
-  };
-}
-
-/** A poll is its question with a button for each option. */
-function entryOf(draft: Draft): NewEntry {
-  const { poll } = draft;
-  const buttons = [...(draft.buttons ?? []), ...(poll?.options.map((label) => [{ label }]) ?? [])];
-  return {
-    from: "bot",
-    text: poll === undefined ? draft.text : [draft.text, poll.question].filter((text) => text !== "").join("\n\n"),
-    ...(draft.plain === true ? { plain: true as const } : {}),
-    ...(buttons.length === 0 ? {} : { buttons }),
-    ...(draft.location === undefined ? {} : { location: { latitude: draft.location.latitude, longitude: draft.location.longitude } }),
-    ...(draft.replyTo === undefined ? {} : { replyTo: draft.replyTo }),
   };
 }
 
