@@ -104,9 +104,12 @@ async function buildWeb() {
 function thirdParty() {
   const rows = [...bundled].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    // Of several licences to choose from, MIT is ours.
+    const files = readdirSync(folder).filter((entry) => /^licen[cs]e/i.test(entry));
+    const file = files.find((entry) => /\bMIT\b/.test(entry)) ?? files[0];
+    const chosen = files.length > 1 && /\bMIT\b/.test(file) && /\bMIT\b.*\bOR\b|\bOR\b.*\bMIT\b/.test(license) ? `MIT, chosen from ${license}` : license;
     const text = file ? readFileSync(path.join(folder, file), "utf8").trim() : `Published under ${license}.`;
-    return `## ${name} ${version}\n\nLicence: ${license}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`;
+    return `## ${name} ${version}\n\nLicence: ${chosen}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`;
   });
   writeFileSync(out("THIRD-PARTY.md"), `# Bundled libraries\n\nThe files in this folder contain code of these packages.\n\n${rows.join("\n")}`);
 }

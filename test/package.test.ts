@@ -114,6 +114,8 @@ describe("the package", function () {
     const sections = notice.split(/^## (?=.+\n\nLicence: )/m).slice(1);
     assert.ok(sections.length >= 5, "the bundle holds several libraries");
     for (const section of sections) assert.match(section, /Licence: (\S+)[\s\S]*(copyright|Published under)/i, section.slice(0, 60));
+    assert.doesNotMatch(notice, /^Licence: (?!MIT).*(?:GPL|EUPL)/m);
+    assert.doesNotMatch(notice, /Affero|copyleft/i, "of several licences the free one is chosen");
   });
 
   it("passes Node-RED's own checks, all but the one about Node 22.9: node:sqlite needs 22.13", () => {
