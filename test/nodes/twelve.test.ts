@@ -5,10 +5,11 @@ import type { AddressInfo } from "node:net";
 import { until } from "../kit/scripted.ts";
 import { hasDovecot } from "../platforms/dovecot.ts";
 import { type Answer, startLlm, talk, type LlmStub } from "../platforms/llm.ts";
-import { gateway, model, on, tab } from "../rigs/home.ts";
+import { model } from "../rigs/home.ts";
 import { type FlowNode, type NodeRed, startNodeRed } from "../rigs/node-red.ts";
 import { skip } from "../rigs/skip.ts";
-import { ELEVEN, type Line, openEmail, OTHER_WAYS } from "../rigs/twelve.ts";
+import type { Line } from "../rigs/line.ts";
+import { ELEVEN, oneFlow, openEmail, OTHER_WAYS } from "../rigs/twelve.ts";
 import { dataFolder } from "../spec/telegram-schema.ts";
 
 /** Milliseconds one message to everybody may take on a machine that is busy with other things. */
@@ -42,13 +43,7 @@ describe("one flow on every channel", function () {
     llm = await startLlm(recite);
     if (!hasDovecot()) console.log("skipped: e-mail, for Dovecot is not installed (apt-get install dovecot-imapd)");
     lines = await Promise.all([...ELEVEN, ...(hasDovecot() ? [openEmail] : []), ...OTHER_WAYS].map((open) => open(base)));
-    nodes = [
-      tab, { ...gateway, webhookBase: base }, model({ provider: "openai", model: "stub", baseUrl: `${llm.url}/v1`, credentials: { key: "sk-of-the-test" } }),
-      on("in", "clawflow-channel-in", { gateway: "gw", accounts: [] }, ["agent"], []),
-      on("agent", "clawflow-agent", { gateway: "gw", model: "model", system: "You are Home." }, ["out"], []),
-      on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }),
-      ...lines.map(({ node }) => node),
-    ];
+    nodes = oneFlow(lines, base, model({ provider: "openai", model: "stub", baseUrl: `${llm.url}/v1`, credentials: { key: "sk-of-the-test" } }));
     red = await startNodeRed({ port, flows: nodes });
     await until(async () => (await views()).every(({ state }) => state === "connected"), "every connection", PATIENCE_MS).catch(async (error: Error) => assert.fail(`${error.message}: ${JSON.stringify(await views())}\n${red.lines.slice(-30).join("\n")}`));
     for (const line of lines) { expected.set(line, []); rows.push({ name: line.name, ms: [], reconnects: 0 }); }

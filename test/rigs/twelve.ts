@@ -2,7 +2,7 @@
  * Every channel in one Node-RED: for each a stub of its platform with one person on it, and the account that talks to it. Platforms that post do so to
  * Node-RED's own address, signed as they sign. The stub's log is the judge of what the person saw and of how often the account logged in.
  */
-import { generateKeyPairSync, sign } from "node:crypto";
+import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import type { Connection } from "../../engine/channels/channel.ts";
 import { DM, startDiscord, TOKEN, ADA as DISCORD_ADA, APP } from "../platforms/discord.ts";
 import { startBlueBubbles } from "../platforms/bluebubbles.ts";
@@ -22,49 +22,9 @@ import { ADA as TWILIO_ADA, CALL, spoken } from "../platforms/twilio-rig.ts";
 import { type Feed, visitor } from "../platforms/webchat-client.ts";
 import { messageBody, startWhatsapp } from "../platforms/whatsapp.ts";
 import { ADA as WHATSAPP_ADA } from "../platforms/whatsapp-rig.ts";
+import { gateway, on, tab } from "./home.ts";
+import { account, type Json, JSON_TYPE, type Knock, type Line, nextNumber, type OpenLine, pathOf, pause, post, taken } from "./line.ts";
 import type { FlowNode } from "./project.ts";
-
-/** One channel of the Node-RED at `base`. */
-export interface Line {
-  readonly name: string;
-  /** Its account; or the webhook node, which has none. */
-  readonly node: FlowNode;
-  /** Its person writes. */
-  say(text: string): Promise<unknown>;
-  /** What its person was answered, oldest first. */
-  answers(): readonly string[];
-  /** How often the account logged in. Undefined: there is nothing to log in to. */
-  logins?(): number;
-  /** Links that the platform holds open now, each the same object as long as it is the same link. */
-  links?(): readonly unknown[];
-  /** Credentials that the platform refuses. */
-  readonly wrong?: Readonly<Record<string, string>>;
-  /** What the platform's specification says against our requests. */
-  problems(): string[];
-  close(): Promise<void>;
-}
-export type OpenLine = (base: string) => Promise<Line>;
-type Json = Record<string, unknown>;
-
-const account = (slug: string, channel: string, settings: Json, credentials: Record<string, string> = {}): FlowNode =>
-  ({ id: `acc-${slug}`, type: "clawflow-account", name: slug, gateway: "gw", slug, channel, settings, credentials, policy: "open", version: 1 });
-const pathOf = (slug: string) => `/clawflow/home/${slug}`;
-const pause = (ms: number) => new Promise((resolve) => { setTimeout(resolve, ms); });
-let serial = 0;
-
-/** As platforms do it: who is told to come again comes again. */
-async function post(url: string, body: string, headers: Record<string, string>): Promise<Response> {
-  for (;;) {
-    const answer = await fetch(url, { method: "POST", headers, body });
-    if (answer.status !== 503) return answer;
-    await answer.arrayBuffer();
-    await pause(100);
-  }
-}
-async function taken(answer: Response): Promise<void> {
-  if (!answer.ok) throw new Error(`Expected the webhook to take it, got ${answer.status} ${await answer.text()}`);
-  await answer.arrayBuffer();
-}
 
 async function openWebchat(base: string): Promise<Line> {
   const person = visitor(`${base}${pathOf("web")}/`);
@@ -91,7 +51,7 @@ async function openWebchat(base: string): Promise<Line> {
     async say(text) {
       listening.promise ??= listen();
       while (opened === 0) await pause(5);
-      const id = `message-${++serial}`;
+      const id = `message-${nextNumber()}`;
       for (;;) {
         const { status, body } = await person.say(text, id);
         if (status === 200) return;
@@ -112,9 +72,11 @@ async function openWebchat(base: string): Promise<Line> {
 
 const telegramBy = (mode: "polling" | "webhook"): OpenLine => async () => {
   const stub = await startTelegram();
+  const message = (text: string, person = 0) => ({ message: { message_id: nextNumber(), date: 1_790_000_000, chat: { ...ADA_CHAT, id: ADA_CHAT.id + person }, from: { ...TELEGRAM_ADA, id: TELEGRAM_ADA.id + person }, text } });
   return {
     name: `Telegram, ${mode}`, node: account(`telegram-${mode}`, "telegram", { mode, apiRoot: stub.url }, { token: stub.token }),
-    async say(text) { stub.push({ message: { message_id: ++serial, date: 1_790_000_000, chat: ADA_CHAT, from: TELEGRAM_ADA, text } }); },
+    async say(text) { stub.push(message(text)); },
+    ...(mode === "polling" ? {} : { knock: (text: string, person: number) => ({ url: stub.webhook.url, headers: { ...JSON_TYPE, "x-telegram-bot-api-secret-token": stub.webhook.secret ?? "" }, body: JSON.stringify({ update_id: 1_000_000 + nextNumber(), ...message(text, person) }) }) }),
     answers: () => stub.shown(ADA_CHAT.id).map(({ text }) => text),
     logins: () => stub.calls(mode === "polling" ? "deleteWebhook" : "setWebhook").length,
     wrong: { token: "987654321:AAHwrongWRONGwrongWRONGwrongWRONG" },
@@ -140,15 +102,16 @@ async function openDiscordWebhook(base: string): Promise<Line> {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const stub = await startDiscord({ publicKey: publicKey.export({ format: "der", type: "spki" }).subarray(-32).toString("hex") });
   const tokens: string[] = [];
+  function knock(text: string, person: number): Knock {
+    const token = `token-${nextNumber()}`;
+    tokens.push(token);
+    const body = JSON.stringify({ id: stub.nextId(), application_id: APP, token, type: 2, channel_id: DM, channel: { id: DM, type: 1 }, user: { ...DISCORD_ADA, id: String(BigInt(DISCORD_ADA.id) + BigInt(person)) }, locale: "en-GB", version: 1, app_permissions: "0", data: { id: "1", name: "say", type: 1, options: [{ name: "text", type: 3, value: text }] } });
+    const at = String(Math.floor(Date.now() / 1000));
+    return { url: `${base}${pathOf("discord-posts")}`, body, headers: { ...JSON_TYPE, "x-signature-timestamp": at, "x-signature-ed25519": sign(null, Buffer.from(at + body), privateKey).toString("hex") } };
+  }
   return {
-    name: "Discord, interactions", node: account("discord-posts", "discord", { mode: "webhook", apiRoot: stub.url }, { token: TOKEN }),
-    async say(text) {
-      const token = `token-${++serial}`;
-      tokens.push(token);
-      const body = JSON.stringify({ id: stub.nextId(), application_id: APP, token, type: 2, channel_id: DM, channel: { id: DM, type: 1 }, user: DISCORD_ADA, locale: "en-GB", version: 1, app_permissions: "0", data: { id: "1", name: "say", type: 1, options: [{ name: "text", type: 3, value: text }] } });
-      const at = String(Math.floor(Date.now() / 1000));
-      await taken(await post(`${base}${pathOf("discord-posts")}`, body, { "content-type": "application/json", "x-signature-timestamp": at, "x-signature-ed25519": sign(null, Buffer.from(at + body), privateKey).toString("hex") }));
-    },
+    name: "Discord, interactions", node: account("discord-posts", "discord", { mode: "webhook", apiRoot: stub.url }, { token: TOKEN }), knock,
+    say: async (text) => taken(await post(knock(text, 0))),
     answers: () => tokens.flatMap((token) => [...[stub.answers.get(token)?.data?.["content"]].filter((content) => typeof content === "string"), ...stub.hooked(token).map(({ content }) => content)]),
     // The public key is asked for once, when the account opens.
     logins: () => stub.calls("GET", "/applications/@me").length,
@@ -162,12 +125,19 @@ const slackBy = (mode: "socket" | "events"): OpenLine => async (base) => {
   stub.people.set(SLACK_ADA, "Ada");
   const slug = `slack-${mode}`;
   if (mode === "events") stub.webhook = `${base}${pathOf(slug)}`;
+  function knock(text: string, person: number): Knock {
+    const user = `U00BOB${String(person).padStart(5, "0")}`;
+    stub.people.set(user, `Bob ${person}`);
+    const body = JSON.stringify(envelope(said(text, { user, channel: `D${user.slice(1)}` })));
+    const at = String(Math.floor(Date.now() / 1000));
+    return { url: stub.webhook, body, headers: { ...JSON_TYPE, "x-slack-request-timestamp": at, "x-slack-signature": `v0=${createHmac("sha256", stub.signingSecret).update(`v0:${at}:${body}`).digest("hex")}` } };
+  }
   return {
     name: `Slack, ${mode === "socket" ? "Socket Mode" : "Events API"}`,
     node: account(slug, "slack", { mode, apiUrl: stub.apiUrl }, { token: stub.team.token, ...(mode === "socket" ? { key: stub.appToken } : { secret: stub.signingSecret }) }),
     async say(text) { stub.push(envelope(said(text))); },
     answers: () => stub.shown(DIRECT),
-    ...(mode === "socket" ? { logins: () => stub.calls("apps.connections.open").length, links: () => [...stub.sockets] } : {}),
+    ...(mode === "socket" ? { logins: () => stub.calls("apps.connections.open").length, links: () => [...stub.sockets] } : { knock }),
     wrong: { token: "xoxb-999-888-canarywrong" },
     problems: stub.problems, close: stub.close,
   };
@@ -177,9 +147,14 @@ async function openWhatsapp(base: string): Promise<Line> {
   const stub = await startWhatsapp();
   stub.webhook = `${base}${pathOf("whatsapp")}`;
   stub.statuses = true;
+  const message = (text: string, from = WHATSAPP_ADA) => messageBody(stub.phone, { from, id: `wamid.in${nextNumber()}`, timestamp: String(Math.floor(Date.now() / 1000)), type: "text", text: { body: text } }, { wa_id: from, profile: { name: "Ada Lovelace" } });
   return {
     name: "WhatsApp, Cloud API", node: account("whatsapp", "whatsapp", { phone: stub.phone, apiRoot: stub.url }, { token: stub.token, secret: stub.secret, key: stub.key }),
-    async say(text) { stub.push(messageBody(stub.phone, { from: WHATSAPP_ADA, id: `wamid.in${++serial}`, timestamp: String(Math.floor(Date.now() / 1000)), type: "text", text: { body: text } })); },
+    async say(text) { stub.push(message(text)); },
+    knock(text, person) {
+      const body = JSON.stringify(message(text, String(Number(WHATSAPP_ADA) + person)));
+      return { url: String(stub.webhook), body, headers: { ...JSON_TYPE, "x-hub-signature-256": stub.sign(body) } };
+    },
     answers: () => stub.shown.map(({ text }) => text),
     // A look at its health asks for less.
     logins: () => stub.seen.filter(({ method, path, query }) => method === "GET" && path === stub.phone && query.get("fields")?.includes("verified_name") === true).length,
@@ -207,9 +182,14 @@ const twilioMessages = (kind: "sms" | "whatsapp"): OpenLine => async (base) => {
   const slug = `twilio-${kind}`;
   const prefix = kind === "whatsapp" ? "whatsapp:" : "";
   overHttp(stub, base, slug);
+  const fields = (text: string, from = TWILIO_ADA) => ({ MessageSid: stub.newSid("SM"), AccountSid: stub.accountSid, From: prefix + from, To: prefix + stub.number, Body: text, NumMedia: "0" });
   return {
     name: kind === "sms" ? "SMS, Twilio" : "WhatsApp, Twilio", node: twilioNode(stub, slug, slug),
-    say: (text) => stub.say({ MessageSid: stub.newSid("SM"), AccountSid: stub.accountSid, From: prefix + TWILIO_ADA, To: prefix + stub.number, Body: text, NumMedia: "0" }),
+    say: (text) => stub.say(fields(text)),
+    knock(text, person) {
+      const { headers, body } = stub.sign(fields(text, `+${Number(TWILIO_ADA.slice(1)) + person}`), "");
+      return { url: `${base}${pathOf(slug)}`, headers, body: Buffer.from(body).toString() };
+    },
     answers: () => stub.posted.map(({ body }) => body),
     logins: twilioLogins(stub), wrong: { token: "canary-wrong-token-xyz" }, problems: stub.problems, close: stub.close,
   };
@@ -267,9 +247,14 @@ async function openSignal(): Promise<Line> {
 
 async function openImessage(base: string): Promise<Line> {
   const stub = await startBlueBubbles();
+  const knock = (text: string, person: number): Knock => {
+    const address = `+${14_155_550_100 + person}`;
+    const data = stub.write({ text, handle: { address, service: "iMessage" }, chats: [{ guid: `iMessage;-;${address}` }] });
+    return { url: `${base}${pathOf("imessage")}/${IMESSAGE_SECRET}`, headers: JSON_TYPE, body: JSON.stringify({ type: "new-message", data }) };
+  };
   return {
-    name: "iMessage, webhook", node: account("imessage", "imessage", { apiRoot: stub.url, mode: "webhook", privateApi: true }, { password: stub.password, secret: IMESSAGE_SECRET }),
-    async say(text) { await taken(await post(`${base}${pathOf("imessage")}/${IMESSAGE_SECRET}`, JSON.stringify({ type: "new-message", data: stub.write({ text }) }), { "content-type": "application/json" })); },
+    name: "iMessage, webhook", node: account("imessage", "imessage", { apiRoot: stub.url, mode: "webhook", privateApi: true }, { password: stub.password, secret: IMESSAGE_SECRET }), knock,
+    say: async (text) => taken(await post(knock(text, 0))),
     answers: () => stub.rows.filter(({ isFromMe, dateRetracted }) => isFromMe === true && dateRetracted == null).map(({ text }) => text ?? ""),
     logins: () => stub.seen.filter(({ path }) => path === "/server/info").length,
     wrong: { password: "canary-wrong-password" },
@@ -282,7 +267,7 @@ export async function openEmail(): Promise<Line> {
   const imap = await dovecot();
   const smtp = await startSmtp({ password: imap.password });
   const relay = await startRelay(imap.port);
-  const user = `twelve-${process.pid}-${++serial}`;
+  const user = `twelve-${process.pid}-${nextNumber()}`;
   return {
     name: "E-mail", node: account("mail", "email", { imapHost: "127.0.0.1", imapPort: relay.port, imapSecurity: "none", smtpHost: "127.0.0.1", smtpPort: smtp.port, smtpSecurity: "none", user, address: "claw@example.net", authserv: "mx.example.net", everySeconds: 1 }, { password: imap.password }),
     async say(text) { imap.deliver(user, mail(text)); },
@@ -298,11 +283,13 @@ export async function openEmail(): Promise<Line> {
 async function openHook(base: string): Promise<Line> {
   const secret = "bearer-of-the-webhook-123456";
   const heard: string[] = [];
+  const knock = (text: string, person: number): Knock => ({ url: `${base}/clawflow/hooks/door`, headers: { ...JSON_TYPE, authorization: `Bearer ${secret}` }, body: JSON.stringify({ text, from: `person-${person}` }) });
   return {
     name: "Webhook",
     node: { id: "hook", type: "clawflow-webhook", z: "tab", x: 100, y: 200, name: "", gateway: "gw", path: "door", verify: "bearer", answer: "flow", timeoutSeconds: 60, mapping: { "sender.id": { type: "msg", value: "payload.from" } }, credentials: { secret }, version: 1, wires: [["agent"]] },
+    knock,
     async say(text) {
-      const answer = await post(`${base}/clawflow/hooks/door`, JSON.stringify({ text, from: "ada" }), { "content-type": "application/json", authorization: `Bearer ${secret}` });
+      const answer = await post(knock(text, 0));
       heard.push(answer.status === 200 ? await answer.text() : `${answer.status} ${await answer.text()}`);
     },
     answers: () => heard,
@@ -315,3 +302,14 @@ async function openHook(base: string): Promise<Line> {
 export const ELEVEN: readonly OpenLine[] = [openWebchat, telegramBy("polling"), openDiscord, slackBy("socket"), openWhatsapp, twilioMessages("whatsapp"), openSignal, openImessage, twilioMessages("sms"), openVoice, openHook];
 /** The same platforms in the other of their ways. */
 export const OTHER_WAYS: readonly OpenLine[] = [telegramBy("webhook"), openDiscordWebhook, slackBy("events")];
+
+/** All of them with one agent behind: what they are deployed with. `more`: fields of channel in. */
+export function oneFlow(lines: readonly Line[], base: string, model: FlowNode, more: Json = {}): FlowNode[] {
+  return [
+    tab, { ...gateway, webhookBase: base }, model,
+    on("in", "clawflow-channel-in", { gateway: "gw", accounts: [], ...more }, ["agent"], []),
+    on("agent", "clawflow-agent", { gateway: "gw", model: "model", system: "You are Home." }, ["out"], []),
+    on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }),
+    ...lines.map(({ node }) => node),
+  ];
+}
