@@ -26,7 +26,7 @@ const room = new URLSearchParams(location.search).get("room") ?? undefined;
 const local = createLocal(scopeOf(path, room, identity));
 // One visitor in all rooms of this browser.
 const server = createServer(base, { token: createLocal(path).token, identity, room }, say("network"));
-const frame = openFrame(host, () => news(0));
+const frame = openFrame(host, identity, () => news(0));
 const model = createModel(() => Date.now());
 const nameOf = () => String(local.get("name") ?? "");
 const botName = () => model.hello?.title ?? say("title");
@@ -196,7 +196,7 @@ function onState(now: LinkState): void {
   draw();
   const over = now.code === "identity";
   if (over) frame.tell({ clawflow: "expired" });
-  const words = over ? say("identityOver") : !navigator.onLine ? say("offline") : now.fault === undefined ? say("reconnecting") : say("linkFault", { text: now.fault });
+  const words = over ? say("identityOver") : !navigator.onLine ? say("offline") : now.fault === undefined ? say("reconnecting") : say("linkFault", { text: now.fault.replace(/\.$/, "") });
   banner.textContent = words;
   // A short break is nobody's business.
   bannerTimer ??= setTimeout(() => { banner.hidden = false; }, 1_500);

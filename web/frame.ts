@@ -12,20 +12,21 @@ export interface Frame {
   tell(word: ChatWord): void;
 }
 const IDENTITY = "clawflow:identity";
+const HOST = "clawflow:host";
 
 /** Takes what is for the chat out of the address: `#host=<origin>&identity=<token>`. An identity stays for this tab, an empty one is forgotten. */
 export function takeAddress(): { readonly host: string | undefined; readonly identity: string | undefined } {
   const given = new URLSearchParams(location.hash.startsWith("#host=") || location.hash.startsWith("#identity=") ? location.hash.slice(1) : "");
   const identity = given.get("identity");
-  if (identity !== null) keepIdentity(identity);
+  if (identity !== null) hold(IDENTITY, identity);
   if (given.size > 0) history.replaceState(null, "", location.pathname + location.search);
-  const host = given.get("host") ?? held("clawflow:host");
-  if (host !== undefined) hold("clawflow:host", host);
-  return { host, identity: held(IDENTITY) };
+  const host = given.get("host") ?? held(HOST);
+  if (host !== undefined) hold(HOST, host);
+  return { host, identity: identity === null ? held(IDENTITY) : identity || undefined };
 }
-function keepIdentity(token: string): void { hold(IDENTITY, token); }
 
-export function openFrame(host: string | undefined, onSeen: (seen: boolean) => void): Frame {
+/** `identity`: the one this page began with. */
+export function openFrame(host: string | undefined, identity: string | undefined, onSeen: (seen: boolean) => void): Frame {
   const embedded = host !== undefined && parent !== window;
   let seen = true;
   if (embedded) {
@@ -33,8 +34,9 @@ export function openFrame(host: string | undefined, onSeen: (seen: boolean) => v
       if (source !== parent || origin !== host || typeof data !== "object" || data === null) return;
       const word = data as Partial<HostWord>;
       if (word.clawflow === "seen") { seen = word.seen === true; onSeen(seen); }
-      if (word.clawflow === "identity" && typeof word.token === "string" && word.token !== (held(IDENTITY) ?? "")) {
-        keepIdentity(word.token);
+      if (word.clawflow === "identity" && typeof word.token === "string" && word.token !== (identity ?? "")) {
+        // By the address: a browser may keep nothing for a frame.
+        history.replaceState(null, "", `${location.pathname}${location.search}#${new URLSearchParams({ host, identity: word.token }).toString()}`);
         location.reload();
       }
     });
@@ -46,7 +48,7 @@ export function openFrame(host: string | undefined, onSeen: (seen: boolean) => v
   };
 }
 
-/** Kept for this tab alone: a token outlives no visit on a shared computer. */
+/** Kept for this tab alone: a token outlives no visit on a shared computer. Browsers that lock the storage of frames keep nothing; the page around says it with each load. */
 function held(key: string): string | undefined {
   try {
     return sessionStorage.getItem(key) || undefined;
@@ -58,5 +60,5 @@ function hold(key: string, value: string): void {
   try {
     if (value === "") sessionStorage.removeItem(key);
     else sessionStorage.setItem(key, value);
-  } catch { /* A locked frame: the page around says it again with the next load. */ }
+  } catch { /* Locked. */ }
 }
