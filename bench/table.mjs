@@ -27,6 +27,11 @@ export function table(title, rows) {
 
 /** Resident memory of a process in MB (Linux). */
 export const residentMb = (pid) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) / 1024;
+/** Time of the processor that a process has used, in ms (Linux: in steps of 10). */
+export function cpuMs(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export async function freePort() {
