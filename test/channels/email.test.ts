@@ -169,7 +169,7 @@ describe("a mailbox", function () {
     const connection = await start({ sent: "server" });
     const look = (startedAt: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt }) ?? Promise.reject(new Error("no find"));
     const error = await fault(look(context.clock.now()));
-    assert.deepEqual([error.code, error.retry, error.afterMs], ["CONN_001", "later", 10_000]);
+    assert.deepEqual([error.code, error.retry, error.afterMs], ["CONN_001", "later", 20_000]);
     assert.equal(await look(context.clock.now() - 120_000), undefined);
     await connection.send(rig.to, { text: "not filed here" }, "key-1");
     assert.equal(rig.shown().length, 1);

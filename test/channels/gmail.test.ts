@@ -128,7 +128,7 @@ describe("a mailbox at Gmail", function () {
       assert.equal(await connection.find?.(question.at, { key, draft: { text: "fine" }, startedAt }), ref);
     }
     const look = (startedAt: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt }) ?? Promise.reject(new Error("no find"));
-    assert.deepEqual((({ code, retry, afterMs }) => [code, retry, afterMs])(await fault(look(Date.now()))), ["CONN_001", "later", 10_000]);
+    assert.deepEqual((({ code, retry, afterMs }) => [code, retry, afterMs])(await fault(look(Date.now()))), ["CONN_001", "later", 20_000]);
     assert.equal(await look(Date.now() - 120_000), undefined);
   });
 

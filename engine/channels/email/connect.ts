@@ -16,7 +16,8 @@ import { createSmtp } from "./smtp.ts";
 
 /** A server that files sent mails itself may take so long. */
 const FILING_MS = 60_000;
-const ASK_AGAIN_MS = 10_000;
+/** The engine asks six times at most: a mail that never left must still be sent after that. */
+const ASK_AGAIN_MS = 20_000;
 
 const named = (account: Account): Connection["self"] => { const address = addressOf(account); return { id: address, name: text(account, "name") || address }; };
 

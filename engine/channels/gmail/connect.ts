@@ -13,7 +13,8 @@ import { begin, bytesOf, receive, type Resource } from "./receive.ts";
 
 /** Until a sent mail is found by a search for sure. */
 const INDEX_MS = 60_000;
-const ASK_AGAIN_MS = 10_000;
+/** The engine asks six times at most: a mail that never left must still be sent after that. */
+const ASK_AGAIN_MS = 20_000;
 /** By this host's name Google's own Authentication-Results are known. */
 const HOST = "imap.gmail.com";
 

@@ -5,8 +5,11 @@ import type { Account } from "../../../engine/channels/channel.ts";
 import type { Address } from "../../../engine/message.ts";
 import type { ChannelRig, SendFault } from "../../contracts/channel-rig.ts";
 import { blueBubblesRig } from "../../platforms/bluebubbles-rig.ts";
+import { hasDovecot } from "../../platforms/dovecot.ts";
 import { DM } from "../../platforms/discord.ts";
 import { discordRig, MESSAGES } from "../../platforms/discord-rig.ts";
+import { emailRig } from "../../platforms/email-rig.ts";
+import { gmailRig } from "../../platforms/gmail-rig.ts";
 import { signalRig } from "../../platforms/signal-rig.ts";
 import { envelope, said, slackRig } from "../../platforms/slack-rig.ts";
 import { ADA, ADA_CHAT, telegramRig } from "../../platforms/telegram-rig.ts";
@@ -47,6 +50,8 @@ export interface Side {
   confirmed?(): number;
   /** Answers go back with the request they came by: only what is said to nobody who waits goes by the platform's API, which can fail. */
   readonly answersRequests?: true;
+  /** Why evidence may be missing for a send whose answer was lost: one copy is allowed there. */
+  readonly gap?: string;
   /** What a reader of the table must know. */
   readonly remarks: readonly string[];
   problems(): readonly string[];
@@ -207,6 +212,15 @@ async function webchatSide(door: Door, port: () => number): Promise<Side> {
   };
 }
 
+async function emailSide(door: Door): Promise<Side> {
+  const rig = await emailRig();
+  return sideOf(rig, door, { say: (text) => void rig.say(text), resetBefore: () => rig.smtp.fault({ at: "to", cut: true }), gap: "a copy with the same Message-ID where the link broke in the moment of the server's yes" });
+}
+async function gmailSide(door: Door): Promise<Side> {
+  const rig = await gmailRig();
+  return sideOf(rig, door, { say: (text) => void rig.say(text), resetBefore: () => rig.stub.fault(/messages\/send$/, { reset: "before" }) });
+}
+
 /** All channels that talk both ways, in the order of the table. */
 export const SIDES: Readonly<Record<string, (door: Door, port: () => number) => Promise<Side>>> = {
   "Web chat": webchatSide,
@@ -223,4 +237,6 @@ export const SIDES: Readonly<Record<string, (door: Door, port: () => number) => 
   "iMessage, webhook": (door) => imessageSide("webhook", door),
   "Twilio SMS": (door) => twilioSide("sms", door),
   "Twilio Voice": voiceSide,
+  ...(hasDovecot() ? { "E-mail": emailSide } : {}),
+  Gmail: gmailSide,
 };

@@ -231,14 +231,14 @@ async function killOutbound(scene: Scene, point: OutPoint): Promise<void> {
   await Promise.race([ended, pause(PATIENCE_MS).then(() => { throw new Error(`Expected a kill at ${point}, none came`); })]);
   row.outKills++;
   // That a part was sent is not waited for before the next one is begun: between two parts it may not be on disk.
-  const allowed = row.class === "C" && point !== "after-sending" ? 1 : 0;
+  const allowed = (row.class === "C" && point !== "after-sending") || (side.gap !== undefined && point === "reset") ? 1 : 0;
   row.allowed += allowed;
   await start(scene);
   const next = say(scene);
   await settled(scene, [one, next]);
   const extra = await judge(scene, `killed ${point}`, [one, next], { allowed });
   row.extra += extra;
-  if (extra > 0) row.remarks.add("a copy where a kill met the send");
+  if (extra > 0) row.remarks.add(side.gap ?? "a copy where a kill met the send");
 }
 /** Makes the next send meet what is planted. Where answers go back with requests, a process that knows of no request sends it by the API. */
 async function quietly(scene: Scene, one: Said, plant: () => unknown): Promise<void> {
@@ -261,7 +261,7 @@ async function platformFaults(scene: Scene): Promise<void> {
     const one = make(scene);
     await quietly(scene, one, plant);
     await settled(scene, [one]);
-    const allowed = row.class === "C" && what === "reset after" ? 1 : 0;
+    const allowed = (row.class === "C" || side.gap !== undefined) && what === "reset after" ? 1 : 0;
     row.allowed += allowed;
     row.extra += await judge(scene, what, [one], { allowed });
   }
