@@ -5,7 +5,7 @@
 import type { Entry } from "./stubs/log.ts";
 
 /** `t`: ordered; `until`: certainly gone, and what was on the wire has arrived. Milliseconds of the machine's monotonic clock. */
-export interface Kill { readonly t: number; readonly until: number; readonly point: string }
+export interface Kill { readonly t: number; until: number; readonly point: string }
 const between = (from: number, to: number) => (kill: Kill): boolean => kill.until > from && kill.t < to;
 export interface Finding {
   readonly what: "lost" | "unacknowledged" | "incomplete" | "doubled" | "order" | "strange" | "tool doubled" | "tool missing" | "model repeated" | "two pollers" | "history" | "conservation" | "outbox";

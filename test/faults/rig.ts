@@ -93,8 +93,9 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
     }
   }
   const alive = (): boolean => { try { process.kill(red.pid, 0); return true; } catch { return false; } };
-  /** What a dead process has put on the wire has arrived after this. */
-  const gone = (): number => monotonicMs() + 100;
+  /** What a dead process has put on the wire may arrive until the next one is there, which takes longer than this to say its first word. */
+  const BOOT_MS = 300;
+  const gone = (): number => monotonicMs() + BOOT_MS;
   async function counts(): Promise<Counts> {
     for (let tries = 0; ; tries++) {
       const { counts: now } = await red.admin<{ counts: Counts }>("GET", "/clawflow/gateway/gw");
@@ -160,6 +161,8 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
     async restart() {
       const from = monotonicMs();
       if (alive()) await rig.kill("restart");
+      const last = kills.at(-1);
+      if (last !== undefined) last.until = gone();
       await red.start();
       return monotonicMs() - from;
     },
