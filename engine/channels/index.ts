@@ -1,4 +1,4 @@
-/** The one list of channels. */
+/** The one list of channels, in the order in which forms and pages show them: what most people look for first. */
 import type { Channel } from "./channel.ts";
 import { discord } from "./discord/discord.ts";
 import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
@@ -16,4 +16,4 @@ import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 import { whatsappWeb } from "./whatsapp-web/whatsapp-web.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, twilioSms, twilioWhatsapp, twilioVoice, whatsapp, signal, slack, slackWebhook, discord, discordWebhook, whatsappWeb, imessage, email, gmail];
+export const channels: readonly Channel[] = [webchat, telegram, discord, slack, whatsapp, twilioWhatsapp, whatsappWeb, signal, imessage, twilioSms, twilioVoice, email, gmail, discordWebhook, slackWebhook];
