@@ -135,7 +135,7 @@ describe("webhook", () => {
   it("asks to come again when it cannot be kept", async () => {
     const full = await serve({}, { receive: async () => { throw new ClawError("STORE_005", { retry: "later", afterMs: 4200 }); } });
     const answer = await full.post();
-    assert.deepEqual([answer.status, answer.headers.get("retry-after"), await answer.json()], [503, "5", { error: "STORE_005", message: "Inbox is full" }]);
+    assert.deepEqual([answer.status, answer.headers.get("retry-after"), await answer.json()], [503, "5", { error: "STORE_005", message: "Inbox or store is full" }]);
     const broken = await (await serve({}, { receive: async () => { throw new Error("secret detail"); } })).post();
     assert.deepEqual([broken.status, (await broken.text()).includes("secret detail")], [500, false]);
     const stranger = await (await serve({}, { receive: async () => "refused" })).post();

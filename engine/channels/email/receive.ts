@@ -3,7 +3,7 @@
  * and any server is looked at now and then, told or not.
  */
 import type { Account, ChannelContext, Received } from "../channel.ts";
-import { asClawError } from "../../errors.ts";
+import { asClawError, ChannelError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { type Mail, parseMail } from "../mail/parse.ts";
 import type { Threads } from "../mail/threads.ts";
@@ -70,7 +70,7 @@ export async function watch(source: Source): Promise<{ readonly run: () => Promi
 /** The first time begins with what comes from now on. A folder that was made anew (another UIDVALIDITY) is read again from the day before the newest mail; what is known is told by its id. */
 async function begin({ client, context }: Source): Promise<Cursor> {
   const { mailbox } = client;
-  if (typeof mailbox === "boolean") throw new Error("Expected a folder to be open.");
+  if (typeof mailbox === "boolean") throw new ChannelError("CONN_001", { retry: "later" }, "Expected the folder of the account to be open, got none: the link to the mail server was lost.");
   const validity = String(mailbox.uidValidity);
   const stored = (await context.storage.get("cursor")) as Cursor | undefined;
   if (stored?.validity === validity) return stored;
