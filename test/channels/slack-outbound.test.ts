@@ -319,6 +319,14 @@ describe("Slack's outbound", () => {
       // As if the process had ended before it could forget.
       await storage.set({ [note[0]]: note[1] });
       await connection.close();
+      // What Slack does not tell now is looked for at the next start, not forgotten.
+      const left = (await storage.list("stream:")).length;
+      rig.stub.fault("conversations.replies", { status: 503, body: "" }, left);
+      const asked = rig.stub.calls("conversations.replies").length;
+      connection = await slack.open(rig.account, { ...context, storage });
+      await until(() => rig.stub.calls("conversations.replies").length === asked + left, "the look that fails");
+      await connection.close();
+      assert.equal((await storage.list("stream:")).length, left);
       connection = await slack.open(rig.account, { ...context, storage });
       await until(async () => (await storage.list("stream:")).length === 0, "the tidying");
       assert.deepEqual(rig.stub.messages.map(({ ts }) => ts), [ref]);

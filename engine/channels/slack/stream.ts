@@ -3,7 +3,7 @@
  * message, in channels for the person who asked. A stream is a message: what is never finished is taken away here, after a restart too.
  */
 import type { ChannelContext, Connection } from "../channel.ts";
-import { ChannelError } from "../../errors.ts";
+import { asClawError, ChannelError } from "../../errors.ts";
 import type { Address, Draft, Message } from "../../message.ts";
 import type { Api } from "./api.ts";
 import { contentOf } from "./blocks.ts";
@@ -131,8 +131,14 @@ export function createStreams(api: Pick<Api, "call">, teamId: string, context: P
         const ts = key.slice(NOTE.length);
         if ([...open.values()].some((own) => own.ts === ts)) continue;
         const { chat, thread } = value as Note;
-        const found = await api.call("conversations.replies", { channel: chat, ts: thread, oldest: ts, latest: ts, inclusive: true, include_all_metadata: true, limit: 10 }).catch(() => undefined);
-        const message = (found?.messages as SlackMessage[] | undefined)?.find((each) => each.ts === ts);
+        let found: SlackMessage[] | undefined;
+        try {
+          found = (await api.call("conversations.replies", { channel: chat, ts: thread, oldest: ts, latest: ts, inclusive: true, include_all_metadata: true, limit: 10 })).messages as SlackMessage[] | undefined;
+        } catch (error) {
+          // Not known now: the next start looks again. What Slack will never tell is not asked for ever.
+          if (asClawError(error, "CONN_001", "later").retry === "later") continue;
+        }
+        const message = found?.find((each) => each.ts === ts);
         // With a key it was finished before the process ended.
         if (message !== undefined && keyIn(message) === undefined) await erase(chat, ts);
         else await storage.set({ [key]: undefined });
