@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
+import { addUsage } from "./models/usage.ts";
 import { decide } from "./policy.ts";
 import { reached } from "./points.ts";
 import type { Redactor } from "./secrets.ts";
@@ -79,7 +80,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
   try {
     const system = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim()).filter((text) => text !== "").join("\n\n");
     const turns: Turn[] = [{ role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
-    const total = { input: 0, output: 0 };
+    let total: Usage = { input: 0, output: 0 };
     let tainted = input.tainted;
     let garbled = 0;
     for (let round = 1; ; round++) {
@@ -92,8 +93,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         return { data: got, also: deps.remember(final.turns, tainted), saving: (saved) => { final.saved = saved; } };
       });
       if (final.turns !== undefined) deps.remembered(final.turns, tainted);
-      total.input += reply.usage.input;
-      total.output += reply.usage.output;
+      total = addUsage(total, reply.usage);
       deps.on({ type: "usage", round, usage: reply.usage });
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {

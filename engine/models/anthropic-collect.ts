@@ -154,6 +154,9 @@ export function collectMessage(place: Place, request: ModelRequest, freshId: (id
 function readUsage(raw: RawUsage, trusted: boolean): Usage | undefined {
   if (typeof raw.input_tokens !== "number" || typeof raw.output_tokens !== "number") return undefined;
   if (!trusted && raw.input_tokens === 0 && raw.output_tokens === 0) return undefined;
-  const cached = raw.cache_read_input_tokens ?? undefined;
-  return { input: raw.input_tokens + (cached ?? 0) + (raw.cache_creation_input_tokens ?? 0), output: raw.output_tokens, ...(cached === undefined ? {} : { cached }) };
+  const { cache_read_input_tokens: cachedInput, cache_creation_input_tokens: storedInput } = raw;
+  return {
+    input: raw.input_tokens + (cachedInput ?? 0) + (storedInput ?? 0), output: raw.output_tokens,
+    ...(typeof cachedInput === "number" ? { cachedInput } : {}), ...(typeof storedInput === "number" ? { storedInput } : {}),
+  };
 }

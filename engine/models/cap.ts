@@ -8,7 +8,7 @@ export interface Meter { used: number; readonly max: number }
 /** The same model; once the meter is full it throws MODEL_009 without asking the provider. A running answer is never cut. */
 export function capTokens(model: Model, meter: Meter): Model {
   return {
-    id: model.id, provider: model.provider, contextTokens: model.contextTokens,
+    ...model,
     async *stream(request, signal) {
       if (meter.used >= meter.max) throw new ModelError("MODEL_009", {}, `The cap of ${meter.max} tokens is used up (${meter.used}). Start again, or raise CLAWFLOW_TOKEN_CAP.`);
       for await (const event of model.stream(request, signal)) {

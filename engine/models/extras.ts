@@ -1,6 +1,7 @@
 /** What a model needs from its surroundings beside its settings; tests pass their own. */
 import { randomUUID } from "node:crypto";
 import { type Clock, systemClock } from "../clock.ts";
+import type { PriceList } from "./prices.ts";
 
 export interface ModelExtras {
   readonly clock?: Clock;
@@ -8,8 +9,10 @@ export interface ModelExtras {
   readonly newId?: () => string;
   /** Opens a file of a user's turn (`spool:<id>` or what the engine knows). Without it pictures are only named to the model. */
   readonly readFile?: (media: string, signal: AbortSignal) => Promise<{ readonly bytes: Uint8Array; readonly mime?: string }>;
+  /** The user's own price lists; they count before ours. */
+  readonly prices?: readonly PriceList[];
 }
-export type Extras = Required<Pick<ModelExtras, "clock" | "newId">> & Pick<ModelExtras, "readFile">;
+export type Extras = Required<Pick<ModelExtras, "clock" | "newId">> & Pick<ModelExtras, "readFile" | "prices">;
 
 export function fillExtras(extras: ModelExtras = {}): Extras {
   return { clock: systemClock, newId: () => randomUUID().replaceAll("-", ""), ...extras };

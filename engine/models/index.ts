@@ -5,6 +5,7 @@ import { type Extras, fillExtras, type ModelExtras } from "./extras.ts";
 import { type Fault, ModelFault, scrub } from "./faults.ts";
 import type { Model, ModelSettings, Wire } from "./model.ts";
 import { baseUrlOf, type Place, placeOf } from "./place.ts";
+import { findPrice, PRICES } from "./prices.ts";
 import { findProvider } from "./providers.ts";
 
 export { FAULTS, type Fault } from "./faults.ts";
@@ -26,7 +27,9 @@ export async function openModel(settings: ModelSettings, fetch: typeof globalThi
   if (problems.length > 0 || provider === undefined) throw new SettingError("CONF_001", {}, problems.join(" "));
   const filled = fillExtras(extras);
   const open = await WIRES[provider.wire]();
-  return open(placeOf(clean, provider, filled.clock), fetch, filled);
+  const price = clean.price ?? findPrice(clean.provider, clean.model, [...(filled.prices ?? []), PRICES])?.price;
+  const model = await open(placeOf(clean, provider, filled.clock), fetch, filled);
+  return price === undefined ? model : { ...model, price };
 }
 
 /** Keys and addresses are pasted, often with a blank or line end. */

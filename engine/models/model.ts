@@ -1,5 +1,6 @@
 /** The contract of a language model. A model throws ModelError and never retries by itself. */
 import type { DraftFile } from "../message.ts";
+import type { Price } from "./prices.ts";
 
 /** A JSON Schema of type object. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -15,7 +16,18 @@ export type Turn =
   | { readonly role: "assistant"; readonly text: string; readonly calls?: readonly ToolCall[]; readonly echo?: unknown }
   | { readonly role: "tool"; readonly call: string; readonly name: string; readonly text: string; readonly failed: boolean };
 
-export interface Usage { readonly input: number; readonly output: number; readonly cached?: number }
+/** Tokens of one request, or of several. */
+export interface Usage {
+  /** Everything the model read, from the provider's cache or not. */
+  readonly input: number;
+  /** Everything it wrote, its reasoning with it. */
+  readonly output: number;
+  /** Of the input: read from the provider's cache, and written into it. */
+  readonly cachedInput?: number;
+  readonly storedInput?: number;
+  /** Of the output. */
+  readonly reasoning?: number;
+}
 
 export interface ModelRequest {
   readonly system: string;
@@ -41,6 +53,8 @@ export interface Model {
   readonly provider: string;
   /** Size of the context window in tokens. */
   readonly contextTokens: number;
+  /** What its tokens cost, where that is known: `costOf(price, usage)` in prices.ts. */
+  readonly price?: Price;
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
 }
 
@@ -90,6 +104,8 @@ export interface ModelSettings {
   /** Values for the `{name}` parts of the provider's base URL (Azure's resource, a region). */
   readonly fields?: Readonly<Record<string, string>>;
   readonly contextTokens?: number;
+  /** What the user says it costs; else the table's. */
+  readonly price?: Price;
   /** Milliseconds until the first byte, and between two. */
   readonly firstByteMs?: number;
   readonly stallMs?: number;

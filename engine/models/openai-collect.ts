@@ -11,7 +11,10 @@ interface Piece { choices?: Choice[] | null; usage?: RawUsage | null; x_groq?: {
 interface Choice { delta?: Delta | null; message?: Delta | null; finish_reason?: string | null; error?: unknown; usage?: RawUsage | null }
 interface Delta { content?: unknown; refusal?: string | null; tool_calls?: CallPiece[] | null; [field: string]: unknown }
 interface CallPiece { index?: number; id?: string | null; function?: { name?: string | null; arguments?: unknown } | null; extra_content?: unknown }
-interface RawUsage { prompt_tokens?: number; completion_tokens?: number; cached_tokens?: number; prompt_cache_hit_tokens?: number; prompt_tokens_details?: { cached_tokens?: number | null } | null }
+interface RawUsage {
+  prompt_tokens?: number; completion_tokens?: number; total_tokens?: number; cached_tokens?: number; prompt_cache_hit_tokens?: number;
+  prompt_tokens_details?: { cached_tokens?: number | null; cache_write_tokens?: number | null } | null; completion_tokens_details?: { reasoning_tokens?: number | null } | null;
+}
 
 interface Collect {
   add(piece: Piece): ModelEvent[];
@@ -153,6 +156,14 @@ function readUsage(raw: RawUsage | undefined): Usage | undefined {
   if (raw === undefined || typeof raw.prompt_tokens !== "number") return undefined;
   // Servers that do not count say zero.
   if (raw.prompt_tokens === 0 && !raw.completion_tokens) return undefined;
-  const cached = raw.prompt_tokens_details?.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens;
-  return { input: raw.prompt_tokens, output: raw.completion_tokens ?? 0, ...(typeof cached === "number" ? { cached } : {}) };
+  const cachedInput = raw.prompt_tokens_details?.cached_tokens ?? raw.prompt_cache_hit_tokens ?? raw.cached_tokens;
+  const storedInput = raw.prompt_tokens_details?.cache_write_tokens;
+  const reasoning = raw.completion_tokens_details?.reasoning_tokens;
+  const output = raw.completion_tokens ?? 0;
+  // Gemini and xAI count reasoning beside the completion, and only the total holds it. It is paid like the rest.
+  const beside = (raw.total_tokens ?? 0) - raw.prompt_tokens;
+  return {
+    input: raw.prompt_tokens, output: Math.max(output, beside),
+    ...(typeof cachedInput === "number" ? { cachedInput } : {}), ...(typeof storedInput === "number" ? { storedInput } : {}), ...(typeof reasoning === "number" ? { reasoning } : {}),
+  };
 }

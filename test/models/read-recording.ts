@@ -42,9 +42,15 @@ export function readChat(folder: string, file: string): Recording[] {
   const expected: Expected = {
     text, thought, finish,
     calls: [...calls.values()].map(({ id, name, args }) => ({ id, name, input: JSON.parse(args || "{}") })),
-    usage: usage && { input: usage.prompt_tokens, output: usage.completion_tokens },
+    usage: usage && { input: usage.prompt_tokens, output: besideReasoning(usage) ? usage.completion_tokens + usage.completion_tokens_details.reasoning_tokens : usage.completion_tokens },
   };
   return [whole ? { name: file, whole, expected } : { name: file, chunks, expected }];
+}
+
+/** Whether reasoning is counted beside the completion, as xAI does: the three then make the total. */
+function besideReasoning({ prompt_tokens, completion_tokens, completion_tokens_details, total_tokens }: Json): boolean {
+  const reasoning = completion_tokens_details?.reasoning_tokens ?? 0;
+  return reasoning > 0 && prompt_tokens + completion_tokens + reasoning === total_tokens;
 }
 
 export function readMessages(folder: string, file: string): Recording[] {
