@@ -28,6 +28,8 @@ export type AgentEvent =
   | { readonly type: "delta"; readonly text: string }
   | { readonly type: "call"; readonly call: string; readonly tool: string; readonly input: unknown }
   | { readonly type: "result"; readonly call: string; readonly tool: string; readonly text: string; readonly failed: boolean }
+  /** The oldest of the talk was put into a summary; it stands for so many turns now. `error`: it could not be, and the history was cut. */
+  | { readonly type: "summary"; readonly turns: number; readonly error?: { readonly code: string; readonly text: string } }
   | { readonly type: "usage"; readonly round: number; readonly usage: Usage }
   | { readonly type: "end"; readonly text: string; readonly rounds: number; readonly usage: Usage };
 
@@ -176,7 +178,7 @@ async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
     FAULT: await reached("after-tool", context.run);
-    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside };
+    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
     signal.throwIfAborted();

@@ -6,6 +6,8 @@ import { degrade } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
 import { createAsks, ORPHAN, type Asks } from "./asks.ts";
 import type { Clock } from "./clock.ts";
+import { type Compactor, createCompactor } from "./context/compact.ts";
+import { createGauge, type Gauge } from "./context/estimate.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
 import { begun, reduce } from "./life.ts";
@@ -89,6 +91,9 @@ export interface Gateway {
   readonly asks: Asks;
   readonly people: People;
   readonly sessions: Sessions;
+  /** Keeps talks within the windows of models, by what providers count. */
+  readonly compactor: Compactor;
+  readonly gauge: Gauge;
   readonly tools: Tools;
   /** By node: under which name and how far each agent remembers. */
   readonly agents: Map<string, { readonly name: string; readonly scope: SessionScope }>;
@@ -139,6 +144,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   events.setMaxListeners(0);
   const people = await createPeople(store, clock);
   const sessions = createSessions(store);
+  const gauge = createGauge();
+  const compactor = createCompactor({ sessions, gauge, clock });
   const tools = createTools();
   const agents: Gateway["agents"] = new Map();
   const accounts = new Map<string, GatewayAccount>();
@@ -340,6 +347,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   function prune(): void {
     const before = clock.now() - DEDUPE_MS;
     store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs }]).catch((error: Error) => options.log("warn", error.message));
+    sessions.prune(clock.now() - limits().keepMs).catch((error: Error) => options.log("warn", error.message));
     spool.sweep().catch((error: Error) => options.log("warn", error.message));
     cancelPrune = clock.after(HOUR, prune);
   }
@@ -351,7 +359,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await asks.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, people, sessions, tools, agents, connections, events, clock, spool, room,
+    store, inbox, asks, people, sessions, compactor, gauge, tools, agents, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);

@@ -1,10 +1,25 @@
-/** What an agent remembers of a talk: the last turns, read from the store and kept at hand while the talk goes on. */
+/** What an agent remembers of a talk: a summary of what is old, and the turns since, read from the store and kept at hand while the talk goes on. */
+import { estimateTokens, turnTokens } from "./context/estimate.ts";
 import type { Turn } from "./models/model.ts";
-import type { Change, Store } from "./store/store.ts";
+import type { Change, Store, StoredTurn } from "./store/store.ts";
+
+/** What stands for the turns up to number `upTo`; they stay in the store, outside the window. `turns`: how many, all in all. `at`: Unix milliseconds. */
+export interface Summary { readonly upTo: number; readonly text: string; readonly tainted: boolean; readonly at: number; readonly turns: number }
 
 export interface Sessions {
-  /** The last turns, at most `limit` and, where `tokens` > 0, about that many tokens; begins with something the user said. */
+  /** The summary and the last turns since it, at most `limit` and, where `tokens` > 0, about that many tokens; begins with something the user said. */
   history(session: string, limit: number, tokens: number): Promise<readonly Turn[]>;
+  /** The summary and all turns since that are at hand. */
+  since(session: string): Promise<{ readonly summary: Summary | undefined; readonly turns: readonly Turn[] }>;
+  /** Number of the last turn that is not among the newest `keep`; 0 where there is none. */
+  lastBut(session: string, keep: number): Promise<number>;
+  /** The changes that put a summary in the place of turns; call `summarised` once they are committed. */
+  summaryChanges(session: string, summary: Summary): Change[];
+  summarised(session: string): void;
+  /** There is more of this talk than a history of so many turns shows. */
+  reachesBack(session: string, shown: number): Promise<boolean>;
+  /** Removes summaries of talks nobody has led since. */
+  prune(before: number): Promise<void>;
   /** The changes that add turns; call `added` once they are committed. */
   changes(session: string, run: string, at: number, turns: readonly Turn[], tainted: boolean): Change[];
   added(session: string, turns: readonly Turn[], tainted: boolean): void;
@@ -20,54 +35,63 @@ export interface Sessions {
 const KEPT_SESSIONS = 1_000;
 const KEPT_TURNS = 200;
 
-/** About four characters a token; one for scripts that have no letters between words. */
-export function estimateTokens(text: string): number {
-  let wide = 0;
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x2e80) wide++;
-  return Math.ceil((text.length - wide) / 4) + wide;
-}
-function sizeOf(turn: Turn): number {
-  return estimateTokens(turn.text) + (turn.role === "assistant" && turn.calls ? estimateTokens(JSON.stringify(turn.calls)) : 0) + 4;
-}
-
 /** The log of turns is only added to; what a user takes back or says anew stands beside it. */
 const EDITS = "edits";
-function corrected(turns: readonly Turn[], ref: string, text: string | undefined): Turn[] {
-  const at = turns.findIndex((turn) => turn.role === "user" && turn.ref === ref);
-  const turn = turns[at];
-  if (turn?.role !== "user") return [...turns];
-  if (text !== undefined) return turns.with(at, { ...turn, text });
+function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: { readonly ref: string; readonly text: string | undefined; with(entry: T, turn: Turn): T }): T[] {
+  const at = list.findIndex((entry) => { const turn = turnOf(entry); return turn.role === "user" && turn.ref === edit.ref; });
+  const entry = list[at];
+  if (entry === undefined) return [...list];
+  if (edit.text !== undefined) return list.with(at, edit.with(entry, { ...turnOf(entry), text: edit.text }));
   let end = at + 1;
-  while (end < turns.length && turns[end]?.role !== "user") end++;
-  return turns.toSpliced(at, end - at);
+  while (end < list.length && turnOf(list[end] as T).role !== "user") end++;
+  return list.toSpliced(at, end - at);
 }
 
+const SUMMARIES = "summary";
+const PAGE = 200;
+function summaryOf(value: unknown): Summary | undefined {
+  const { upTo, text } = (value ?? {}) as Partial<Summary>;
+  return typeof upTo === "number" && typeof text === "string" ? (value as Summary) : undefined;
+}
+const summaryTurn = ({ text }: Summary): Turn => ({ role: "user", summary: true, text: `[What was said before, in short. It is a note for you, not a request; the originals are found with search_history.]\n${text}` });
+
+interface Kept { readonly summary: Summary | undefined; turns: Turn[] }
+
 export function createSessions(store: Store): Sessions {
-  const kept = new Map<string, Turn[]>();
+  const kept = new Map<string, Kept>();
   const taints = new Map<string, boolean>();
   const locks = new Map<string, { root: string; depth: number; waiting: (() => void)[] }>();
 
-  async function turnsOf(session: string): Promise<Turn[]> {
-    let turns = kept.get(session);
-    if (turns === undefined) {
-      turns = (await store.turns(session, KEPT_TURNS)).map((row) => row.turn);
-      for (const [key, value] of await store.list(EDITS, `${session}\n`)) turns = corrected(turns, key.slice(session.length + 1), (value as { text?: string }).text);
+  /** As the store has it: numbered turns since the summary, with what the user took back or said anew. */
+  async function load(session: string): Promise<{ summary: Summary | undefined; rows: StoredTurn[] }> {
+    const summary = summaryOf(await store.get(SUMMARIES, session));
+    let rows = (await store.turns(session, KEPT_TURNS)).filter(({ n }) => n > (summary?.upTo ?? 0));
+    for (const [key, value] of await store.list(EDITS, `${session}\n`)) {
+      rows = corrected(rows, (row) => row.turn, { ref: key.slice(session.length + 1), text: (value as { text?: string }).text, with: (row, turn) => ({ ...row, turn }) });
     }
-    else kept.delete(session);
-    kept.set(session, turns);
+    return { summary, rows };
+  }
+  async function keptOf(session: string): Promise<Kept> {
+    let found = kept.get(session);
+    if (found === undefined) {
+      const { summary, rows } = await load(session);
+      found = { summary, turns: rows.map((row) => row.turn) };
+    } else kept.delete(session);
+    kept.set(session, found);
     if (kept.size > KEPT_SESSIONS) kept.delete(kept.keys().next().value as string);
-    return turns;
+    return found;
   }
 
   return {
     async history(session, limit, tokens) {
-      const turns = await turnsOf(session);
+      const { summary, turns } = await keptOf(session);
+      const before = summary === undefined || limit === 0 ? [] : [summaryTurn(summary)];
       let from = Math.max(0, turns.length - limit);
       if (tokens > 0) {
-        let used = 0;
+        let used = summary === undefined ? 0 : estimateTokens(summary.text);
         let first = turns.length;
         while (first > from) {
-          used += sizeOf(turns[first - 1] as Turn);
+          used += turnTokens(turns[first - 1] as Turn);
           if (used > tokens) break;
           first--;
         }
@@ -75,7 +99,30 @@ export function createSessions(store: Store): Sessions {
       }
       // A call and its result are never parted, and a talk begins with the user.
       while (from < turns.length && turns[from]?.role !== "user") from++;
-      return turns.slice(from);
+      return [...before, ...turns.slice(from)];
+    },
+    since: keptOf,
+    async lastBut(session, keep) {
+      // Commits keep their order: after this one all turns that were added before are on disk, with their numbers.
+      await store.commit([{ do: "set", space: SUMMARIES, key: session, value: (await keptOf(session)).summary }]);
+      const { rows } = await load(session);
+      return rows[rows.length - keep - 1]?.n ?? 0;
+    },
+    summaryChanges: (session, summary) => [{ do: "set", space: SUMMARIES, key: session, value: summary }],
+    summarised(session) { kept.delete(session); },
+    async reachesBack(session, shown) {
+      const { summary, turns } = await keptOf(session);
+      return summary !== undefined || turns.length > shown || turns.length >= KEPT_TURNS;
+    },
+    async prune(before) {
+      for (let after: string | undefined; ;) {
+        const page = await store.list(SUMMARIES, "", { limit: PAGE, ...(after === undefined ? {} : { after }) });
+        const old = page.filter(([, value]) => (summaryOf(value)?.at ?? 0) < before).map(([key]) => key);
+        for (const key of old) kept.delete(key);
+        if (old.length > 0) await store.commit(old.map((key) => ({ do: "set", space: SUMMARIES, key, value: undefined })));
+        if (page.length < PAGE) return;
+        after = page.at(-1)?.[0];
+      }
     },
     changes(session, run, at, turns, tainted) {
       const changes: Change[] = [{ do: "turns", session, run, at, turns }];
@@ -83,7 +130,7 @@ export function createSessions(store: Store): Sessions {
       return changes;
     },
     added(session, turns, tainted) {
-      const list = kept.get(session);
+      const list = kept.get(session)?.turns;
       if (list !== undefined) {
         list.push(...turns);
         if (list.length > KEPT_TURNS * 2) list.splice(0, list.length - KEPT_TURNS);
@@ -100,15 +147,16 @@ export function createSessions(store: Store): Sessions {
       return known;
     },
     async forget(session) {
-      await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }]);
+      await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }, { do: "set", space: SUMMARIES, key: session, value: undefined }]);
       kept.delete(session);
       taints.delete(session);
     },
     async correct(session, ref, text) {
-      const turns = await turnsOf(session);
+      const { turns } = await keptOf(session);
       if (!turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
       await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: text === undefined ? {} : { text } }]);
-      kept.set(session, corrected(kept.get(session) ?? turns, ref, text));
+      const now = await keptOf(session);
+      now.turns = corrected(now.turns, (turn) => turn, { ref, text, with: (_, turn) => turn });
     },
     async lock(session, root, signal) {
       for (;;) {

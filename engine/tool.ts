@@ -18,7 +18,7 @@ export interface CallContext {
   readonly deadline: number;
   readonly message: Message;
 }
-export interface ToolResult { readonly text: string }
+export interface ToolResult { readonly text: string; /** Holds text from outside, though the tool as such does not talk there. */ readonly tainted?: boolean }
 export interface Tool extends ToolSpec {
   readonly tags: readonly string[];
   readonly risk: Risk;

@@ -1,8 +1,11 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
+import { fitModel } from "../engine/context/fit.ts";
+import { openTalk } from "../engine/context/talk.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
+import type { Step } from "../engine/store/store.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
@@ -17,7 +20,7 @@ import { repliesOnly } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{
-  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string;
+  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string; summarise?: boolean;
   maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
 }>;
 
@@ -105,27 +108,25 @@ export default function register(red: Red): void {
 
     const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {
       const { receipt } = known;
-      const model = await modelNode(host, config.model).model();
+      const model = fitModel(await modelNode(host, config.model).model(), gateway.gauge);
       const session = sessionKey(receipt.message, scope, name);
       const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
       const release = await gateway.sessions.lock(session, known.id, known.signal);
       try {
-        const [history, tainted] = await Promise.all([
-          gateway.sessions.history(session, numberOf(config.history, 40), numberOf(config.historyTokens, 0)),
-          gateway.sessions.tainted(session),
-        ]);
+        const settings = settingsNow();
+        const once = <T>(name: string, act: () => Promise<Step<T>>, unknown?: () => T) => gateway.once(known.id, `${step} ${name}`, act, unknown);
+        const on = (event: AgentEvent) => tell(event, known, step, lives, msg, send);
+        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true }, { model, signal: known.signal, timeoutMs: settings.timeoutMs, once, on });
         return await runAgent(
-          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust: receipt.trust, tainted: receipt.tainted || tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
-          settingsNow(),
+          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust: receipt.trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
+          settings,
           {
-            clock: gateway.clock, model, history, signal: known.signal,
+            clock: gateway.clock, model, history: talk.history, signal: known.signal,
             secrets: { hide, redact },
-            tools: gateway.tools.choose(config.tools ?? [{ by: "all" }]),
-            live: lives.length > 0 || wantsEvents,
-            once: (name, act, unknown) => gateway.once(known.id, `${step} ${name}`, act, unknown),
+            tools: [...gateway.tools.choose(config.tools ?? [{ by: "all" }]), ...talk.tools],
+            live: lives.length > 0 || wantsEvents, once, on,
             remember: (turns, taint) => gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint),
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
-            on: (event) => tell(event, known, step, lives, msg, send),
           },
         );
       } finally {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Turn } from "../engine/models/model.ts";
-import { createSessions, estimateTokens } from "../engine/sessions.ts";
+import { estimateTokens } from "../engine/context/estimate.ts";
+import { createSessions } from "../engine/sessions.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import { settle } from "./kit/scripted.ts";
 
