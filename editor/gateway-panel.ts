@@ -3,6 +3,7 @@ import { ask, post } from "./api.ts";
 import { addConfig, editConfig, whileOpen } from "./address.ts";
 import { button, copy, h, icon, problems, select, state } from "./dom.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
+import { memoryPanel } from "./memory-panel.ts";
 import { t, type EditorNode } from "./red.ts";
 import { storePanel, type StoreAnswer } from "./store-panel.ts";
 
@@ -22,8 +23,10 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
   const heading = (key: string): HTMLElement => h("h4", {}, t(key));
   const store = storePanel<Answer>(node.id, (got) => { answer = got; show(); });
+  const memory = memoryPanel(node.id);
   container.append(parts.problems, store.events, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
     heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused,
+    heading("gateway.memory"), memory.element,
     heading("gateway.store"), store.backups, parts.counts);
   let answer: Answer | undefined;
   const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then((got) => { answer = got.deployed ? got : undefined; show(); }, fail);
@@ -79,7 +82,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   }
 
   show();
-  if (!adding) void load();
+  if (!adding) void load().then(() => (answer?.store?.open ? memory.load() : undefined));
   whileOpen(show);
 }
 

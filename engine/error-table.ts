@@ -291,6 +291,14 @@ export const ERRORS = {
     where: ["status", "log"],
     again: "No.",
   },
+  MEM_001: {
+    title: "Note cannot be kept or removed",
+    meaning: "An agent wanted to remember something that is empty, too long or one too many, or to forget a note that is not there.",
+    causes: ["a memory that is full", "a whole text instead of a fact", "a number that recall did not show"],
+    remedy: "Remove notes in the gateway's dialog, under long-term memory.",
+    where: ["model"],
+    again: "No; the model reads it and may call again.",
+  },
   AGENT_001: {
     title: "Too many rounds",
     meaning: "The model went on calling tools and came to no answer within the agent's limit of rounds.",

@@ -20,6 +20,7 @@ import { createDownload } from "./media/download.ts";
 import { createIncoming } from "./media/incoming.ts";
 import { createReady } from "./media/ready.ts";
 import { createTally, type Count } from "./metrics.ts";
+import { createMemory, type Memory } from "./memory.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
@@ -94,6 +95,8 @@ export interface Gateway {
   /** Keeps talks within the windows of models, by what providers count. */
   readonly compactor: Compactor;
   readonly gauge: Gauge;
+  /** What agents remember beyond a talk. */
+  readonly memory: Memory;
   readonly tools: Tools;
   /** By node: under which name and how far each agent remembers. */
   readonly agents: Map<string, { readonly name: string; readonly scope: SessionScope }>;
@@ -145,6 +148,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const people = await createPeople(store, clock);
   const sessions = createSessions(store);
   const gauge = createGauge();
+  const memory = createMemory(store, clock);
   const compactor = createCompactor({ sessions, gauge, clock });
   const tools = createTools();
   const agents: Gateway["agents"] = new Map();
@@ -359,7 +363,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await asks.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, people, sessions, compactor, gauge, tools, agents, connections, events, clock, spool, room,
+    store, inbox, asks, people, sessions, compactor, gauge, memory, tools, agents, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);

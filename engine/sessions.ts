@@ -2,6 +2,7 @@
 import { estimateTokens, turnTokens } from "./context/estimate.ts";
 import type { Turn } from "./models/model.ts";
 import type { Change, Store, StoredTurn } from "./store/store.ts";
+import { type Asked, rank } from "./words.ts";
 
 /** What stands for the turns up to number `upTo`; they stay in the store, outside the window. `turns`: how many, all in all. `at`: Unix milliseconds. */
 export interface Summary { readonly upTo: number; readonly text: string; readonly tainted: boolean; readonly at: number; readonly turns: number }
@@ -18,6 +19,8 @@ export interface Sessions {
   summarised(session: string): void;
   /** There is more of this talk than a history of so many turns shows. */
   reachesBack(session: string, shown: number): Promise<boolean>;
+  /** What was said in this talk, as far back as the store goes: the commits of turns that fit best, with what the user took back left out. */
+  search(session: string, asked: readonly Asked[], limit: number): Promise<readonly StoredTurn[][]>;
   /** Removes summaries of talks nobody has led since. */
   prune(before: number): Promise<void>;
   /** The changes that add turns; call `added` once they are committed. */
@@ -49,6 +52,8 @@ function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: { re
 
 const SUMMARIES = "summary";
 const PAGE = 200;
+/** Commits of turns that are compared when a talk is searched: the newest that hold one of the words. */
+const COMPARED = 200;
 function summaryOf(value: unknown): Summary | undefined {
   const { upTo, text } = (value ?? {}) as Partial<Summary>;
   return typeof upTo === "number" && typeof text === "string" ? (value as Summary) : undefined;
@@ -62,14 +67,16 @@ export function createSessions(store: Store): Sessions {
   const taints = new Map<string, boolean>();
   const locks = new Map<string, { root: string; depth: number; waiting: (() => void)[] }>();
 
+  type Edit = { readonly ref: string; readonly text: string | undefined };
+  async function editsOf(session: string): Promise<Edit[]> {
+    return (await store.list(EDITS, `${session}\n`)).map(([key, value]) => ({ ref: key.slice(session.length + 1), text: (value as { text?: string }).text }));
+  }
+  const edited = (rows: StoredTurn[], edit: Edit): StoredTurn[] => corrected(rows, (row) => row.turn, { ...edit, with: (row, turn) => ({ ...row, turn }) });
   /** As the store has it: numbered turns since the summary, with what the user took back or said anew. */
   async function load(session: string): Promise<{ summary: Summary | undefined; rows: StoredTurn[] }> {
     const summary = summaryOf(await store.get(SUMMARIES, session));
-    let rows = (await store.turns(session, KEPT_TURNS)).filter(({ n }) => n > (summary?.upTo ?? 0));
-    for (const [key, value] of await store.list(EDITS, `${session}\n`)) {
-      rows = corrected(rows, (row) => row.turn, { ref: key.slice(session.length + 1), text: (value as { text?: string }).text, with: (row, turn) => ({ ...row, turn }) });
-    }
-    return { summary, rows };
+    const rows = (await store.turns(session, KEPT_TURNS)).filter(({ n }) => n > (summary?.upTo ?? 0));
+    return { summary, rows: (await editsOf(session)).reduce(edited, rows) };
   }
   async function keptOf(session: string): Promise<Kept> {
     let found = kept.get(session);
@@ -113,6 +120,11 @@ export function createSessions(store: Store): Sessions {
     async reachesBack(session, shown) {
       const { summary, turns } = await keptOf(session);
       return summary !== undefined || turns.length > shown || turns.length >= KEPT_TURNS;
+    },
+    async search(session, asked, limit) {
+      const edits = await editsOf(session);
+      const rows = (await store.findTurns(session, asked, COMPARED)).map((commit) => edits.reduce(edited, commit)).filter((commit) => commit.length > 0);
+      return rank(rows, (commit) => commit.map(({ turn }) => turn.text).join("\n"), asked).slice(0, limit);
     },
     async prune(before) {
       for (let after: string | undefined; ;) {

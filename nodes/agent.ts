@@ -3,9 +3,11 @@ import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "
 import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
 import type { Gateway } from "../engine/gateway.ts";
+import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
 import type { Step } from "../engine/store/store.ts";
+import type { Tool } from "../engine/tool.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
@@ -20,7 +22,7 @@ import { repliesOnly } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{
-  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string; summarise?: boolean;
+  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string; summarise?: boolean; memory?: MemoryScope | "off";
   maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
 }>;
 
@@ -38,6 +40,11 @@ function keepTyping(gateway: Gateway, to: Address, about: string | undefined): (
     cancel = gateway.clock.after(TYPING_EVERY_MS, show);
   }
   return () => cancel();
+}
+
+/** A flow that is a tool of the same name goes before one of ours. */
+function withOwn(flows: readonly Tool[], own: readonly Tool[]): Tool[] {
+  return [...flows, ...own.filter(({ name }) => !flows.some((flow) => flow.name === name))];
 }
 
 export default function register(red: Red): void {
@@ -116,14 +123,14 @@ export default function register(red: Red): void {
         const settings = settingsNow();
         const once = <T>(name: string, act: () => Promise<Step<T>>, unknown?: () => T) => gateway.once(known.id, `${step} ${name}`, act, unknown);
         const on = (event: AgentEvent) => tell(event, known, step, lives, msg, send);
-        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true }, { model, signal: known.signal, timeoutMs: settings.timeoutMs, once, on });
+        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message: receipt.message, signal: known.signal, timeoutMs: settings.timeoutMs, once, on });
         return await runAgent(
           { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust: receipt.trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
           settings,
           {
             clock: gateway.clock, model, history: talk.history, signal: known.signal,
             secrets: { hide, redact },
-            tools: [...gateway.tools.choose(config.tools ?? [{ by: "all" }]), ...talk.tools],
+            tools: withOwn(gateway.tools.choose(config.tools ?? [{ by: "all" }]), talk.tools),
             live: lives.length > 0 || wantsEvents, once, on,
             remember: (turns, taint) => gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint),
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),

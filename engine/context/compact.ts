@@ -1,6 +1,6 @@
 /** When a talk outgrows its window, the model itself puts the oldest part into a summary. The originals stay in the store, and can be searched. */
 import type { Clock } from "../clock.ts";
-import { ModelError } from "../errors.ts";
+import { asClawError, type ClawError, ModelError } from "../errors.ts";
 import type { Model, Turn } from "../models/model.ts";
 import type { Sessions, Summary } from "../sessions.ts";
 import type { Step } from "../store/store.ts";
@@ -35,7 +35,7 @@ export interface CompactDeps {
   readonly timeoutMs: number;
   once<T>(step: string, act: () => Promise<Step<T>>): Promise<T>;
   /** What was summarised, or why it was not. */
-  tell(what: { readonly summary: Summary } | { readonly error: Error }): void;
+  tell(what: { readonly summary: Summary } | { readonly error: ClawError }): void;
 }
 export interface Compactor {
   /** Puts the oldest part of the history into a summary where it outgrew its limits. Never throws but at an abort: without a summary the history is cut. */
@@ -71,7 +71,7 @@ export function createCompactor({ sessions, gauge, clock }: { readonly sessions:
         deps.signal.throwIfAborted();
         if (resting.size >= MOST_RESTING) resting.delete(resting.keys().next().value as string);
         resting.set(session, clock.monotonic() + REST_MS);
-        deps.tell({ error: thrown instanceof Error ? thrown : new Error(String(thrown)) });
+        deps.tell({ error: asClawError(thrown, "MODEL_007") });
       }
     },
   };

@@ -4,9 +4,10 @@ import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import type { Turn } from "../models/model.ts";
 import { type InboxRecord, inboxRecord, inOrder, messageTexts, type OutboxRecord, outboxOf, outboxRecord, receiptOf, receiptSeqOf } from "./rows.ts";
-import type { Change, CommitResult, Counts, JournalEntry, Store, StoredTurn } from "./store.ts";
+import { rank } from "../words.ts";
+import type { Change, CommitResult, Counts, JournalEntry, Note, Store, StoredTurn } from "./store.ts";
 
-interface TurnRecord { readonly n: number; readonly session: string; readonly run: string; readonly at: number; readonly data: string }
+interface TurnRecord { readonly n: number; /** Number of the first turn of its commit. */ readonly first: number; readonly session: string; readonly run: string; readonly at: number; readonly data: string }
 interface StepRecord { readonly run: string; readonly step: string; readonly at: number; readonly data: string }
 type Act = () => number | undefined;
 
@@ -20,7 +21,8 @@ export function createMemoryStore(): Store {
   const journals = new Map<string, Map<string, StepRecord>>();
   const sessions = new Map<string, TurnRecord[]>();
   const spaces = new Map<string, Map<string, string>>();
-  const last = { receipt: 0, row: 0, turn: 0 };
+  const books = new Map<string, Note[]>();
+  const last = { receipt: 0, row: 0, turn: 0, note: 0 };
   let closed = false;
 
   /** All that can fail happens here; what is returned cannot. */
@@ -72,12 +74,30 @@ export function createMemoryStore(): Store {
         return () => {
           if (texts.length === 0) return undefined;
           const first = last.turn + 1;
-          const entries = texts.map((data): TurnRecord => ({ n: ++last.turn, session, run, at, data }));
+          const entries = texts.map((data): TurnRecord => ({ n: ++last.turn, first, session, run, at, data }));
           sessions.set(session, [...sessions.get(session) ?? [], ...entries]);
           return first;
         };
       }
       case "forget-turns": return () => keepTurns(change.session, (turn) => change.run !== undefined && turn.run !== change.run);
+      case "note": {
+        const { book, at, tainted, text, most = Number.POSITIVE_INFINITY } = change;
+        return () => {
+          const notes = books.get(book) ?? [];
+          if (notes.length >= most) return undefined;
+          books.set(book, [{ n: ++last.note, at, tainted, text }, ...notes]);
+          return last.note;
+        };
+      }
+      case "forget-notes": {
+        const { book, n } = change;
+        return () => {
+          const notes = books.get(book) ?? [];
+          const left = notes.filter((note) => n !== undefined && note.n !== n);
+          if (left.length === 0) books.delete(book); else books.set(book, left);
+          return notes.length - left.length || undefined;
+        };
+      }
       case "outbox": {
         const record = outboxRecord(change.row);
         return () => {
@@ -172,6 +192,12 @@ export function createMemoryStore(): Store {
     journal: (run) => open(() => [...journals.get(run)?.values() ?? []].map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => open(() => (limit <= 0 ? [] : sessions.get(session) ?? []).slice(-limit)
       .map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))),
+    findTurns: (session, asked, limit) => open(() => {
+      const commits = Map.groupBy(sessions.get(session) ?? [], ({ first }) => first).values().map((rows) => rows.map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))).toArray().reverse();
+      return commits.filter((rows) => rank([rows], () => rows.map(({ turn }) => turn.text).join("\n"), asked).length > 0).slice(0, limit);
+    }),
+    notes: (book, asked, limit) => open(() => (books.get(book) ?? []).filter((note) => asked === undefined || rank([note], ({ text }) => text, asked).length > 0).slice(0, limit)),
+    books: (limit) => open(() => [...books].map(([book, notes]) => ({ book, notes: notes.length, at: Math.max(...notes.map(({ at }) => at)) })).sort((a, b) => b.at - a.at).slice(0, limit)),
     get: (space, key) => open(() => optional(spaces.get(space)?.get(key), JSON.parse)),
     list: (space, prefix, { after, limit = -1, last = false } = {}) => open(() => {
       const all = [...spaces.get(space) ?? []].filter(([key]) => key.startsWith(prefix) && (after === undefined || inOrder(key, after) > 0)).sort(([a], [b]) => inOrder(a, b));
@@ -187,7 +213,7 @@ export function createMemoryStore(): Store {
     /** Everything as JSON, to look at; it cannot be opened again. */
     backup: (file) => open(async () => {
       await mkdir(dirname(file), { recursive: true });
-      const content = { receipts: [...receipts.values()], outbox: [...rows.values()], journals: [...journals.values()].flatMap((steps) => [...steps.values()]), turns: [...sessions.values()].flat(), spaces: [...spaces].map(([space, entries]) => ({ space, entries: [...entries] })) };
+      const content = { receipts: [...receipts.values()], outbox: [...rows.values()], journals: [...journals.values()].flatMap((steps) => [...steps.values()]), turns: [...sessions.values()].flat(), notes: [...books], spaces: [...spaces].map(([space, entries]) => ({ space, entries: [...entries] })) };
       await writeFile(file, JSON.stringify(content), { mode: 0o600 });
     }),
     async close() { closed = true; },

@@ -29,7 +29,15 @@ CREATE TABLE kv (space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PR
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
-export const STEPS: readonly string[] = [FIRST];
+/** Version 2: notes, and the words of notes and turns (sqlite-words.ts). The words alone are kept there, with the numbers of what they are of. */
+const WORDS = `
+CREATE TABLE note (n INTEGER PRIMARY KEY AUTOINCREMENT, book TEXT NOT NULL, at INTEGER NOT NULL, tainted INTEGER NOT NULL, text TEXT NOT NULL);
+CREATE INDEX note_book ON note (book, n);
+CREATE VIRTUAL TABLE note_word USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+CREATE VIRTUAL TABLE turn_word USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
+`;
+
+export const STEPS: readonly string[] = [FIRST, WORDS];
 
 export function schemaVersion(db: DatabaseSync): number {
   return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;

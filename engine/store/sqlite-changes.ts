@@ -4,6 +4,7 @@ import type { Op } from "./group.ts";
 import { inboxRecord, messageTexts, outboxRecord } from "./rows.ts";
 import { isEnd, type Prune, START } from "./sqlite-prune.ts";
 import type { Turns } from "./sqlite-turns.ts";
+import type { Words } from "./sqlite-words.ts";
 import type { Change, NewOutboxRow, NewReceipt, OutboxUpdate } from "./store.ts";
 
 type Of<Do extends Change["do"]> = Extract<Change, { do: Do }>;
@@ -26,7 +27,7 @@ export function readNumbers(db: DatabaseSync, now: number): Numbers {
 /** Turns a change into what is run inside the transaction. Throws TypeError on a value that JSON cannot hold. */
 export type Prepare = (change: Change) => Op;
 
-export function createPrepare(db: DatabaseSync, numbers: Numbers, turns: Turns, prune: Prune): Prepare {
+export function createPrepare(db: DatabaseSync, numbers: Numbers, { turns, words, prune }: { readonly turns: Turns; readonly words: Words; readonly prune: Prune }): Prepare {
   const cache = new Map<string, StatementSync>();
   /** For statements whose columns differ from call to call. */
   function statement(sql: string): StatementSync {
@@ -123,6 +124,8 @@ export function createPrepare(db: DatabaseSync, numbers: Numbers, turns: Turns, 
       case "journal": return journal(change);
       case "turns": return turns.add(change);
       case "forget-turns": return turns.forget(change);
+      case "note": return words.note(change);
+      case "forget-notes": return words.forgetNotes(change);
       case "outbox": return outbox(change.row);
       case "outbox-update": return outboxUpdate(change.key, change.set);
       case "set": return set(change);

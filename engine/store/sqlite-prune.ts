@@ -23,7 +23,7 @@ export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => numbe
       "DELETE FROM journal WHERE run IN (SELECT journal.run FROM inbox CROSS JOIN journal ON journal.run > inbox.seq || '.' AND journal.run < inbox.seq || '/' WHERE seq > ? AND seq <= ? AND (state = 'done' AND inbox.at < ? OR state = 'dead' AND inbox.at < ?))",
     ]),
     outbox: walk("outbox", "seq", "planned", "(state = 'sent' AND due < ? OR state = 'dead' AND due < ?)", []),
-    turn: walk("turn", "n", "at", "at < ?", ["DELETE FROM turn_index WHERE (session, n) IN (SELECT session, n FROM turn WHERE n > ? AND n <= ? AND at < ?)"]),
+    turn: walk("turn", "n", "at", "at < ?", ["DELETE FROM turn_word WHERE rowid IN (SELECT n FROM turn WHERE n > ? AND n <= ? AND at < ?)", "DELETE FROM turn_index WHERE (session, n) IN (SELECT session, n FROM turn WHERE n > ? AND n <= ? AND at < ?)"]),
   };
   const keep = db.prepare("INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value < excluded.value");
 

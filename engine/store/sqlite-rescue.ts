@@ -42,7 +42,7 @@ export async function rescue(from: DatabaseSync, to: DatabaseSync, now: number):
 
   /** All that can be read of a table with numbers; around what cannot, number by number. */
   async function walk(table: string, id: string, take: (rows: Row[]) => void): Promise<void> {
-    const top = Math.max(0, ...[`SELECT max(${id}) AS top FROM ${table}`, table === "turn" ? "SELECT max(n) AS top FROM turn_index" : `SELECT max(seq) AS top FROM ${table} INDEXED BY sqlite_autoindex_${table}_1 WHERE key > ''`, `SELECT value AS top FROM mark WHERE name = '${table}'`]
+    const top = Math.max(0, ...[`SELECT max(${id}) AS top FROM ${table}`, table === "note" ? "SELECT max(n) AS top FROM note INDEXED BY note_book WHERE book > ''" : table === "turn" ? "SELECT max(n) AS top FROM turn_index" : `SELECT max(seq) AS top FROM ${table} INDEXED BY sqlite_autoindex_${table}_1 WHERE key > ''`, `SELECT value AS top FROM mark WHERE name = '${table}'`]
       .map((sql) => Number(all(sql)?.[0]?.top ?? 0)).filter((number) => number < MOST));
     let failed = 0;
     for (let at = 0; ;) {
@@ -144,6 +144,14 @@ export async function rescue(from: DatabaseSync, to: DatabaseSync, now: number):
     found.turns += put("turn", fine);
     if (fine.length < rows.length) faults++;
   });
+  // A store of before version 2 has none. Their words are gathered anew at the opening.
+  if (all("SELECT 1 FROM sqlite_schema WHERE name = 'note'")?.length !== 0) {
+    await walk("note", "n", (rows) => {
+      const fine = rows.filter(({ n, book, at, tainted, text }) => typeof n === "number" && n < MOST && typeof book === "string" && typeof at === "number" && (tainted === 0 || tainted === 1) && typeof text === "string");
+      found.values += put("note", fine);
+      if (fine.length < rows.length) faults++;
+    });
+  }
   await fromBothEnds("kv", "space", "key", (rows) => {
     const fine = rows.filter(({ space, key, value }) => typeof space === "string" && typeof key === "string" && isJson(value));
     found.values += put("kv", fine);

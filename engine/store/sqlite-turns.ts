@@ -14,6 +14,8 @@ export interface Turns {
   add(change: Of<"turns">): Op;
   forget(change: Of<"forget-turns">): Op;
   read(session: string, limit: number): StoredTurn[];
+  /** The turns of one commit, oldest first. */
+  row(session: string, n: number): StoredTurn[];
   /** To be called in a transaction, before its changes. */
   begin(): void;
   /** To be called when it is on disk, or undone. */
@@ -33,9 +35,12 @@ export function createTurns(db: DatabaseSync, numbers: Numbers): Turns {
 
   const insert = db.prepare("INSERT INTO turn (n, session, at, run, data) VALUES (?, ?, ?, ?, ?)");
   const one = db.prepare("SELECT n, at, run, data FROM turn WHERE n = ?");
+  const oneOf = db.prepare("SELECT n, at, run, data FROM turn WHERE n = ? AND session = ?");
   const older = db.prepare("SELECT turn.n, at, run, data FROM turn_index CROSS JOIN turn ON turn.n = turn_index.n WHERE turn_index.session = ? AND turn_index.n < ? ORDER BY turn_index.n DESC LIMIT ?");
   const settle = db.prepare("INSERT INTO turn_index (session, n) SELECT session, n FROM turn WHERE n > coalesce((SELECT value FROM mark WHERE name = 'settled'), 0) ORDER BY session, n");
   const mark = db.prepare("INSERT INTO mark (name, value) VALUES ('settled', ?) ON CONFLICT DO UPDATE SET value = excluded.value");
+  const forgetWords = db.prepare("DELETE FROM turn_word WHERE rowid IN (SELECT turn.n FROM turn_index CROSS JOIN turn ON turn.n = turn_index.n WHERE turn_index.session = ? AND run = coalesce(?, run))");
+  const forgetWord = db.prepare("DELETE FROM turn_word WHERE rowid = ?");
   const forgetOne = db.prepare("DELETE FROM turn WHERE n = ? AND run = coalesce(?, run)");
   const forgetOlder = db.prepare("DELETE FROM turn WHERE n IN (SELECT n FROM turn_index WHERE session = ?) AND run = coalesce(?, run)");
   const forgetIndex = db.prepare("DELETE FROM turn_index WHERE session = ? AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.n = turn_index.n)");
@@ -62,10 +67,15 @@ export function createTurns(db: DatabaseSync, numbers: Numbers): Turns {
     },
     forget({ session, run = null }) {
       return () => {
+        forgetWords.run(session, run);
         let gone = Number(forgetOlder.run(session, run).changes);
         if (gone > 0) forgetIndex.run(session);
         const newest = fresh.filter(([of]) => of === session).map(([, n]) => n);
-        for (const n of [...recent.get(session) ?? [], ...newest]) gone += Number(forgetOne.run(n, run).changes);
+        for (const n of [...recent.get(session) ?? [], ...newest]) {
+          const { changes } = forgetOne.run(n, run);
+          if (Number(changes) > 0) forgetWord.run(n);
+          gone += Number(changes);
+        }
         return gone || undefined;
       };
     },
@@ -87,6 +97,10 @@ export function createTurns(db: DatabaseSync, numbers: Numbers): Turns {
         below = (rows.at(-1) as TurnRecord).n;
       }
       return found.slice(0, Math.max(0, limit)).reverse();
+    },
+    row(session, n) {
+      const found = oneOf.get(n, session) as TurnRecord | undefined;
+      return found === undefined ? [] : parsed(found.data).map((turn, place) => ({ n: n + place, run: found.run, at: found.at, turn }));
     },
     begin() {
       if (recentRows < SETTLE) return;

@@ -11,6 +11,7 @@ import { isAtLimit, isStoreFault, limitPages, openFile, resultCode, storeError, 
 import { createPrune, isEnd, type Portion, START } from "./sqlite-prune.ts";
 import { note, type StoreProblem } from "./sqlite-state.ts";
 import { createTurns } from "./sqlite-turns.ts";
+import { createWords } from "./sqlite-words.ts";
 import { type InboxRecord, type OutboxRecord, inOrder, outboxOf, receiptOf } from "./rows.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Store } from "./store.ts";
 
@@ -36,7 +37,8 @@ function start(db: DatabaseSync, clock: Clock) {
   const numbers = readNumbers(db, clock.now());
   const turns = createTurns(db, numbers);
   const prune = createPrune(db, numbers, clock.now);
-  const prepare = createPrepare(db, numbers, turns, prune);
+  const words = createWords(db);
+  const prepare = createPrepare(db, numbers, { turns, words, prune });
   const inbox = "SELECT * FROM inbox WHERE";
   const outbox = "SELECT * FROM outbox WHERE";
   const queries = {
@@ -56,7 +58,7 @@ function start(db: DatabaseSync, clock: Clock) {
     deadRows: db.prepare("SELECT count(*) AS n FROM outbox WHERE state = 'dead'"),
     rows: db.prepare("SELECT count(*) AS n FROM outbox"),
   };
-  return { numbers, turns, prune, prepare, queries, begin: db.prepare("BEGIN"), end: db.prepare("COMMIT"), undo: db.prepare("ROLLBACK") };
+  return { numbers, turns, words, prune, prepare, queries, begin: db.prepare("BEGIN"), end: db.prepare("COMMIT"), undo: db.prepare("ROLLBACK") };
 }
 
 /**
@@ -67,7 +69,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
   const clock = options.clock ?? systemClock;
   const { maxBytes, checkpointPages } = options;
   const { db, problems, file, started } = await openFile(folder, { now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(maxBytes === undefined ? {} : { maxBytes }), ...(checkpointPages === undefined ? {} : { checkpointPages }) }, (found) => start(found, clock));
-  const { numbers, turns, prune, prepare, queries, begin, end, undo } = started;
+  const { numbers, turns, words, prune, prepare, queries, begin, end, undo } = started;
   let closed = false;
   let damaged = false;
   let copying: Promise<void> | undefined;
@@ -175,6 +177,16 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     journal: (run) => read(() => (queries.journal.all(run) as unknown as { step: string; at: number; data: string }[])
       .map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => read(() => turns.read(session, limit)),
+    async findTurns(session, asked, limit) {
+      for (let more = true; more && !closed;) {
+        const portion = words.index(session);
+        await group.add([portion.op]);
+        more = portion.more();
+      }
+      return read(() => words.rows(session, asked, limit).map((n) => turns.row(session, n)).filter((row) => row.length > 0));
+    },
+    notes: (book, asked, limit) => read(() => words.notes(book, asked, limit)),
+    books: (limit) => read(() => words.books(limit)),
     get: (space, key) => read(() => optional(queries.get.get(space, key) as { value: string } | undefined, ({ value }) => JSON.parse(value) as unknown)),
     list: (space, prefix, { after, limit = -1, last = false } = {}) => read(() => {
       const from = after !== undefined && inOrder(prefix, after) < 0 ? after : prefix;

@@ -5,6 +5,7 @@
 import type { Address, Draft, Message } from "../message.ts";
 import type { Turn } from "../models/model.ts";
 import type { Trust } from "../tool.ts";
+import type { Asked } from "../words.ts";
 
 export const PRIORITIES = ["urgent", "high", "normal", "low"] as const;
 export type Priority = (typeof PRIORITIES)[number];
@@ -75,6 +76,10 @@ export type OutboxUpdate = Partial<Pick<OutboxRow, "state" | "dueAt" | "attempts
 
 export interface StoredTurn { readonly n: number; readonly run: string; readonly at: number; readonly turn: Turn }
 
+/** Something an agent was told to remember, in a book of its own for each person, chat or gateway. */
+export interface Note { readonly n: number; readonly at: number; readonly tainted: boolean; readonly text: string }
+export interface Book { readonly book: string; readonly notes: number; /** Of its newest note. */ readonly at: number }
+
 /** All kinds of change. `receive` and `outbox` add only what is not there yet; their result tells. */
 export type Change =
   | { readonly do: "receive"; readonly receipt: NewReceipt }
@@ -82,6 +87,10 @@ export type Change =
   | { readonly do: "journal"; readonly run: string; readonly entry: JournalEntry }
   | { readonly do: "turns"; readonly session: string; readonly run: string; readonly at: number; readonly turns: readonly Turn[] }
   | { readonly do: "forget-turns"; readonly session: string; readonly run?: string }
+  /** Its result is the note's number; undefined where the book holds `most` notes already. */
+  | { readonly do: "note"; readonly book: string; readonly at: number; readonly tainted: boolean; readonly text: string; readonly most?: number }
+  /** One note, or without `n` the whole book. */
+  | { readonly do: "forget-notes"; readonly book: string; readonly n?: number }
   | { readonly do: "outbox"; readonly row: NewOutboxRow }
   | { readonly do: "outbox-update"; readonly key: string; readonly set: OutboxUpdate }
   | { readonly do: "set"; readonly space: string; readonly key: string; /** `undefined` removes. */ readonly value: unknown }
@@ -106,6 +115,12 @@ export interface Store {
   journal(run: string): Promise<JournalEntry[]>;
   /** The last `limit` turns, oldest first. */
   turns(session: string, limit: number): Promise<StoredTurn[]>;
+  /** Turns of the newest `limit` commits of this session that hold one of the words, in whole commits, newest commit first. */
+  findTurns(session: string, asked: readonly Asked[], limit: number): Promise<StoredTurn[][]>;
+  /** Newest first; with `asked` those that hold one of the words. */
+  notes(book: string, asked: readonly Asked[] | undefined, limit: number): Promise<Note[]>;
+  /** Those that hold notes, the one with the newest first. */
+  books(limit: number): Promise<Book[]>;
   get(space: string, key: string): Promise<unknown>;
   list(space: string, prefix: string, options?: { readonly after?: string; readonly limit?: number; readonly last?: boolean }): Promise<[key: string, value: unknown][]>;
   counts(): Promise<Counts>;

@@ -16,6 +16,7 @@ import { checkSchema } from "../../engine/tool-input.ts";
 import type { Trust } from "../../engine/tool.ts";
 import { problemsOf, settingsOf } from "../account.ts";
 import { modelSecrets, modelSettings } from "../model.ts";
+import { registerMemoryAdmin } from "./admin-memory.ts";
 import { handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Host } from "./gateways.ts";
@@ -68,6 +69,7 @@ export function registerAdmin(host: Host): void {
   });
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
+  registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
     const trust = String(body.trust) as Trust;

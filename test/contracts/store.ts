@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { StoreError } from "../../engine/errors.ts";
 import type { Message } from "../../engine/message.ts";
 import type { Turn } from "../../engine/models/model.ts";
 import type { Change, NewOutboxRow, NewReceipt, Store } from "../../engine/store/store.ts";
+import { askedIn } from "../../engine/words.ts";
 
 export const NOW = 1_790_000_000_000;
 export function message(id: string, more: Partial<Message> = {}): Message {
@@ -29,6 +31,9 @@ const say = (session: string, texts: readonly string[], run = "r", at = NOW): Ch
 const set = (key: string, value: unknown, space = "space"): Change => ({ do: "set", space, key, value });
 const texts = (turns: readonly { turn: Turn }[]): string[] => turns.map(({ turn }) => turn.text);
 const refused = { name: "StoreError" };
+
+/** What a search engine's own syntax would make of a question. */
+const HOSTILE = ['"', '""', "'", "*", "a*", "NEAR(a b, 2)", "NEAR", "AND", "a OR", "NOT", "^end", "text:end", "-end", "(", "a)) OR 1=1 --", "%", "\u0000", "\uD800", "\u202E", "🏳️‍🌈", "{end}", "+", "end".repeat(5_000), "ß ﬀ İ ı", "a".repeat(100_000)];
 
 export function storeContract(name: string, make: () => Promise<Store>): void {
   describe(`${name} keeps the contract of the store`, () => {
@@ -146,6 +151,78 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
         await store.commit([step("1.s.n", "c", undefined), step("1.s.n", "a", 0)]);
         assert.deepEqual(await store.journal("1.s.n"), [{ step: "b", at: NOW, data: { text: "one" } }, { step: "a", at: NOW, data: [1, null] }, { step: "c", at: NOW, data: null }]);
         assert.deepEqual(await store.journal("3.s.n"), []);
+      });
+    });
+
+    describe("words", () => {
+      const asked = (question: string) => askedIn(question);
+      const talk = (session: string, run: string, texts: readonly string[], at = NOW): Change => ({ do: "turns", session, run, at, turns: texts.map((text, n): Turn => (n % 2 === 0 ? { role: "user", text, ref: run } : { role: "assistant", text })) });
+      const found = async (session: string, question: string, limit = 9) => (await store.findTurns(session, asked(question), limit)).map((rows) => texts(rows).join("|"));
+      const noted = async (book: string, question?: string) => (await store.notes(book, question === undefined ? undefined : asked(question), 99)).map(({ text }) => text);
+
+      it("finds the commits of turns that hold one, newest first, of this session alone", async () => {
+        await store.commit([talk("s", "r1", ["My sister is Enna", "Noted."]), talk("other", "r2", ["Enna is here"])]);
+        await store.commit([talk("s", "r3", ["The boiler is broken", "I see"])]);
+        await store.commit([talk("s", "r4", ["Enna comes on Friday"])]);
+        assert.deepEqual(await found("s", "enna"), ["Enna comes on Friday", "My sister is Enna|Noted."]);
+        assert.deepEqual(await found("s", "boiler FRIDAY"), ["Enna comes on Friday", "The boiler is broken|I see"]);
+        assert.deepEqual([await found("s", "enna", 1), await found("s", "nothing"), await found("s", ""), await found("nobody", "enna")], [["Enna comes on Friday"], [], [], []]);
+        const [[first] = []] = await store.findTurns("s", asked("sister"), 1);
+        assert.deepEqual([first?.run, first?.at, first?.turn], ["r1", NOW, { role: "user", text: "My sister is Enna", ref: "r1" }]);
+        await store.commit([talk("s", "r5", ["Enna was here"])]);
+        assert.equal((await found("s", "enna")).length, 3, "what was added after a search is found too");
+      });
+      it("finds no turns that were forgotten or pruned", async () => {
+        for (let n = 0; n < 4; n++) await store.commit([talk("s", `r${n}`, [`word ${n}`], NOW + n)]);
+        assert.equal((await found("s", "word")).length, 4);
+        await store.commit([{ do: "forget-turns", session: "s", run: "r3" }]);
+        await store.commit([{ do: "prune", before: 0, turnsBefore: NOW + 1 }]);
+        assert.deepEqual(await found("s", "word"), ["word 2", "word 1"]);
+        await store.commit([{ do: "forget-turns", session: "s" }]);
+        assert.deepEqual(await found("s", "word"), []);
+        await store.commit([talk("s", "r9", ["word 9"])]);
+        assert.deepEqual(await found("s", "word"), ["word 9"]);
+      });
+      it("knows every script, case and accent", async () => {
+        await store.commit([talk("s", "r1", ["Grüße aus CAFÉ Łódź, die Hunde bellen"]), talk("s", "r2", ["明日の天気予報は雨です"]), talk("s", "r3", ["Привет, Мария"]), talk("s", "r4", ["دمشق مدينة"])]);
+        for (const [question, run] of [["cafe", "r1"], ["grüsse grusse", "r1"], ["hund", "r1"], ["天気", "r2"], ["мария", "r3"], ["دمشق", "r4"]] as const) {
+          assert.deepEqual((await store.findTurns("s", asked(question), 9)).map(([row]) => row?.run), [run], question);
+        }
+      });
+      it("keeps notes in books of their own: newest first, found by words, with their taint", async () => {
+        const note = (book: string, text: string, tainted = false): Change => ({ do: "note", book, at: NOW, tainted, text });
+        const [one] = await store.commit([note("a", "likes tea"), note("b", "likes coffee")]);
+        await store.commit([note("a", "has a dog", true)]);
+        assert.deepEqual(await store.notes("a", undefined, 9), [{ n: 3, at: NOW, tainted: true, text: "has a dog" }, { n: one, at: NOW, tainted: false, text: "likes tea" }]);
+        assert.deepEqual([await noted("a", "likes"), await noted("a", "coffee"), await noted("c"), await noted("a", "")], [["likes tea"], [], [], []]);
+        assert.deepEqual(await store.books(9), [{ book: "a", notes: 2, at: NOW }, { book: "b", notes: 1, at: NOW }].sort((x, y) => y.at - x.at));
+        assert.equal((await store.books(1)).length, 1);
+      });
+      it("forgets one note or a book, and nothing of another; numbers are not given twice", async () => {
+        for (const book of ["a", "a", "b"]) await store.commit([{ do: "note", book, at: NOW, tainted: false, text: "same words" }]);
+        assert.deepEqual(await store.commit([{ do: "forget-notes", book: "a", n: 3 }, { do: "forget-notes", book: "a", n: 2 }]), [undefined, 1]);
+        assert.deepEqual([await noted("a", "words"), await noted("b", "words")], [["same words"], ["same words"]]);
+        assert.deepEqual(await store.commit([{ do: "forget-notes", book: "b" }, { do: "forget-notes", book: "b" }]), [1, undefined]);
+        assert.deepEqual([await noted("a", "words"), await noted("b", "words")], [["same words"], []]);
+        const [next] = await store.commit([{ do: "note", book: "b", at: NOW, tainted: false, text: "x" }]);
+        assert.equal(next, 4);
+      });
+      it("takes no more notes than a book may have", async () => {
+        const note: Change = { do: "note", book: "a", at: NOW, tainted: false, text: "x", most: 2 };
+        assert.deepEqual(await store.commit([note, note, note]), [1, 2, undefined]);
+        assert.deepEqual(await store.commit([{ ...note, book: "b" }]), [3]);
+      });
+      it("stands every question", async () => {
+        await store.commit([talk("s", "r1", ["NEAR the end AND \"quoted\" or not"]), { do: "note", book: "a", at: NOW, tainted: false, text: "NEAR the end" }]);
+        for (const question of HOSTILE) {
+          assert.ok(Array.isArray(await store.findTurns("s", asked(question), 9)), question);
+          assert.ok(Array.isArray(await store.notes("a", asked(question), 9)), question);
+        }
+        await fc.assert(fc.asyncProperty(fc.oneof(fc.string({ unit: "binary", maxLength: 60 }), fc.array(fc.constantFrom(...HOSTILE), { maxLength: 4 }).map((parts) => parts.join(" "))), async (question) => {
+          assert.ok(Array.isArray(await store.notes("a", asked(question), 9)));
+          assert.ok(Array.isArray(await store.findTurns("s", asked(question), 9)));
+        }), { numRuns: 60 });
+        assert.deepEqual(await found("s", "near"), ["NEAR the end AND \"quoted\" or not"]);
       });
     });
 

@@ -1,0 +1,106 @@
+/** What agents are told to remember, beyond one talk: notes in books, one for each person, chat or gateway. Which book is the agent's setting, never the model's choice. */
+import type { Clock } from "./clock.ts";
+import { ToolError } from "./errors.ts";
+import type { Message } from "./message.ts";
+import type { Book, Note, Store } from "./store/store.ts";
+import type { Tool } from "./tool.ts";
+import { askedIn, rank } from "./words.ts";
+
+export type MemoryScope = "person" | "chat" | "gateway";
+export const MEMORY_SCOPES: readonly MemoryScope[] = ["person", "chat", "gateway"];
+
+/** Notes of one book, and characters of a note. */
+export const MOST_NOTES = 1_000;
+export const NOTE_CHARS = 2_000;
+const SHOWN = 8;
+const NEWEST = 20;
+
+/** The book that belongs to a message: by the platform's immutable ids, of one account each, so that nobody comes by another's notes through a name. */
+export function bookOf(scope: MemoryScope, { at, sender }: Pick<Message, "at" | "sender">): string {
+  if (scope === "gateway") return JSON.stringify(["gateway"]);
+  return JSON.stringify(scope === "chat" ? ["chat", at.channel, at.account, at.chat] : ["person", at.channel, at.account, sender.id]);
+}
+/** What a book's name says; undefined for one that is none. */
+export function readBook(book: string): { readonly scope: MemoryScope; readonly channel?: string; readonly account?: string; readonly id?: string } | undefined {
+  try {
+    const [scope, channel, account, id] = JSON.parse(book) as string[];
+    if (!MEMORY_SCOPES.includes(scope as MemoryScope)) return undefined;
+    return scope === "gateway" ? { scope } : { scope: scope as MemoryScope, channel: channel ?? "", account: account ?? "", id: id ?? "" };
+  } catch {
+    return undefined;
+  }
+}
+
+export interface Memory {
+  /** The note's number; the one there is when it says the same. Throws ToolError MEM_001: too long, empty, or the book is full. */
+  remember(book: string, text: string, tainted: boolean): Promise<number>;
+  /** The notes that fit the question best; without one the newest. */
+  recall(book: string, question: string, limit?: number): Promise<Note[]>;
+  /** Newest first. */
+  list(book: string, limit: number): Promise<Note[]>;
+  /** One note, or without `n` all of the book. How many are gone. */
+  forget(book: string, n?: number): Promise<number>;
+  books(limit: number): Promise<Book[]>;
+}
+
+export function createMemory(store: Store, clock: Clock): Memory {
+  return {
+    async remember(book, given, tainted) {
+      const text = given.trim();
+      if (text === "" || text.length > NOTE_CHARS) throw new ToolError("MEM_001", {}, `Expected a note of 1 to ${NOTE_CHARS} characters, got ${text.length}. Write it shorter.`);
+      const same = (await store.notes(book, askedIn(text), MOST_NOTES)).find((note) => note.text === text && (note.tainted || !tainted));
+      if (same !== undefined) return same.n;
+      const [n] = await store.commit([{ do: "note", book, at: clock.now(), tainted, text, most: MOST_NOTES }]);
+      if (n === undefined) throw new ToolError("MEM_001", {}, `Expected fewer than ${MOST_NOTES} notes, but the memory is full. Forget some that are not needed any more.`);
+      return n;
+    },
+    async recall(book, question, limit = SHOWN) {
+      const asked = askedIn(question);
+      if (asked.length === 0) return store.notes(book, undefined, Math.max(limit, NEWEST));
+      return rank(await store.notes(book, asked, MOST_NOTES), ({ text }) => text, asked).slice(0, limit);
+    },
+    list: (book, limit) => store.notes(book, undefined, limit),
+    async forget(book, n) {
+      const [gone] = await store.commit([{ do: "forget-notes", book, ...(n === undefined ? {} : { n }) }]);
+      return gone ?? 0;
+    },
+    books: (limit) => store.books(limit),
+  };
+}
+
+const base = { tags: [], readsPrivate: true, talksOutside: false, shared: true, timeoutMs: 10_000 } as const;
+const schema = (properties: Readonly<Record<string, object>>, required: readonly string[]) => ({ type: "object", properties, required, additionalProperties: false });
+const day = (at: number): string => new Date(at).toISOString().slice(0, 10);
+const ABOUT: Readonly<Record<MemoryScope, string>> = { person: "this person", chat: "this chat", gateway: "everybody here" };
+
+/** remember, recall and forget for one book. */
+export function memoryTools(memory: Memory, scope: MemoryScope, book: string): Tool[] {
+  return [
+    {
+      ...base, name: "remember", risk: "write",
+      description: `Keeps a fact about ${ABOUT[scope]} for later talks: a name, a preference, a date, a decision. One fact for each call, as a whole sentence that can be understood alone.`,
+      parameters: schema({ text: { type: "string", description: "The fact", maxLength: NOTE_CHARS } }, ["text"]),
+      call: async (input, { tainted }) => ({ text: `Kept as note ${await memory.remember(book, (input as { text: string }).text, tainted)}.` }),
+    },
+    {
+      ...base, name: "recall", risk: "read",
+      description: `Looks up what was kept about ${ABOUT[scope]} in earlier talks. Use it before you say that you do not know.`,
+      parameters: schema({ query: { type: "string", description: "What it is about, in a few words; empty for the newest notes" } }, ["query"]),
+      async call(input) {
+        const notes = await memory.recall(book, (input as { query: string }).query);
+        if (notes.length === 0) return { text: "Nothing is kept about that." };
+        return { text: notes.map(({ n, at, text }) => `[note ${n}, ${day(at)}] ${text}`).join("\n"), tainted: notes.some(({ tainted }) => tainted) };
+      },
+    },
+    {
+      ...base, name: "forget", risk: "write",
+      description: "Removes a note by its number, as recall shows it, when it is wrong or the user asks for it.",
+      parameters: schema({ note: { type: "integer", description: "Number of the note", minimum: 1 } }, ["note"]),
+      async call(input) {
+        const { note } = input as { note: number };
+        if ((await memory.forget(book, note)) === 0) throw new ToolError("MEM_001", {}, `Expected the number of a note that is kept, got ${note}. Look for it with recall.`);
+        return { text: `Note ${note} is gone.` };
+      },
+    },
+  ];
+}

@@ -1,0 +1,75 @@
+/** Words for finding texts again: of every script, without case and accents. The same for what is kept and for what is asked, on every store. */
+
+/** Scripts that put no blanks between words: their letters are found in pairs. */
+const JOINED = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+const PARTS = new RegExp(`[${JOINED}]+|(?:(?![${JOINED}])[\\p{L}\\p{N}])+`, "gu");
+const IS_JOINED = new RegExp(`^[${JOINED}]`, "u");
+/** Longer texts are found by their beginning. */
+const MOST_CHARS = 8_000;
+const MOST_ASKED = 24;
+const MOST_WORD = 40;
+
+function parts(text: string): string[] {
+  return text.slice(0, MOST_CHARS).normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC").toLowerCase().replaceAll("ß", "ss").match(PARTS) ?? [];
+}
+const pairs = (letters: readonly string[]): string[] => letters.slice(1).map((letter, at) => `${letters[at]}${letter}`);
+
+/** Words that say nothing of what a text is about; they are looked for only where a question has no others. */
+const EMPTY = new Set(("a an and are as at be by for from has have her his how i in is it me my of on or our that the their this to was we what when where which who why with you your "
+  + "aber als am auf aus bei bin bist da das dass dem den der des die dir du ein eine einem einen einer er es fur habe hat ich ihr im in ist ja mein mich mir mit nach sie sind so uber um und uns von war was wann wer wie wir wo zu zum").split(" "));
+
+/** Every word once. */
+export function wordsOf(text: string): string[] {
+  const found = new Set<string>();
+  for (const part of parts(text)) {
+    if (!IS_JOINED.test(part)) { found.add(part.slice(0, MOST_WORD)); continue; }
+    const letters = [...part];
+    for (const word of [...letters, ...pairs(letters)]) found.add(word);
+  }
+  return [...found];
+}
+
+/** A word to look for; `open`: longer ones that begin with it count too. */
+export interface Asked { readonly word: string; readonly open: boolean }
+/** What a question looks for. Endings are taken off, so that "dogs" finds "dog", and "Hunde" finds "Hund". */
+export function askedIn(question: string): Asked[] {
+  const found = new Map<string, boolean>();
+  const all = parts(question);
+  const telling = all.filter((part) => !EMPTY.has(part));
+  for (const part of telling.length > 0 ? telling : all) {
+    if (IS_JOINED.test(part)) {
+      const letters = [...part];
+      for (const word of letters.length === 1 ? letters : pairs(letters)) found.set(word, false);
+    } else {
+      const word = stem(part.slice(0, MOST_WORD));
+      found.set(word, word.length >= 3);
+    }
+  }
+  return [...found].slice(0, MOST_ASKED).map(([word, open]) => ({ word, open }));
+}
+function stem(word: string): string {
+  if (word.length >= 6) return word.replace(/(ing|en|er|es|em|ed|s|e|n)$/, "");
+  return word.length >= 4 ? word.replace(/[sen]$/, "") : word;
+}
+
+/** The entries that hold any of the words, those with the rarest and most words first; of equals the one that comes first in `entries`. */
+export function rank<T>(entries: readonly T[], textOf: (entry: T) => string, asked: readonly Asked[]): T[] {
+  const texts = entries.map((entry) => ` ${wordsOf(textOf(entry)).join(" ")} `);
+  const holds = asked.map(({ word, open }) => { const looked = open ? ` ${word}` : ` ${word} `; return texts.map((text) => text.includes(looked)); });
+  const weights = holds.map((row) => Math.log(1 + entries.length / Math.max(1, row.filter(Boolean).length)));
+  return entries
+    .map((entry, at) => ({ entry, score: holds.reduce((sum, row, word) => sum + (row[at] === true ? weights[word] as number : 0), 0) }))
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score)
+    .map(({ entry }) => entry);
+}
+
+/** About `size` characters around the first place where one of the words stands. */
+export function excerpt(text: string, asked: readonly Asked[], size: number): string {
+  if (text.length <= size) return text;
+  const plain = text.normalize("NFC").toLowerCase();
+  const places = asked.map(({ word }) => plain.indexOf(word)).filter((place) => place >= 0);
+  const from = Math.max(0, Math.min(...places.length > 0 ? places : [0], text.length - size) - Math.floor(size / 4));
+  const cut = text.slice(from, from + size).toWellFormed().replaceAll("\uFFFD", "");
+  return `${from > 0 ? "…" : ""}${cut}${from + size < text.length ? "…" : ""}`;
+}
