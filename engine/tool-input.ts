@@ -7,14 +7,24 @@ const compiled = new WeakMap<JsonSchema, ValidateFunction>();
 
 /** A sentence the model can act on, or undefined when the arguments fit. */
 export function checkInput(tool: { readonly name: string; readonly parameters: JsonSchema }, input: unknown): string | undefined {
-  let validate = compiled.get(tool.parameters);
+  const faults = faultsOf(tool.parameters, input, "arguments");
+  return faults === undefined ? undefined : `The arguments do not fit the parameters of "${tool.name}": ${faults}.`;
+}
+
+/** The same for an answer that is to be JSON. */
+export function checkJson(schema: JsonSchema, answer: unknown): string | undefined {
+  const faults = faultsOf(schema, answer, "answer");
+  return faults === undefined ? undefined : `The answer does not fit the schema: ${faults}.`;
+}
+
+function faultsOf(schema: JsonSchema, value: unknown, whole: string): string | undefined {
+  let validate = compiled.get(schema);
   if (validate === undefined) {
-    validate = ajv.compile(tool.parameters as object);
-    compiled.set(tool.parameters, validate);
+    validate = ajv.compile(schema as object);
+    compiled.set(schema, validate);
   }
-  if (validate(input)) return undefined;
-  const faults = (validate.errors ?? []).slice(0, 5).map((error) => `${error.instancePath || "arguments"} ${error.message}${error.params.allowedValues ? ` (${(error.params.allowedValues as unknown[]).join(", ")})` : ""}`);
-  return `The arguments do not fit the parameters of "${tool.name}": ${faults.join("; ")}.`;
+  if (validate(value)) return undefined;
+  return (validate.errors ?? []).slice(0, 5).map((error) => `${error.instancePath || whole} ${error.message}${error.params.allowedValues ? ` (${(error.params.allowedValues as unknown[]).join(", ")})` : ""}`).join("; ");
 }
 
 /** What is wrong with a tool's schema, or undefined. */

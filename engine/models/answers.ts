@@ -1,4 +1,4 @@
-/** What both wires say of answers that are none. */
+/** What all wires say of answers that are none. */
 import { ModelFault } from "./faults.ts";
 
 /** `length`: the token limit ended the answer, which trying again does not change. */

@@ -1,5 +1,6 @@
 /** From the events of a message stream, or a whole message, to ours. */
 import { emptyAnswer, parseAnswer } from "./answers.ts";
+import type { Collect } from "./exchange.ts";
 import { ModelFault, modelFault } from "./faults.ts";
 import type { ModelEvent, ModelRequest, ToolCall, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
@@ -7,7 +8,7 @@ import { estimateUsage, readInput } from "./turns.ts";
 
 /** A content block of any kind, also of kinds made after this was written: those are kept for the echo and otherwise passed over. */
 interface Block { type: string; text?: string; thinking?: string; signature?: string; id?: string; name?: string; input?: unknown; [field: string]: unknown }
-interface RawUsage { input_tokens?: number | null; output_tokens?: number | null; cache_read_input_tokens?: number | null; cache_creation_input_tokens?: number | null }
+interface RawUsage { input_tokens?: number | null; output_tokens?: number | null; cache_read_input_tokens?: number | null; cache_creation_input_tokens?: number | null; output_tokens_details?: { thinking_tokens?: number | null } | null }
 interface Message { content?: Block[]; stop_reason?: string | null; stop_details?: { explanation?: string | null } | null; usage?: RawUsage }
 type WireEvent =
   | { type: "message_start"; message: Message }
@@ -17,14 +18,6 @@ type WireEvent =
   | { type: "content_block_stop" | "message_stop" | "ping" }
   | { type: "error"; error: unknown };
 interface Open { block: Block; json: string }
-
-interface Collect {
-  add(event: WireEvent): ModelEvent[];
-  /** A complete message: parsed, or as the text some servers send under another content type. */
-  whole(answer: unknown): ModelEvent[];
-  /** The calls and the end. Throws ModelError where the answer is none. */
-  end(): ModelEvent[];
-}
 
 export function collectMessage(place: Place, request: ModelRequest, freshId: (id: string | undefined) => string): Collect {
   const { party } = place;
@@ -101,7 +94,7 @@ export function collectMessage(place: Place, request: ModelRequest, freshId: (id
 
   function merge(more: RawUsage | undefined): void {
     // Later figures are totals, not additions; null means: as before.
-    for (const [key, value] of Object.entries(more ?? {})) if (typeof value === "number") usage = { ...usage, [key]: value };
+    for (const [key, value] of Object.entries(more ?? {})) if (value !== null && value !== undefined) usage = { ...usage, [key]: value };
   }
 
   function whole(answer: unknown): ModelEvent[] {
@@ -155,8 +148,9 @@ function readUsage(raw: RawUsage, trusted: boolean): Usage | undefined {
   if (typeof raw.input_tokens !== "number" || typeof raw.output_tokens !== "number") return undefined;
   if (!trusted && raw.input_tokens === 0 && raw.output_tokens === 0) return undefined;
   const { cache_read_input_tokens: cachedInput, cache_creation_input_tokens: storedInput } = raw;
+  const reasoning = raw.output_tokens_details?.thinking_tokens;
   return {
     input: raw.input_tokens + (cachedInput ?? 0) + (storedInput ?? 0), output: raw.output_tokens,
-    ...(typeof cachedInput === "number" ? { cachedInput } : {}), ...(typeof storedInput === "number" ? { storedInput } : {}),
+    ...(typeof cachedInput === "number" ? { cachedInput } : {}), ...(typeof storedInput === "number" ? { storedInput } : {}), ...(typeof reasoning === "number" ? { reasoning } : {}),
   };
 }

@@ -1,12 +1,12 @@
 /** The messages wire, through `@anthropic-ai/sdk`. Source: Anthropic's API reference, messages/create and messages streaming. */
 import type Anthropic from "@anthropic-ai/sdk";
 import { collectMessage } from "./anthropic-collect.ts";
+import { exchange } from "./exchange.ts";
 import type { Extras } from "./extras.ts";
-import { modelFault, ModelFault } from "./faults.ts";
+import { jsonMode, strictSchema } from "./json-answer.ts";
 import type { Model, ModelEvent, ModelRequest, ToolCall, ToolSpec, Turn } from "./model.ts";
-import { NO_TIMEOUT_MS, type Place, patience } from "./place.ts";
+import { NO_TIMEOUT_MS, type Place } from "./place.ts";
 import { dropKeywords, echoOf, fitId, freshIds, readFiles, tidyTurns } from "./turns.ts";
-import { watch } from "./watch.ts";
 
 type Block = Anthropic.ContentBlockParam;
 type MessageParam = Anthropic.MessageParam;
@@ -19,7 +19,7 @@ const EMPTY = "(no text)";
 
 export async function anthropicModel(place: Place, fetch: typeof globalThis.fetch, extras: Extras): Promise<Model> {
   const { default: Client } = await import("@anthropic-ai/sdk");
-  const { settings, provider, party } = place;
+  const { settings, provider } = place;
   const keyless = settings.key === undefined || settings.key === "";
   const client = new Client({
     // A value even without a key: else the SDK looks for one in the process environment and in files.
@@ -33,32 +33,11 @@ export async function anthropicModel(place: Place, fetch: typeof globalThis.fetc
   async function* stream(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelEvent> {
     signal.throwIfAborted();
     const body = await messageBody(place, request, encodeTool, extras, signal);
-    const { firstByteMs, stallMs } = patience(settings, request.live);
-    const patient = watch(signal, extras.clock, firstByteMs, stallMs);
-    const collect = collectMessage(place, request, freshIds(request, extras.newId));
-    try {
-      if (request.live) {
-        const { data, response } = await client.messages.create({ ...body, stream: true }, { signal: patient.signal }).withResponse();
-        const type = response.headers.get("content-type") ?? "";
-        if (/json|html/.test(type)) yield* collect.whole(await response.text());
-        else {
-          for await (const event of data) {
-            patient.heard();
-            yield* collect.add(event as never);
-            patient.wait();
-          }
-        }
-      } else yield* collect.whole(await client.messages.create({ ...body, stream: false }, { signal: patient.signal }));
-      // The SDK ends an aborted stream as if it were complete.
-      if (patient.signal.aborted) throw patient.signal.reason;
-      yield* collect.end();
-    } catch (thrown) {
-      if (signal.aborted) throw signal.reason;
-      const late = patient.late();
-      throw late === undefined ? modelFault(thrown, party) : new ModelFault("too slow", `${party.name} was silent for ${late / 1000} s.`);
-    } finally {
-      patient.end();
-    }
+    yield* exchange(place, request.live, { clock: extras.clock, signal }, {
+      collect: collectMessage(place, request, freshIds(request, extras.newId)),
+      pieces: (signal) => client.messages.create({ ...body, stream: true }, { signal }).withResponse(),
+      whole: (signal) => client.messages.create({ ...body, stream: false }, { signal }),
+    });
   }
   return { id: settings.model, provider: provider.id, contextTokens: place.contextTokens, stream };
 }
@@ -70,7 +49,7 @@ function keyHeaders(key: string | undefined, provider: string): Record<string, s
 }
 
 async function messageBody(place: Place, request: ModelRequest, encodeTool: (tool: ToolSpec) => Anthropic.Tool, extras: Extras, signal: AbortSignal): Promise<MessageRequest> {
-  const { quirks = {} } = place.provider;
+  const { provider: { quirks = {} }, settings: { effort } } = place;
   const messages: Said[] = [];
   for (const turn of tidyTurns(request.turns)) {
     const content = await blocksOf(turn, place, extras, signal);
@@ -83,13 +62,36 @@ async function messageBody(place: Place, request: ModelRequest, encodeTool: (too
   if (messages[0]?.role !== "user") messages.unshift({ role: "user", content: [{ type: "text", text: EMPTY }] });
   const tools = request.tools.length > 0 ? request.tools.map(encodeTool) : pastTools(request.turns);
   const body: MessageRequest = { model: place.settings.model, max_tokens: request.maxTokens ?? DEFAULT_MAX_TOKENS, messages: messages.map(compact) };
-  if (request.system.trim() !== "") body.system = quirks.promptCache ? [{ type: "text", text: request.system, cache_control: { type: "ephemeral" } }] : request.system;
+  if (request.system.trim() !== "") body.system = request.system;
   if (tools.length > 0) body.tools = tools;
   if (request.tools.length === 0 && tools.length > 0) body.tool_choice = { type: "none" };
   // Gone from the newest API version and so from the SDK's types; servers of the older one take 0 to 1.
   if (request.temperature !== undefined) Object.assign(body, { temperature: Math.min(1, request.temperature) });
+  // Thinking is on by default or not, depending on the model; effort says how much.
+  if (effort === "none") body.thinking = { type: "disabled" };
+  const format = request.schema !== undefined && jsonMode(place, request) === "schema" && strictSchema(request.schema) ? { format: { type: "json_schema" as const, schema: { ...request.schema } } } : {};
+  const output = { ...(effort === undefined || effort === "none" ? {} : { effort: effort === "minimal" ? "low" as const : effort }), ...format };
+  if (Object.keys(output).length > 0) body.output_config = output;
+  if (quirks.promptCache) markCache(body);
   for (const name of quirks.dropParams ?? []) delete (body as unknown as Record<string, unknown>)[name];
   return body;
+}
+
+const CACHE = { cache_control: { type: "ephemeral" as const } };
+/**
+ * Tools and prompt are the same in every request of an agent, and all turns but the newest are the same in the next one.
+ * The wire reads tools, prompt, turns in this order; a mark stores everything up to it (4 marks at most, and below about 1,000 tokens none counts).
+ */
+function markCache(body: MessageRequest): void {
+  const tools = body.tools ?? [];
+  const lastTool = tools.at(-1);
+  if (lastTool !== undefined) body.tools = [...tools.slice(0, -1), { ...lastTool, ...CACHE }];
+  if (typeof body.system === "string") body.system = [{ type: "text", text: body.system, ...CACHE }];
+  const last = body.messages.at(-1);
+  if (last === undefined) return;
+  const blocks: Block[] = typeof last.content === "string" ? [{ type: "text", text: last.content }] : last.content;
+  const block = blocks.at(-1);
+  if (block !== undefined && (block.type === "text" || block.type === "tool_result" || block.type === "image")) body.messages = [...body.messages.slice(0, -1), { role: last.role, content: [...blocks.slice(0, -1), { ...block, ...CACHE }] } as MessageParam];
 }
 
 function compact({ role, content }: Said): MessageParam {

@@ -3,7 +3,7 @@ import { ModelError, SettingError } from "../errors.ts";
 import { secretInAddress } from "../secrets/address.ts";
 import { type Extras, fillExtras, type ModelExtras } from "./extras.ts";
 import { type Fault, ModelFault, scrub } from "./faults.ts";
-import type { Model, ModelSettings, Wire } from "./model.ts";
+import { EFFORTS, type Model, type ModelSettings, type Wire } from "./model.ts";
 import { baseUrlOf, type Place, placeOf } from "./place.ts";
 import { findPrice, PRICES } from "./prices.ts";
 import { findProvider } from "./providers.ts";
@@ -15,6 +15,7 @@ export { findProvider, PROVIDERS, providerFields } from "./providers.ts";
 type Open = (place: Place, fetch: typeof globalThis.fetch, extras: Extras) => Promise<Model>;
 const WIRES: Readonly<Record<Wire, () => Promise<Open>>> = {
   openai: async () => (await import("./openai.ts")).openaiModel,
+  responses: async () => (await import("./responses.ts")).responsesModel,
   anthropic: async () => (await import("./anthropic.ts")).anthropicModel,
   practice: async () => (await import("./practice.ts")).practiceModel,
 };
@@ -26,9 +27,10 @@ export async function openModel(settings: ModelSettings, fetch: typeof globalThi
   const provider = findProvider(clean.provider);
   if (problems.length > 0 || provider === undefined) throw new SettingError("CONF_001", {}, problems.join(" "));
   const filled = fillExtras(extras);
-  const open = await WIRES[provider.wire]();
+  const place = placeOf(clean, provider, filled.clock);
+  const open = await WIRES[place.wire]();
   const price = clean.price ?? findPrice(clean.provider, clean.model, [...(filled.prices ?? []), PRICES])?.price;
-  const model = await open(placeOf(clean, provider, filled.clock), fetch, filled);
+  const model = await open(place, fetch, filled);
   return price === undefined ? model : { ...model, price };
 }
 
@@ -54,6 +56,8 @@ export function checkModel(settings: ModelSettings): string[] {
     if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) problems.push("Expected header names of letters, digits and dashes, got another character.");
     else if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) problems.push(`Expected the header "${name}" to be one line of plain characters.`);
   }
+  if (settings.api !== undefined && settings.api !== "chat" && settings.api !== "responses") problems.push(`Expected "api" to be chat or responses, got "${String(settings.api)}".`);
+  if (settings.effort !== undefined && !EFFORTS.includes(settings.effort)) problems.push(`Expected "effort" to be one of ${EFFORTS.join(", ")}, got "${String(settings.effort)}".`);
   for (const field of ["contextTokens", "firstByteMs", "stallMs"] as const) {
     const value = settings[field];
     if (value !== undefined && !(Number.isFinite(value) && value > 0)) problems.push(`Expected "${field}" to be a number above 0, got ${String(value)}.`);

@@ -35,6 +35,8 @@ export interface ModelRequest {
   readonly tools: readonly ToolSpec[];
   readonly temperature?: number;
   readonly maxTokens?: number;
+  /** The answer is to be JSON of this form, as far as the provider can be held to it: `jsonModel` in json-answer.ts sees to the rest. */
+  readonly schema?: JsonSchema;
   /** False: nobody watches, so the answer may come in one piece (cheaper on the wire). */
   readonly live: boolean;
 }
@@ -58,7 +60,11 @@ export interface Model {
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
 }
 
-export type Wire = "openai" | "anthropic" | "practice";
+/** `openai`: chat completions; `responses`: OpenAI's newer API. */
+export type Wire = "openai" | "responses" | "anthropic" | "practice";
+/** How much a model thinks before it answers; which of these it knows depends on the model. */
+export const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const;
+export type Effort = (typeof EFFORTS)[number];
 /** What differs between providers of one wire. */
 export interface Quirks {
   /** May `stream_options.include_usage` be sent. Default true. */
@@ -77,8 +83,18 @@ export interface Quirks {
   readonly dropSchemaKeywords?: readonly string[];
   /** Fields of an answer that calls tools which the provider wants back unchanged in the next request (reasoning and its proofs). */
   readonly echoFields?: readonly string[];
-  /** Anthropic wire: mark the system prompt for the provider's prompt cache. */
+  /** Anthropic wire: mark what stays the same for the provider's prompt cache. */
   readonly promptCache?: boolean;
+  /** OpenAI wires: send `prompt_cache_key`, which brings requests that begin alike to the same cache. */
+  readonly cacheKey?: boolean;
+  /** It has OpenAI's Responses API too; models whose name contains one of these go there by themselves, because chat completions do not have them, or not with tools. */
+  readonly responses?: readonly string[];
+  /** Beginnings of the names of models that think: they refuse a temperature. */
+  readonly reasoners?: readonly string[];
+  /** How an answer of a given form is asked for: by the schema (also while there are tools, or only without), by "some JSON" and words, or by words alone. Default "prompt". */
+  readonly json?: "schema" | "schema-alone" | "object" | "prompt";
+  /** Beginnings of the names of models that know only words. */
+  readonly jsonNot?: readonly string[];
 }
 /** A provider is data: one of a few wire formats at some URL, with small flags for what differs. */
 export interface Provider {
@@ -104,6 +120,9 @@ export interface ModelSettings {
   /** Values for the `{name}` parts of the provider's base URL (Azure's resource, a region). */
   readonly fields?: Readonly<Record<string, string>>;
   readonly contextTokens?: number;
+  /** The API where the provider has both; else what the model needs. */
+  readonly api?: "chat" | "responses";
+  readonly effort?: Effort;
   /** What the user says it costs; else the table's. */
   readonly price?: Price;
   /** Milliseconds until the first byte, and between two. */

@@ -1,5 +1,6 @@
 /** From the pieces of a chat completion, or a whole one, to events. */
 import { emptyAnswer, parseAnswer } from "./answers.ts";
+import type { Collect } from "./exchange.ts";
 import { modelFault, ModelFault } from "./faults.ts";
 import type { ModelEvent, ModelRequest, ToolCall, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
@@ -14,14 +15,6 @@ interface CallPiece { index?: number; id?: string | null; function?: { name?: st
 interface RawUsage {
   prompt_tokens?: number; completion_tokens?: number; total_tokens?: number; cached_tokens?: number; prompt_cache_hit_tokens?: number;
   prompt_tokens_details?: { cached_tokens?: number | null; cache_write_tokens?: number | null } | null; completion_tokens_details?: { reasoning_tokens?: number | null } | null;
-}
-
-interface Collect {
-  add(piece: Piece): ModelEvent[];
-  /** A complete answer: parsed, or as the text some servers send under another content type. */
-  whole(answer: unknown): ModelEvent[];
-  /** The calls and the end. Throws ModelError where the answer is none. */
-  end(): ModelEvent[];
 }
 
 export function collectChat(place: Place, request: ModelRequest, freshId: (id: string | undefined) => string): Collect {

@@ -1,12 +1,14 @@
 /** A model node's settings together with their provider: where a model is and how it is spoken to. */
+import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Party } from "./faults.ts";
-import type { ModelSettings, Provider } from "./model.ts";
+import type { ModelRequest, ModelSettings, Provider, Wire } from "./model.ts";
 import { fillBaseUrl, guessContext } from "./providers.ts";
 
 export interface Place {
   readonly settings: ModelSettings;
   readonly provider: Provider;
+  readonly wire: Wire;
   readonly baseUrl: string;
   readonly contextTokens: number;
   /** Marks data that only this provider may get back. */
@@ -18,12 +20,31 @@ export function placeOf(settings: ModelSettings, provider: Provider, clock: Cloc
   const baseUrl = baseUrlOf(settings, provider);
   const host = URL.canParse(baseUrl) ? new URL(baseUrl).host : "";
   const own = provider.baseUrl === "" && host !== "";
+  const wire = wireOf(settings, provider);
   return {
-    settings, provider, baseUrl,
+    settings, provider, wire, baseUrl,
     contextTokens: settings.contextTokens ?? guessContext(provider, settings.model),
-    origin: `${provider.wire}/${provider.id}`,
+    origin: `${wire}/${provider.id}`,
     party: { name: own ? host : `${short(provider.label)}${host === "" ? "" : ` (${host})`}`, model: settings.model, secrets: secretsOf(settings, baseUrl), clock },
   };
+}
+
+function wireOf({ api, model }: ModelSettings, { wire, quirks }: Provider): Wire {
+  if (wire !== "openai" || quirks?.responses === undefined) return wire;
+  const needed = quirks.responses.some((part) => model.toLowerCase().includes(part));
+  return api === "responses" || (api !== "chat" && needed) ? "responses" : "openai";
+}
+
+/** A model that thinks, by its name or because the user says how much. The chat variants of a family do not. */
+export function isReasoner({ settings: { model, effort }, provider }: Place): boolean {
+  if (effort !== undefined) return effort !== "none";
+  const name = model.toLowerCase();
+  return !name.includes("-chat") && (provider.quirks?.reasoners ?? []).some((beginning) => name.startsWith(beginning));
+}
+
+/** The same for requests that begin alike: prompts may carry the day or a name, but further behind. */
+export function cacheKey({ settings }: Place, { system, tools }: ModelRequest): string {
+  return createHash("sha256").update([settings.model, system.slice(0, 400), ...tools.map((tool) => tool.name)].join("\n")).digest("hex").slice(0, 32);
 }
 
 /** "Azure OpenAI (the model is …)" to "Azure OpenAI". */

@@ -1,8 +1,13 @@
 /** Every provider we know, as a row. A provider of a known wire is added by one row here; docs/adding-a-provider.md says how. */
 import type { Provider, Quirks } from "./model.ts";
 
-/** Servers people run themselves: small models, often no pictures, no key. */
-const LOCAL: Quirks = { maxTokensParam: "max_tokens" };
+/** Servers people run themselves: small models, often no pictures, no key. They hold an answer to a schema by its grammar, and have the Responses API by now. */
+const LOCAL: Quirks = { maxTokensParam: "max_tokens", json: "schema", responses: [] };
+/** OpenAI's own models, wherever they run. From gpt-5.2 on, chat completions refuse tools while the model thinks; the large ones and those for code are not there at all. */
+const OPENAI: Quirks = {
+  maxTokensParam: "max_completion_tokens", cacheKey: true, json: "schema", jsonNot: ["gpt-3.5", "gpt-4-", "o1-mini"],
+  reasoners: ["o1", "o3", "o4", "gpt-5", "gpt-6", "codex", "computer-use"], responses: ["gpt-5.", "gpt-6", "-pro", "codex", "deep-research", "computer-use"],
+};
 /** The API version the SDK names by default (2026-10-21) is not known to older servers, nor to Claude before 4.7 on Bedrock. */
 const OLD_VERSION = { "anthropic-version": "2023-06-01" };
 /** Reasoning as `reasoning_content`, wanted back while tools are being called. */
@@ -10,54 +15,54 @@ const THINKS: Quirks = { reasoningField: "reasoning_content", echoFields: ["reas
 
 export const PROVIDERS: readonly Provider[] = [
   { id: "practice", label: "Practice (no account, works offline)", wire: "practice", baseUrl: "", keyless: true },
-  { id: "openai", label: "OpenAI", wire: "openai", baseUrl: "https://api.openai.com/v1", env: "OPENAI_API_KEY", quirks: { maxTokensParam: "max_completion_tokens" } },
+  { id: "openai", label: "OpenAI", wire: "openai", baseUrl: "https://api.openai.com/v1", env: "OPENAI_API_KEY", quirks: OPENAI },
   {
     id: "anthropic", label: "Anthropic", wire: "anthropic", baseUrl: "https://api.anthropic.com", env: "ANTHROPIC_API_KEY",
     // API version 2026-10-21 refuses a temperature, whatever the model.
-    quirks: { promptCache: true, dropParams: ["temperature"] },
+    quirks: { promptCache: true, dropParams: ["temperature"], json: "schema", jsonNot: ["claude-2", "claude-3", "claude-opus-4-0", "claude-opus-4-2", "claude-sonnet-4-0", "claude-sonnet-4-2"] },
   },
   {
     id: "gemini", label: "Google Gemini", wire: "openai", baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai/", env: "GEMINI_API_KEY",
-    quirks: { dropSchemaKeywords: ["$schema", "$id", "additionalProperties", "patternProperties", "examples"] },
+    quirks: { dropSchemaKeywords: ["$schema", "$id", "additionalProperties", "patternProperties", "examples"], json: "schema-alone" },
   },
   { id: "ollama", label: "Ollama on this network", wire: "openai", baseUrl: "http://localhost:11434/v1/", keyless: true, quirks: LOCAL },
   { id: "ollama-cloud", label: "Ollama cloud", wire: "openai", baseUrl: "https://ollama.com/v1", env: "OLLAMA_API_KEY" },
   {
     id: "openrouter", label: "OpenRouter", wire: "openai", baseUrl: "https://openrouter.ai/api/v1", env: "OPENROUTER_API_KEY",
-    quirks: { reasoningField: "reasoning", echoFields: ["reasoning_details"] },
+    quirks: { reasoningField: "reasoning", echoFields: ["reasoning_details"], responses: [] },
   },
-  { id: "deepseek", label: "DeepSeek", wire: "openai", baseUrl: "https://api.deepseek.com", env: "DEEPSEEK_API_KEY", quirks: { ...THINKS, images: false } },
-  { id: "huggingface", label: "Hugging Face", wire: "openai", baseUrl: "https://router.huggingface.co/v1", env: "HF_TOKEN" },
+  { id: "deepseek", label: "DeepSeek", wire: "openai", baseUrl: "https://api.deepseek.com", env: "DEEPSEEK_API_KEY", quirks: { ...THINKS, images: false, json: "object" } },
+  { id: "huggingface", label: "Hugging Face", wire: "openai", baseUrl: "https://router.huggingface.co/v1", env: "HF_TOKEN", quirks: { responses: [] } },
   // Claude on Bedrock answers on the Anthropic wire only; the open-weight models on chat completions only.
   { id: "bedrock", label: "Amazon Bedrock (Claude)", wire: "anthropic", baseUrl: "https://bedrock-mantle.{region}.api.aws/anthropic", env: "AWS_BEARER_TOKEN_BEDROCK", headers: OLD_VERSION },
-  { id: "bedrock-open", label: "Amazon Bedrock (open models)", wire: "openai", baseUrl: "https://bedrock-runtime.{region}.amazonaws.com/openai/v1", env: "AWS_BEARER_TOKEN_BEDROCK" },
-  { id: "litellm", label: "LiteLLM proxy", wire: "openai", baseUrl: "http://localhost:4000/v1", keyless: true, env: "LITELLM_API_KEY" },
+  { id: "bedrock-open", label: "Amazon Bedrock (open models)", wire: "openai", baseUrl: "https://bedrock-runtime.{region}.amazonaws.com/openai/v1", env: "AWS_BEARER_TOKEN_BEDROCK", quirks: { responses: [] } },
+  { id: "litellm", label: "LiteLLM proxy", wire: "openai", baseUrl: "http://localhost:4000/v1", keyless: true, env: "LITELLM_API_KEY", quirks: { responses: [] } },
   {
     id: "mistral", label: "Mistral", wire: "openai", baseUrl: "https://api.mistral.ai/v1", env: "MISTRAL_API_KEY",
     // Rejects fields it does not know; its streams carry usage without being asked.
-    quirks: { streamUsage: false, maxTokensParam: "max_tokens", toolIdRule: "nine-alphanumerics" },
+    quirks: { streamUsage: false, maxTokensParam: "max_tokens", toolIdRule: "nine-alphanumerics", json: "schema-alone" },
   },
-  { id: "groq", label: "Groq", wire: "openai", baseUrl: "https://api.groq.com/openai/v1", env: "GROQ_API_KEY", quirks: { reasoningField: "reasoning" } },
-  { id: "xai", label: "xAI", wire: "openai", baseUrl: "https://api.x.ai/v1", env: "XAI_API_KEY", quirks: { reasoningField: "reasoning_content" } },
-  { id: "together", label: "Together AI", wire: "openai", baseUrl: "https://api.together.ai/v1", env: "TOGETHER_API_KEY" },
-  { id: "fireworks", label: "Fireworks AI", wire: "openai", baseUrl: "https://api.fireworks.ai/inference/v1", env: "FIREWORKS_API_KEY", quirks: { streamUsage: false } },
-  { id: "cerebras", label: "Cerebras", wire: "openai", baseUrl: "https://api.cerebras.ai/v1", env: "CEREBRAS_API_KEY", quirks: { maxTokensParam: "max_completion_tokens", images: false } },
+  { id: "groq", label: "Groq", wire: "openai", baseUrl: "https://api.groq.com/openai/v1", env: "GROQ_API_KEY", quirks: { reasoningField: "reasoning", json: "object", responses: [] } },
+  { id: "xai", label: "xAI", wire: "openai", baseUrl: "https://api.x.ai/v1", env: "XAI_API_KEY", quirks: { reasoningField: "reasoning_content", json: "schema", responses: [] } },
+  { id: "together", label: "Together AI", wire: "openai", baseUrl: "https://api.together.ai/v1", env: "TOGETHER_API_KEY", quirks: { json: "schema-alone" } },
+  { id: "fireworks", label: "Fireworks AI", wire: "openai", baseUrl: "https://api.fireworks.ai/inference/v1", env: "FIREWORKS_API_KEY", quirks: { streamUsage: false, json: "schema-alone", responses: [] } },
+  { id: "cerebras", label: "Cerebras", wire: "openai", baseUrl: "https://api.cerebras.ai/v1", env: "CEREBRAS_API_KEY", quirks: { maxTokensParam: "max_completion_tokens", images: false, json: "schema-alone" } },
   {
     id: "azure", label: "Azure OpenAI (the model is the deployment's name)", wire: "openai", baseUrl: "https://{resource}.openai.azure.com/openai/v1/", env: "AZURE_OPENAI_API_KEY",
-    quirks: { maxTokensParam: "max_completion_tokens" },
+    quirks: OPENAI,
   },
   { id: "lmstudio", label: "LM Studio", wire: "openai", baseUrl: "http://localhost:1234/v1", keyless: true, quirks: LOCAL },
   { id: "vllm", label: "vLLM", wire: "openai", baseUrl: "http://localhost:8000/v1", keyless: true, quirks: LOCAL },
   { id: "llamacpp", label: "llama.cpp server", wire: "openai", baseUrl: "http://localhost:8080/v1", keyless: true, quirks: LOCAL },
-  { id: "moonshot", label: "Moonshot (Kimi)", wire: "openai", baseUrl: "https://api.moonshot.ai/v1", env: "MOONSHOT_API_KEY", quirks: THINKS },
-  { id: "qwen", label: "Qwen (Alibaba Cloud)", wire: "openai", baseUrl: "https://dashscope.aliyuncs.com/compatible-mode/v1", env: "DASHSCOPE_API_KEY", quirks: { reasoningField: "reasoning_content" } },
-  { id: "glm", label: "GLM (Zhipu)", wire: "openai", baseUrl: "https://open.bigmodel.cn/api/paas/v4", env: "ZHIPUAI_API_KEY", quirks: { reasoningField: "reasoning_content" } },
-  { id: "siliconflow", label: "SiliconFlow", wire: "openai", baseUrl: "https://api.siliconflow.cn/v1", env: "SILICONFLOW_API_KEY", quirks: { reasoningField: "reasoning_content" } },
+  { id: "moonshot", label: "Moonshot (Kimi)", wire: "openai", baseUrl: "https://api.moonshot.ai/v1", env: "MOONSHOT_API_KEY", quirks: { ...THINKS, json: "object" } },
+  { id: "qwen", label: "Qwen (Alibaba Cloud)", wire: "openai", baseUrl: "https://dashscope.aliyuncs.com/compatible-mode/v1", env: "DASHSCOPE_API_KEY", quirks: { reasoningField: "reasoning_content", json: "object" } },
+  { id: "glm", label: "GLM (Zhipu)", wire: "openai", baseUrl: "https://open.bigmodel.cn/api/paas/v4", env: "ZHIPUAI_API_KEY", quirks: { reasoningField: "reasoning_content", json: "object" } },
+  { id: "siliconflow", label: "SiliconFlow", wire: "openai", baseUrl: "https://api.siliconflow.cn/v1", env: "SILICONFLOW_API_KEY", quirks: { reasoningField: "reasoning_content", json: "object" } },
   { id: "nvidia", label: "NVIDIA", wire: "openai", baseUrl: "https://integrate.api.nvidia.com/v1", env: "NVIDIA_API_KEY" },
   { id: "venice", label: "Venice", wire: "openai", baseUrl: "https://api.venice.ai/api/v1", env: "VENICE_API_KEY" },
   { id: "volcengine", label: "Volcengine Ark", wire: "openai", baseUrl: "https://ark.cn-beijing.volces.com/api/v3", env: "ARK_API_KEY", quirks: { reasoningField: "reasoning_content" } },
-  { id: "perplexity", label: "Perplexity", wire: "openai", baseUrl: "https://api.perplexity.ai", env: "PERPLEXITY_API_KEY", quirks: { streamUsage: false } },
-  { id: "openai-compatible", label: "Another server that speaks OpenAI's chat completions", wire: "openai", baseUrl: "", keyless: true },
+  { id: "perplexity", label: "Perplexity", wire: "openai", baseUrl: "https://api.perplexity.ai", env: "PERPLEXITY_API_KEY", quirks: { streamUsage: false, json: "schema-alone" } },
+  { id: "openai-compatible", label: "Another server that speaks OpenAI's chat completions", wire: "openai", baseUrl: "", keyless: true, quirks: { responses: [] } },
   { id: "anthropic-compatible", label: "Another server that speaks Anthropic's messages", wire: "anthropic", baseUrl: "", keyless: true, headers: OLD_VERSION },
 ];
 

@@ -6,7 +6,7 @@ import { createFetch } from "../../engine/http.ts";
 import { openModel } from "../../engine/models/index.ts";
 import type { ToolSpec } from "../../engine/models/model.ts";
 import { type ModelRig, modelContract } from "../contracts/model.ts";
-import { ask, at, callsOf, collect, endOf, failure, textOf, user, WEATHER } from "./kit.ts";
+import { ask, at, callsOf, collect, endOf, failure, textOf, user, WEATHER, WIRE_NAMES } from "./kit.ts";
 
 const LIGHT: ToolSpec = {
   name: "switch_light", description: "Switches a light on or off.",
@@ -19,7 +19,7 @@ modelContract("practice", async () => ({
   async close() { /* nothing is open */ },
 }));
 
-for (const wire of ["openai", "anthropic"] as const) {
+for (const wire of WIRE_NAMES) {
   modelContract(wire, async (): Promise<ModelRig> => {
     const mock = new LLMock({ port: 0 });
     mock.onToolResult("weather", { content: "It rains in Berlin today, sadly." });

@@ -7,15 +7,19 @@ import type { ErrorCode, ModelError, Retry } from "../../engine/errors.ts";
 import { createFetch, type Fetch } from "../../engine/http.ts";
 import { FAULTS, type Fault, openModel, tryModel } from "../../engine/models/index.ts";
 import type { ModelSettings } from "../../engine/models/model.ts";
-import { type Answer, chatChunks, json, type LlmStub, messageEvents, sse, startLlm, stream, talk, wholeChat, wholeMessage } from "../platforms/llm.ts";
-import { ask, at, callsOf, collect, endOf, failure, KEY, textOf, user, WEATHER } from "./kit.ts";
+import { type Answer, chatChunks, json, type LlmStub, messageEvents, responseEvents, sse, startLlm, stream, talk, wholeChat, wholeMessage, wholeResponse } from "../platforms/llm.ts";
+import { ask, at, callsOf, collect, endOf, failure, KEY, textOf, user, WEATHER, WIRE_NAMES, type WireName } from "./kit.ts";
 
-const WIRES = ["openai", "anthropic"] as const;
-type Wire = (typeof WIRES)[number];
+type Wire = WireName;
+const EVENTS = { openai: chatChunks, responses: responseEvents, anthropic: messageEvents };
+const WHOLE = { openai: wholeChat, responses: wholeResponse, anthropic: wholeMessage };
+const NOTHING = { openai: wholeChat(""), responses: wholeResponse("", { output: [] }), anthropic: wholeMessage("", { content: [] }) };
+/** The beginning of a stream that has begun to speak. */
+const begun = (wire: Wire, text: string, count: number): string => sse(EVENTS[wire](text).slice(0, wire === "responses" ? count + 1 : count), wire).replace("data: [DONE]\n\n", "");
 type Expect = readonly [ErrorCode, Retry, Fault];
 
 /** An error body as the wire writes it. */
-const body = (wire: Wire, message: string, type = "", code: string | number | null = null): object => (wire === "openai" ? { error: { message, type, code, param: null } } : { type: "error", error: { type: type || "invalid_request_error", message } });
+const body = (wire: Wire, message: string, type = "", code: string | number | null = null): object => (wire !== "anthropic" ? { error: { message, type, code, param: null } } : { type: "error", error: { type: type || "invalid_request_error", message } });
 const html: Answer = (response) => { response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Router login</title><p>Hi"); };
 
 const BOTH: readonly (readonly [string, (wire: Wire) => Answer, Expect])[] = [
@@ -40,7 +44,7 @@ const BOTH: readonly (readonly [string, (wire: Wire) => Answer, Expect])[] = [
   ["broken JSON", () => json('{"choices":[{"mess'), ["MODEL_007", "later", "bad answer"]],
   ["other JSON", () => json({ hello: "world" }), ["MODEL_007", "later", "bad answer"]],
   ["an empty body", () => (response) => { response.writeHead(200, { "content-type": "application/json" }).end(); }, ["MODEL_007", "later", "bad answer"]],
-  ["an empty answer", (wire) => json(wire === "openai" ? wholeChat("") : wholeMessage("", { content: [] })), ["MODEL_007", "later", "bad answer"]],
+  ["an empty answer", (wire) => json(NOTHING[wire]), ["MODEL_007", "later", "bad answer"]],
   ["an error inside 200", (wire) => json(body(wire, "Provider returned error", "rate_limit_error", 429)), ["MODEL_003", "later", "rate limited"]],
   ["a reset before the head", () => (response) => { response.socket?.destroy(); }, ["MODEL_001", "later", "no network"]],
   ["a reset within the body", () => (response) => { response.writeHead(200, { "content-type": "application/json", "content-length": "1000" }); response.write('{"id":'); setTimeout(() => { response.socket?.destroy(); }, 10); }, ["MODEL_001", "later", "no network"]],
@@ -57,6 +61,8 @@ const OPENAI: readonly (readonly [string, Answer, Expect])[] = [
   ["a refusal", json(wholeChat("", { message: { role: "assistant", content: null, refusal: "I can't help with that." } })), ["MODEL_006", "no", "answer refused"]],
   ["an answer of thoughts only", json(wholeChat("", { message: { role: "assistant", content: "", reasoning_content: "hm" }, finish_reason: "length" })), ["MODEL_007", "no", "bad answer"]],
 ];
+/** The first of them are errors, which both of OpenAI's wires tell alike. */
+const CHAT_ANSWERS = 7;
 const ANTHROPIC: readonly (readonly [string, Answer, Expect])[] = [
   ["no credit, said with 400", json(body("anthropic", "Your credit balance is too low to access the Anthropic API."), 400), ["MODEL_009", "no", "no credit"]],
   ["a refusal", json(wholeMessage("", { content: [], stop_reason: "refusal" })), ["MODEL_006", "no", "answer refused"]],
@@ -81,11 +87,11 @@ describe("faults of models", () => {
     assert.ok(error.message.length > 10 && error.message.length < 500, error.message);
   }
 
-  for (const wire of WIRES) {
+  for (const wire of WIRE_NAMES) {
     describe(`on the ${wire} wire`, () => {
       const open = (more: Partial<ModelSettings> = {}) => openModel(at(stub.url, wire, more), fetch);
 
-      for (const [name, make, expected] of [...BOTH, ...(wire === "openai" ? OPENAI : ANTHROPIC).map(([title, answer, expect]) => [title, () => answer, expect] as const)]) {
+      for (const [name, make, expected] of [...BOTH, ...(wire === "responses" ? OPENAI.slice(0, CHAT_ANSWERS) : wire === "openai" ? OPENAI : ANTHROPIC).map(([title, answer, expect]) => [title, () => answer, expect] as const)]) {
         it(`${name} → ${expected[0]}, ${expected[2]}`, async () => {
           assert.ok(FAULTS.includes(expected[2]));
           stub.answer = make(wire);
@@ -155,12 +161,12 @@ describe("faults of models", () => {
         for (const live of [false, true]) {
           let left!: () => void;
           const gone = new Promise<void>((done) => { left = done; });
+          const stop = new AbortController();
           stub.answer = (response) => {
             response.on("close", left);
-            if (live) response.writeHead(200, { "content-type": "text/event-stream" }).write(sse((wire === "openai" ? chatChunks : messageEvents)("one two three").slice(0, 4), wire).replace("data: [DONE]\n\n", ""));
+            setTimeout(() => { stop.abort(new Error("stopped")); }, 40);
+            if (live) response.writeHead(200, { "content-type": "text/event-stream" }).write(begun(wire, "one two three", 4));
           };
-          const stop = new AbortController();
-          setTimeout(() => { stop.abort(new Error("stopped")); }, 40);
           await assert.rejects(collect(model, ask({ live }), stop.signal), /^Error: stopped$/);
           await gone;
         }
@@ -171,7 +177,7 @@ describe("faults of models", () => {
         const gone = new Promise<void>((done) => { left = done; });
         stub.answer = (response) => {
           response.on("close", left);
-          response.writeHead(200, { "content-type": "text/event-stream" }).write(sse((wire === "openai" ? chatChunks : messageEvents)("one two three").slice(0, 4), wire).replace("data: [DONE]\n\n", ""));
+          response.writeHead(200, { "content-type": "text/event-stream" }).write(begun(wire, "one two three", 4));
         };
         for await (const event of (await open()).stream(ask({ live: true }), new AbortController().signal)) if (event.type === "text" && event.delta !== "") break;
         await gone;
@@ -185,14 +191,14 @@ describe("faults of models", () => {
         }
         stub.answer = (response) => { response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders(); };
         check(await failure(collect(first, ask({ live: true }))), ["MODEL_010", "later", "too slow"]);
-        stub.answer = (response) => { response.writeHead(200, { "content-type": "text/event-stream" }).write(sse((wire === "openai" ? chatChunks : messageEvents)("one two").slice(0, 3), wire).replace("data: [DONE]\n\n", "")); };
+        stub.answer = (response) => { response.writeHead(200, { "content-type": "text/event-stream" }).write(begun(wire, "one two", 3)); };
         const error = await failure(collect(await open({ stallMs: 60 }), ask({ live: true })));
         check(error, ["MODEL_010", "later", "too slow"]);
         assert.match(error.message, /silent for 0\.06 s/);
       });
 
       it("tells a stream that breaks off: cut, or ended too early", async () => {
-        const chunks = (wire === "openai" ? chatChunks : messageEvents)("one two three");
+        const chunks = EVENTS[wire]("one two three");
         stub.answer = stream(sse(chunks.slice(0, 4), wire).replace("data: [DONE]\n\n", ""));
         check(await failure(collect(await open(), ask({ live: true }))), ["MODEL_004", "later", "overloaded"]);
         stub.answer = (response) => {
@@ -205,8 +211,8 @@ describe("faults of models", () => {
       });
 
       it("reads an error inside a stream", async () => {
-        const before = sse((wire === "openai" ? chatChunks : messageEvents)("one two").slice(0, 3), wire).replace("data: [DONE]\n\n", "");
-        const error = wire === "openai" ? 'data: {"error":{"message":"Overloaded now","code":503}}\n\n' : 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded now"}}\n\n';
+        const before = begun(wire, "one two", 3);
+        const error = wire !== "anthropic" ? 'data: {"error":{"message":"Overloaded now","code":503}}\n\n' : 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded now"}}\n\n';
         stub.answer = stream(before + error);
         const thrown = await failure(collect(await open(), ask({ live: true })));
         check(thrown, ["MODEL_004", "later", "overloaded"]);
@@ -214,7 +220,7 @@ describe("faults of models", () => {
       });
 
       it("takes a whole answer where a stream was asked for", async () => {
-        stub.answer = json(wire === "openai" ? wholeChat("All at once") : wholeMessage("All at once"));
+        stub.answer = json(WHOLE[wire]("All at once"));
         assert.equal(textOf(await collect(await open(), ask({ live: true }))), "All at once");
       });
 
@@ -223,7 +229,9 @@ describe("faults of models", () => {
           ['{"city":', { input: undefined, malformed: '{"city":' }], ["{'city':'Berlin'}", { input: undefined, malformed: "{'city':'Berlin'}" }], ['{"city":"Berlin"} trailing', { input: undefined, malformed: '{"city":"Berlin"} trailing' }],
           ['"str"', { input: "str" }], ["null", { input: {} }], ["", { input: {} }], ['{"city":"Berlin"}', { input: { city: "Berlin" } }],
         ] as const) {
-          stub.answer = wire === "openai"
+          stub.answer = wire === "responses"
+            ? json(wholeResponse("", { output: [{ type: "function_call", id: "fc", call_id: "c1", name: "weather", arguments: text }] }))
+            : wire === "openai"
             ? json(wholeChat("", { message: { role: "assistant", content: null, tool_calls: [{ id: "c1", type: "function", function: { name: "weather", arguments: text } }] }, finish_reason: "tool_calls" }))
             : stream(sse([...messageEvents("").slice(0, 1), { type: "content_block_start", index: 0, content_block: { type: "tool_use", id: "c1", name: "weather", input: {} } }, { type: "content_block_delta", index: 0, delta: { type: "input_json_delta", partial_json: text } }, { type: "content_block_stop", index: 0 }, { type: "message_delta", delta: { stop_reason: "tool_use" }, usage: { output_tokens: 1 } }, { type: "message_stop" }], "anthropic"));
           const events = await collect(await open(), ask({ live: wire === "anthropic", tools: [WEATHER] }));
@@ -239,7 +247,7 @@ describe("faults of models", () => {
       });
 
       it("counts tokens itself where the provider does not", async () => {
-        stub.answer = json(wire === "openai" ? { ...wholeChat("x".repeat(40)), usage: undefined } : { ...wholeMessage("x".repeat(40)), usage: undefined });
+        stub.answer = json({ ...WHOLE[wire]("x".repeat(40)), usage: undefined });
         const { usage } = endOf(await collect(await open(), ask({ system: "s".repeat(20), turns: [user("u".repeat(20))] })));
         assert.deepEqual(usage, { input: 10, output: 10 });
       });

@@ -35,7 +35,10 @@ export async function failure(act: Promise<unknown>): Promise<ModelError> {
 }
 
 export const KEY = "sk-CANARY-0123456789abcdef";
+export type WireName = "openai" | "responses" | "anthropic";
+export const WIRE_NAMES: readonly WireName[] = ["openai", "responses", "anthropic"];
 /** Settings of a wire at a stub. */
-export function at(url: string, wire: "openai" | "anthropic", more: Partial<ModelSettings> = {}): ModelSettings {
-  return { provider: `${wire}-compatible`, model: "test-model", key: KEY, baseUrl: wire === "openai" ? `${url}/v1` : url, ...more };
+export function at(url: string, wire: WireName, more: Partial<ModelSettings> = {}): ModelSettings {
+  const base: ModelSettings = { provider: wire === "anthropic" ? "anthropic-compatible" : "openai-compatible", model: "test-model", key: KEY, baseUrl: wire === "anthropic" ? url : `${url}/v1` };
+  return { ...base, ...(wire === "responses" ? { api: "responses" } : {}), ...more };
 }

@@ -10,7 +10,7 @@ export interface Expected {
   readonly usage: { readonly input: number; readonly output: number } | undefined;
 }
 /** One HTTP answer: a whole JSON body, or the chunks of a stream. A file may hold several, one after the other. */
-export interface Recording { readonly name: string; readonly chunks?: readonly Json[]; readonly whole?: Json; readonly expected: Expected }
+export interface Recording { readonly name: string; readonly chunks?: readonly Json[]; readonly whole?: Json; readonly expected: Expected; /** The lines as they are, where one of them is no JSON. */ readonly torn?: readonly string[] }
 // biome-ignore lint/suspicious/noExplicitAny: recordings are JSON of many shapes
 export type Json = any;
 
@@ -101,8 +101,47 @@ function expectMessages(chunks: readonly Json[]): Expected {
   };
 }
 
-function load(folder: string, file: string): { whole?: Json; chunks: Json[] } {
+/** A file may hold several responses; the last event of each carries the whole of it, which the pieces must come to. */
+export function readResponses(folder: string, file: string): Recording[] {
+  const { whole, chunks, torn } = load(folder, file);
+  if (whole) return [{ name: file, whole, expected: expectResponse(whole, whole.output) }];
+  const recordings: Recording[] = [];
+  let own: Json[] = [];
+  for (const chunk of chunks) {
+    own.push(chunk);
+    if (!["response.completed", "response.failed", "response.incomplete"].includes(chunk.type)) continue;
+    const output = chunk.response.output.length > 0 ? chunk.response.output : own.filter((event) => event.type === "response.output_item.done").map((event) => event.item);
+    // One recording was shortened in its pieces only: what was shown counts.
+    const shown = (index: number): string => own.filter((event) => event.type === "response.output_text.delta" && event.output_index === index).map((event) => event.delta).join("");
+    const seen = output.map((item: Json, index: number) => (item.type === "message" && shown(index) !== "" ? { ...item, content: [{ text: shown(index) }] } : item));
+    recordings.push({ name: recordings.length === 0 ? file : `${file} (${recordings.length + 1})`, chunks: own, expected: expectResponse(chunk.response, seen), ...(torn ? { torn } : {}) });
+    own = [];
+  }
+  if (own.length > 0) throw new Error(`${file} does not end with a response`);
+  return recordings;
+}
+
+function expectResponse({ status, usage }: Json, output: readonly Json[]): Expected {
+  const parts = (item: Json): string => item.content.map((part: Json) => part.text ?? "").join("");
+  const isAside = (item: Json): boolean => item.type === "reasoning" || item.phase === "commentary";
+  const asides = output.filter(isAside).flatMap((item) => (item.type === "reasoning" ? [...item.summary, ...(item.content ?? [])].map((part: Json) => part.text) : [parts(item)]));
+  const calls = output.filter((item) => item.type === "function_call");
+  return {
+    text: output.filter((item) => item.type === "message" && !isAside(item)).map(parts).join("\n\n"), thought: asides.join("\n\n"),
+    calls: calls.map((call) => ({ id: call.call_id, name: call.name, input: JSON.parse(call.arguments) })),
+    finish: status === "completed" ? (calls.length > 0 ? "tool_calls" : "stop") : status,
+    usage: usage && { input: usage.input_tokens, output: usage.output_tokens },
+  };
+}
+
+function load(folder: string, file: string): { whole?: Json; chunks: Json[]; torn?: string[] } {
   const text = readFileSync(`${folder}/${file}`, "utf8");
   if (file.endsWith(".json")) return { whole: JSON.parse(text), chunks: [] };
-  return { chunks: text.split("\n").filter((line) => line.trim() !== "").map((line) => JSON.parse(line)) };
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  try {
+    return { chunks: lines.map((line) => JSON.parse(line)) };
+  } catch {
+    // One recording has lost the last brace of two lines.
+    return { chunks: lines.map((line) => { try { return JSON.parse(line); } catch { return JSON.parse(`${line}}`); } }), torn: lines };
+  }
 }

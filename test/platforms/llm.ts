@@ -1,4 +1,4 @@
-/** A provider of language models on loopback: answers what it is told to, keeps what it was asked. Both wires. */
+/** A provider of language models on loopback: answers what it is told to, keeps what it was asked. All wires. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -36,9 +36,10 @@ export function json(body: unknown, status = 200, headers: Record<string, string
   return (response) => { response.writeHead(status, { "content-type": "application/json", ...headers }).end(typeof body === "string" ? body : JSON.stringify(body)); };
 }
 
-/** A stream of server-sent events as the provider writes it: Anthropic names each event, OpenAI ends with [DONE]. */
-export function sse(chunks: readonly unknown[], wire: "openai" | "anthropic"): string {
-  const events = chunks.map((chunk) => `${wire === "anthropic" ? `event: ${(chunk as { type: string }).type}\n` : ""}data: ${JSON.stringify(chunk)}\n\n`);
+type Wire = "openai" | "responses" | "anthropic";
+/** A stream of server-sent events as the provider writes it: each is named but those of chat completions, which end with [DONE]. A text is sent as it is. */
+export function sse(chunks: readonly unknown[], wire: Wire): string {
+  const events = chunks.map((chunk) => (typeof chunk === "string" ? `data: ${chunk}\n\n` : `${wire === "openai" ? "" : `event: ${(chunk as { type: string }).type}\n`}data: ${JSON.stringify(chunk)}\n\n`));
   return events.join("") + (wire === "openai" ? "data: [DONE]\n\n" : "");
 }
 
@@ -58,12 +59,15 @@ export function stream(text: string, size = 1_000_000): Answer {
   };
 }
 
+const WIRES: Readonly<Record<Wire, readonly [whole: (text: string) => object, events: (text: string) => object[]]>> = {
+  openai: [wholeChat, chatChunks], responses: [wholeResponse, responseEvents], anthropic: [wholeMessage, messageEvents],
+};
 /** What a provider says to anything: one short answer, streamed or whole as asked. */
 export function talk(text: string): Answer {
   return (response, asked) => {
-    const anthropic = asked.path.endsWith("/messages");
-    if (asked.body.stream !== true) return json(anthropic ? wholeMessage(text) : wholeChat(text))(response, asked);
-    return stream(sse(anthropic ? messageEvents(text) : chatChunks(text), anthropic ? "anthropic" : "openai"))(response, asked);
+    const wire: Wire = asked.path.endsWith("/messages") ? "anthropic" : asked.path.endsWith("/responses") ? "responses" : "openai";
+    const [whole, events] = WIRES[wire];
+    return (asked.body.stream === true ? stream(sse(events(text), wire)) : json(whole(text)))(response, asked);
   };
 }
 
@@ -85,5 +89,26 @@ export function messageEvents(text: string): object[] {
     { type: "content_block_stop", index: 0 },
     { type: "message_delta", delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: 5 } },
     { type: "message_stop" },
+  ];
+}
+export function wholeResponse(text: string, more: object = {}): object {
+  return {
+    id: "resp_1", object: "response", created_at: 1, status: "completed", model: "m", error: null, incomplete_details: null, output: [messageItem(text)],
+    usage: { input_tokens: 10, output_tokens: 5, total_tokens: 15, input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } }, ...more,
+  };
+}
+function messageItem(text: string): object {
+  return { id: "msg_1", type: "message", role: "assistant", status: "completed", content: [{ type: "output_text", text, annotations: [] }] };
+}
+export function responseEvents(text: string): object[] {
+  const item = { id: "msg_1", type: "message", role: "assistant", status: "in_progress", content: [] };
+  return [
+    { type: "response.created", response: { id: "resp_1", object: "response", status: "in_progress", output: [], error: null } },
+    { type: "response.output_item.added", output_index: 0, item },
+    { type: "response.content_part.added", output_index: 0, content_index: 0, item_id: "msg_1", part: { type: "output_text", text: "", annotations: [] } },
+    ...text.split(/(?<= )/).map((delta) => ({ type: "response.output_text.delta", output_index: 0, content_index: 0, item_id: "msg_1", delta })),
+    { type: "response.output_text.done", output_index: 0, content_index: 0, item_id: "msg_1", text },
+    { type: "response.output_item.done", output_index: 0, item: messageItem(text) },
+    { type: "response.completed", response: wholeResponse(text) },
   ];
 }
