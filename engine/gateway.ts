@@ -15,6 +15,7 @@ import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type Message, type SessionScope } from "./message.ts";
 import type { Spool } from "./media.ts";
+import type { Usage } from "./models/model.ts";
 import { createConverters } from "./media/convert.ts";
 import { createDownload } from "./media/download.ts";
 import { createIncoming } from "./media/incoming.ts";
@@ -23,6 +24,7 @@ import { createTally, type Count } from "./metrics.ts";
 import { createMemory, type Memory } from "./memory.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { reached } from "./points.ts";
+import { createQuiet } from "./quiet.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createRoom, type Room } from "./store-room.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
@@ -122,6 +124,8 @@ export interface Gateway {
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   /** `about`: ref of the message that is being answered. */
   typing(to: Address, about?: string): void;
+  /** What an agent of this run used in this step. */
+  spent(run: string, step: string, usage: Usage): void;
   /** Where "owner" as a chat is, and any other address unchanged. */
   resolve(to: Address): Address;
   /** The run's flow has settled, perhaps with a fault that no Catch node took; retried until the store takes it. */
@@ -191,12 +195,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       if (message.kind !== "message") return;
       connections.get(message.at.account)?.connection?.read?.(message.at, message.ref).catch((error: Error) => options.log("debug", `read: ${error.message}`));
     },
+    onRest: () => quiet.look(),
     onEnd: (run, end) => {
+      quiet.ended(run);
       outbox.over((id) => id === run.id);
       tally.ended(end.state);
       events.emit("end", run, end);
     },
   });
+  const quiet = createQuiet({ clock, busy: (at) => inbox.busy(at) });
   const outbox: Outbox = createOutbox({
     store, clock, random, tell: tally.send,
     line: (account) => attached.get(account) ?? connections.get(account),
@@ -239,6 +246,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         log: (level, text) => options.log(level, `${accounts.get(account.id)?.name ?? account.name}: ${text}`),
         claim: (code, sender, at) => claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
+        listens: (message) => inbox.listens(message),
+        quiet: (at, given) => quiet.wait(at, given),
         ...(webhookUrl === undefined ? {} : { webhookUrl }),
       };
     },
@@ -397,6 +406,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const connection = connections.get(to.account)?.connection;
       connection?.typing?.(to, about).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
     },
+    spent(run, step, usage) { inbox.run(run)?.usage.set(step, usage); },
     resolve,
     settle(run, end) {
       inbox.end(run, end).catch((error: unknown) => {

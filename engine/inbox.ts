@@ -4,7 +4,7 @@ import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { StoreError } from "./errors.ts";
 import { watchIdle } from "./idle.ts";
-import { laneOf, type Message } from "./message.ts";
+import { laneOf, type Address, type Message } from "./message.ts";
 import type { Tell } from "./metrics.ts";
 import { amend, gather, prepareAll, type Queue } from "./lane.ts";
 import { endOf, reduce, type Act, type Life } from "./life.ts";
@@ -42,6 +42,8 @@ export interface InboxOptions {
   /** A flow takes it up. */
   onBegin?(run: Run): void;
   onEnd?(run: Run, end: RunEnd): void;
+  /** A lane may be quiet now. */
+  onRest?(): void;
   /** For whoever counts. */
   readonly tell?: Tell;
 }
@@ -62,6 +64,10 @@ export interface Inbox {
   /** The run waits for a person: its lane goes on, and no idle limit ends it, until `goesOn` was called as often. */
   waits(id: string): void;
   goesOn(id: string): void;
+  /** Something of this place waits for its turn or is under way, and does not wait for a person. */
+  busy(at: Address): boolean;
+  /** A flow takes messages of this account. */
+  listens(message: Message): boolean;
   /** Run by its id even when it ended already: late output still finds its message. */
   find(id: string): Promise<Pick<Run, "id" | "receipt"> | undefined>;
   /** The flow has settled; `fault`: text of one that no Catch node took. */
@@ -197,7 +203,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const entry = entries.get(entryId);
     if (entry === undefined) return;
     const id = runId(head, entryId);
-    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, waits: 0, seqs: current.receipts.map(({ seq }) => seq) };
+    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, waits: 0, usage: new Map(), seqs: current.receipts.map(({ seq }) => seq) };
     runs.set(id, run);
     homes.set(run, current);
     current.runs.set(entryId, run);
@@ -241,6 +247,7 @@ export function createInbox(options: InboxOptions): Inbox {
       if (lane.queue.length === 0) lanes.delete(key);
       else void pump(key, lane);
     }
+    options.onRest?.();
     for (const rank of starved) {
       for (const other of rank) {
         if (active >= maxActive) return;
@@ -360,6 +367,7 @@ export function createInbox(options: InboxOptions): Inbox {
       if (run === undefined || current === undefined) return;
       run.waits++;
       letPass(current);
+      options.onRest?.();
     },
     goesOn(id) {
       const run = runs.get(id);
@@ -367,6 +375,11 @@ export function createInbox(options: InboxOptions): Inbox {
       run.waits--;
       run.touchedAt = clock.monotonic();
     },
+    busy(at) {
+      const lane = laneOf(at);
+      return lanes.has(lane) || [...runs.values()].some((run) => run.waits === 0 && laneOf(run.receipt.message.at) === lane);
+    },
+    listens: (message) => [...entries.values()].some((entry) => entry.covers(message)),
     async find(id) {
       const live = runs.get(id);
       if (live !== undefined) return live;
@@ -395,6 +408,7 @@ export function createInbox(options: InboxOptions): Inbox {
       const lane = lanes.get(current.lane);
       if (act.type !== "release") letPass(current);
       else if (!current.aside && lane !== undefined) release(current.lane, lane);
+      options.onRest?.();
       await saved;
     },
     interrupt(id) { if (runs.has(id)) interrupted.add(id); },

@@ -1,5 +1,6 @@
 /** What the inbox hands over, and to whom: a message's way through one flow. */
 import type { Message } from "./message.ts";
+import type { Usage } from "./models/model.ts";
 import type { Change, Priority, Receipt } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 
@@ -37,6 +38,8 @@ export interface Run {
   answered: boolean;
   /** Questions to people that it waits for. */
   waits: number;
+  /** Tokens its agents used, by step: a second pass counts nothing twice. */
+  readonly usage: Map<string, Usage>;
   /** The receipts of `messages`. */
   readonly seqs: readonly number[];
 }

@@ -30,6 +30,10 @@ export function problemsOf(channel: Channel, account: Account): string[] {
   return [...channel.check(account), ...addresses.flatMap(({ key, label }) => secretInAddress(label, String(account.settings[key] ?? ""), "Use an address that needs none; what is secret has fields of its own.") ?? [])];
 }
 
+function policyOf({ keyed }: Channel, policy: Config["policy"] = "owner"): NonNullable<Config["policy"]> {
+  return keyed === true && policy === "owner" ? "open" : policy;
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function AccountNode(this: RedNode & { -readonly [field in "slug" | "channel" | "gatewayNode" | "fault"]: AccountNodeShape[field] }, config: Config): void {
@@ -49,7 +53,7 @@ export default function register(red: Red): void {
       const base = handle.settings.webhookBase;
       const account = {
         id: this.slug, channel: channel.id, name: config.name || this.slug, settings,
-        policy: { policy: config.policy ?? "owner", allow: (config.allow ?? []).map((person) => String(person.id)) },
+        policy: { policy: policyOf(channel, config.policy), allow: (config.allow ?? []).map((person) => String(person.id)) },
         ...(base === "" || !host.http.available ? {} : { webhookUrl: `${base}${host.http.url(path)}` }),
       } as const;
       const problems = problemsOf(channel, account);
@@ -67,7 +71,7 @@ export default function register(red: Red): void {
         host.http.close(path, door);
         if (handle.accounts.get(this.slug)?.node === this) handle.accounts.delete(this.slug);
       });
-      if (config.policy === "open") this.warn(host.say("openWarning", { name: account.name }));
+      if (config.policy === "open" && channel.keyed !== true) this.warn(host.say("openWarning", { name: account.name }));
     } catch (error) {
       // The other nodes go on without this account; it shows in the gateway and on the channel in nodes.
       const told = shown(this, error) as Error & { code: string };

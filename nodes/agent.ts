@@ -98,6 +98,7 @@ export default function register(red: Red): void {
         // A channel out commits to the same store, so it needs not wait; anybody else gets only what is on disk.
         saved = result.saved;
         if (outs.length === 0) await saved;
+        gateway.spent(known.id, step, result.usage);
         for (const live of lives) await live.stop();
         const reply = { ...msg, payload: result.text, run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;

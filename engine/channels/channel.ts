@@ -139,6 +139,13 @@ export interface ChannelContext {
    * redirects are followed and checked, headers never go to another origin. Throws ChannelError.
    */
   download(url: string, options?: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; readonly trust?: readonly string[]; readonly bytes?: number }): Promise<ReadableStream<Uint8Array>>;
+  /** Does a flow take messages of this account now? */
+  listens?(message: Message): boolean;
+  /**
+   * For platforms that ask and get one answer: resolves when nothing of this place is under way any more, or all that is waits for a person, and all it
+   * said was handed to `send`. `usage`: tokens used for it. Rejects with the signal's reason.
+   */
+  quiet?(at: Address, signal: AbortSignal): Promise<{ readonly usage: { readonly input: number; readonly output: number } }>;
   /** Hands the gateway's one-time owner code to the gateway. True: this sender is the owner now, and `at` is where the owner is reached. */
   claim?(code: string, sender: Sender, at: Address): Promise<boolean>;
 }
@@ -208,6 +215,8 @@ export interface Channel {
   /** How it writes Markdown: parts are cut so that they fit after rendering. Left out: the Markdown itself is counted. */
   readonly dialect?: DialectName;
   readonly delivery: Delivery;
+  /** Nobody reaches it without a secret that the owner gave out: whoever has it is let in, unless the account has a list. */
+  readonly keyed?: true;
   /** Which optional methods its connections have, beside what `delivery` says; the contract suite holds a live one against it. */
   readonly can?: readonly Ability[];
   /** Problems in the settings, each a sentence with a remedy. No I/O. */

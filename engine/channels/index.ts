@@ -1,5 +1,6 @@
 /** The one list of channels, in the order in which forms and pages show them: what most people look for first. */
 import type { Channel } from "./channel.ts";
+import { api } from "./api/api.ts";
 import { discord } from "./discord/discord.ts";
 import { discordWebhook } from "./discord-webhook/discord-webhook.ts";
 import { email } from "./email/email.ts";
@@ -16,4 +17,4 @@ import { webchat } from "./webchat/webchat.ts";
 import { whatsapp } from "./whatsapp/whatsapp.ts";
 import { whatsappWeb } from "./whatsapp-web/whatsapp-web.ts";
 
-export const channels: readonly Channel[] = [webchat, telegram, discord, slack, whatsapp, twilioWhatsapp, whatsappWeb, signal, imessage, twilioSms, twilioVoice, email, gmail, discordWebhook, slackWebhook];
+export const channels: readonly Channel[] = [webchat, telegram, discord, slack, whatsapp, twilioWhatsapp, whatsappWeb, signal, imessage, twilioSms, twilioVoice, email, gmail, discordWebhook, slackWebhook, api];

@@ -13,6 +13,7 @@ import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
 import { createStoreCare } from "../../engine/store-care.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
+import { apiDoor } from "./api-door.ts";
 import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
 import { metrics } from "./metrics.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
@@ -63,6 +64,7 @@ function createHost(red: Red): Host {
   const fetches = new Map<string, Promise<typeof fetch>>();
   const http = createHttp(red);
   const settle = createSettle(red);
+  http.open("v1", apiDoor(() => handles.values()));
   const say = speaker(red);
 
   const folder = (slug: string) => join(red.settings.userDir ?? join(tmpdir(), `clawflow-${process.pid}`), "clawflow", slug);
@@ -117,6 +119,7 @@ function createHost(red: Red): Host {
         failed(error, again) { if (again) return; metrics.count("clawflow_errors_total", { code: error.code }); red.log.error(`[clawflow] ${told(error).message}`); },
       });
       handles.set(settings.slug, handle);
+      http.open(`${settings.slug}/v1`, apiDoor(() => [handles.get(settings.slug)].filter((each) => each !== undefined)));
     }
     handle.settings = settings;
     handle.node = node;

@@ -21,7 +21,7 @@ function connects({ id, settings }: Channel): string {
   return modes?.join(", ") ?? CONNECTS[id] ?? "one way";
 }
 /** Channels with one way only. */
-const CONNECTS: Readonly<Record<string, string>> = { webchat: "its own page", discord: "gateway", "discord-webhook": "webhook (sends only)", "slack-webhook": "webhook (sends only)", whatsapp: "webhook", "twilio-sms": "webhook", "twilio-whatsapp": "webhook", "twilio-voice": "webhook" };
+const CONNECTS: Readonly<Record<string, string>> = { webchat: "its own page", api: "its own address", discord: "gateway", "discord-webhook": "webhook (sends only)", "slack-webhook": "webhook (sends only)", whatsapp: "webhook", "twilio-sms": "webhook", "twilio-whatsapp": "webhook", "twilio-voice": "webhook" };
 const yes = (some: unknown): string => (some === undefined || some === false ? "–" : typeof some === "number" ? String(some) : "yes");
 const megabytes = (bytes: number | undefined): string => (bytes === undefined ? "" : ` (${Math.round(bytes / 100_000) / 10} MB)`);
 

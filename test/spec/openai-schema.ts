@@ -1,10 +1,10 @@
-/** OpenAI's own OpenAPI description as a judge of requests. */
+/** OpenAI's own OpenAPI description as a judge of what we send, and of what we answer. */
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { projectRoot } from "../rigs/project.ts";
 
-/** Problems of a body of `POST /chat/completions` (or of another request by the name of its schema), as sentences; empty when it fits. Undefined where the description is not on this machine. */
+/** Problems of a body by the description of this name, as sentences; empty when it fits. Undefined where the description is not on this machine. */
 export function openaiJudge(name = "CreateChatCompletionRequest"): ((body: unknown) => string[]) | undefined {
   const file = path.join(path.resolve(projectRoot, process.env.CLAWFLOW_SPECS ?? "../shared/data/specs"), "openai", "openapi.json");
   if (!existsSync(file)) return undefined;
@@ -16,7 +16,7 @@ export function openaiJudge(name = "CreateChatCompletionRequest"): ((body: unkno
   return (body) => {
     const problems = check(body) ? [] : (check.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? ""}`);
     // The description leaves the body open; a field it does not name is a mistake of ours all the same.
-    for (const field of Object.keys(body as object)) if (!known.has(field)) problems.push(`/${field} is not a field of the request`);
+    for (const field of Object.keys(body as object)) if (!known.has(field)) problems.push(`/${field} is not a field of ${name}`);
     return problems;
   };
 }
@@ -33,7 +33,7 @@ function repair(value: unknown): unknown {
   const rest = Array.isArray(oneOf) && given.discriminator !== undefined ? { ...others, anyOf: oneOf } : given;
   const fixed = Object.fromEntries(Object.entries(rest).map(([key, part]) => [key, repair(part)]));
   if (nullable !== true) return fixed;
-  if (typeof fixed.type === "string") return { ...fixed, type: [fixed.type, "null"] };
+  if (typeof fixed.type === "string") return { ...fixed, type: [fixed.type, "null"], ...(Array.isArray(fixed.enum) ? { enum: [...(fixed.enum as unknown[]), null] } : {}) };
   return { anyOf: [fixed, { type: "null" }] };
 }
 
