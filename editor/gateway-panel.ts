@@ -9,23 +9,24 @@ import { storePanel, type StoreAnswer } from "./store-panel.ts";
 
 interface Person { channel: string; account: string; id: string; name: string; trust: string }
 interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
+interface Always { key: string; tool: string; call: string; person: string; by: string; at: number }
 interface Answer {
   deployed: boolean; ownerCode?: string;
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; state?: string; text?: string }[];
-  people: Person[]; refused: Refused[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
+  people: Person[]; refused: Refused[]; always?: Always[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
   store?: StoreAnswer;
 }
 const TRUST = ["owner", "paired", "allowed"] as const;
 const SIGNS: Readonly<Record<string, "ok" | "wait" | "bad" | "off">> = { connected: "ok", ok: "ok", ready: "ok", connecting: "wait", reconnecting: "wait", waiting: "wait", error: "bad", closed: "off" };
 
 export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: boolean): void {
-  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
+  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), always: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
   const heading = (key: string): HTMLElement => h("h4", {}, t(key));
   const store = storePanel<Answer>(node.id, (got) => { answer = got; show(); });
   const memory = memoryPanel(node.id);
   container.append(parts.problems, store.events, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
-    heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused,
+    heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused, heading("gateway.always"), parts.always,
     heading("gateway.memory"), memory.element,
     heading("gateway.store"), store.backups, parts.counts);
   let answer: Answer | undefined;
@@ -43,6 +44,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
     parts.owner.replaceChildren(...ownerCode());
     parts.people.replaceChildren(...people());
     parts.refused.replaceChildren(...refused());
+    parts.always.replaceChildren(...always());
     const { pending = 0, dead = 0, outbox } = answer?.counts ?? {};
     const out = (typeof outbox === "object" ? outbox : undefined) ?? {};
     const waiting = (out.planned ?? 0) + (out.sending ?? 0);
@@ -79,6 +81,14 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
     return [table([t("gateway.name"), t("gateway.account"), t("gateway.tries"), ""], "cf-refused", answer.refused.map((person) => h("tr", {},
       h("td", {}, personName(person)), h("td", {}, person.account), h("td", {}, `${person.count} · ${new Date(person.at).toLocaleString()}`),
       h("td", {}, button(t("gateway.letIn"), () => act("people", { channel: person.channel, account: person.account, id: person.id, name: person.name, trust: "allowed" }), { title: t("gateway.letInOf", { name: person.name }) })))))];
+  }
+
+  function always(): HTMLElement[] {
+    const calls = answer?.always ?? [];
+    if (calls.length === 0) return [h("p", { class: "cf-muted" }, t(answer ? "gateway.noAlways" : "gateway.afterDeploy"))];
+    return [table([t("gateway.alwaysCall"), t("gateway.alwaysFor"), ""], "cf-always", calls.map(({ key, tool, call, person, by, at }) => h("tr", {},
+      h("td", {}, h("span", {}, tool, h("div", { class: "cf-muted" }, call))), h("td", {}, h("span", {}, person, h("div", { class: "cf-muted" }, `${by} · ${new Date(at).toLocaleString()}`))),
+      h("td", {}, button("", () => act("always", { key }), { icon: "times", bare: true, title: t("gateway.forgetCall", { tool }) })))))];
   }
 
   show();

@@ -9,6 +9,7 @@ import { gatewayPanel } from "./gateway-panel.ts";
 import { bringGateways, configOf, nameOf, separateCopies } from "./gateways.ts";
 import { mappingForm } from "./mapping.ts";
 import { params } from "./params.ts";
+import { policyTable } from "./policy-table.ts";
 import { red, t } from "./red.ts";
 import { routeForm } from "./route-form.ts";
 import { schedule } from "./schedule.ts";
@@ -30,7 +31,7 @@ const labelOf = (id: unknown): string => {
 
 const ClawFlow = {
   t, validate, prepare, labelOf, isAdding, chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
-  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
+  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, policyTable, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
 };
 export type ClawFlowWidgets = typeof ClawFlow;
 (window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;

@@ -1,4 +1,5 @@
 /** The agent loop: model, tools, model … until there is an answer. Every reply and tool result is on disk before it is used. */
+import type { Approved } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
@@ -27,6 +28,8 @@ export { compileTemplate };
 export type AgentEvent =
   | { readonly type: "delta"; readonly text: string }
   | { readonly type: "call"; readonly call: string; readonly tool: string; readonly input: unknown }
+  /** An owner is asked whether the call may run; `result` tells what came of it. */
+  | { readonly type: "approval"; readonly call: string; readonly tool: string; readonly input: unknown }
   | { readonly type: "result"; readonly call: string; readonly tool: string; readonly text: string; readonly failed: boolean }
   /** The oldest of the talk was put into a summary; it stands for so many turns now. `error`: it could not be, and the history was cut. */
   | { readonly type: "summary"; readonly turns: number; readonly error?: { readonly code: string; readonly text: string } }
@@ -55,6 +58,8 @@ export interface AgentDeps {
   /** The changes that keep these turns in the session. */
   remember(turns: readonly Turn[], tainted: boolean): readonly Change[];
   remembered(turns: readonly Turn[], tainted: boolean): void;
+  /** Has an owner decide over a call for which the policy says "ask"; the time of the run stands still meanwhile. Without it such calls are refused. */
+  approve?(call: CallToApprove): Promise<Approved>;
   /** Keeps the installation's own secrets from model and journal: `redact` for errors, `hide` for results. */
   readonly secrets?: Pick<Redactor, "redact" | "hide">;
   /** Somebody watches the answer grow, or wants events. */
@@ -69,6 +74,9 @@ export interface AgentResult {
   /** Settles when the answer is on disk. Whoever uses it otherwise than by a commit to the same store waits for this first; commits keep their order. */
   readonly saved: Promise<unknown>;
 }
+
+/** `rule`: of the policy. `outside`: texts in the context that are not the owner's or a paired person's. */
+export interface CallToApprove extends Pick<CallContext, "trust" | "tainted"> { readonly step: string; readonly tool: Tool; readonly input: unknown; readonly rule: string; outside(): readonly string[] }
 
 /** Rounds in a row in which a model may mend arguments that are no JSON: one that fails then goes on failing, and each try costs. */
 const MAX_REPAIRS = 2;
@@ -104,8 +112,9 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
       if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
-      const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs, message: input.message };
-      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, context, deps, limit.signal)));
+      const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message };
+      const outside = () => outsideTexts(input, [...deps.history, ...turns], deps.tools);
+      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit }, deps)));
       for (const [index, call] of reply.calls.entries()) {
         const result = results[index] as ToolOutcome;
         turns.push({ role: "tool", call: call.id, name: call.name, text: result.text, failed: result.failed });
@@ -150,27 +159,41 @@ const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted
 interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
 
 /** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
-async function callTool(step: string, call: ToolCall, context: Omit<CallContext, "call">, deps: AgentDeps, signal: AbortSignal): Promise<ToolOutcome> {
-  const tool = deps.tools.find((known) => known.name === call.name);
-  const id = `${context.run}/${step}`;
+async function callTool(step: string, call: ToolCall, round: Round, deps: AgentDeps): Promise<ToolOutcome> {
+  const id = `${round.context.run}/${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
-  const refused = tool === undefined ? `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` : refusal(tool, call, context);
-  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined || refused !== undefined ? failedWith(refused ?? "") : await perform(tool, call, { ...context, call: id }, deps, signal) });
+  const { tool, refused = "" } = await permitted(step, call, round, deps);
+  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit.signal) });
   // What changes something is on disk before it begins: after a crash in the middle it is not done again.
-  const once = tool !== undefined && refused === undefined && tool.risk !== "read";
+  const once = tool !== undefined && tool.risk !== "read";
   const outcome = await deps.once<ToolOutcome>(step, act, once ? () => failedWith(`[TOOL_005] The outcome of this call is unknown: the system stopped while "${call.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`) : undefined);
   deps.on({ type: "result", call: call.id, tool: call.name, text: outcome.text, failed: outcome.failed });
   return outcome;
 }
 
-function refusal(tool: Tool, call: ToolCall, context: Omit<CallContext, "call">): string | undefined {
-  if (call.malformed !== undefined) return `[TOOL_001] Expected the arguments of "${tool.name}" to be JSON, got: ${call.malformed.slice(0, 200)}`;
+interface Round { readonly context: Omit<CallContext, "call">; readonly limit: Limit; outside(): readonly string[] }
+
+/** The tool that may run now, or why none may. What the model wrote is checked before anybody is asked about it. */
+async function permitted(step: string, call: ToolCall, { context, outside, limit }: Round, deps: AgentDeps): Promise<{ readonly tool?: Tool; readonly refused?: string }> {
+  const tool = deps.tools.find((known) => known.name === call.name);
+  if (tool === undefined) return { refused: `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` };
+  if (call.malformed !== undefined) return { refused: `[TOOL_001] Expected the arguments of "${tool.name}" to be JSON, got: ${call.malformed.slice(0, 200)}` };
   const problem = checkInput(tool, call.input);
-  if (problem !== undefined) return `[TOOL_001] ${problem}`;
-  const verdict = decide({ trust: context.trust, tainted: context.tainted, tool });
-  if (verdict.decision === "deny") return `[TOOL_004] This person may not use "${tool.name}" here. Tell them so.`;
-  if (verdict.decision === "ask") return `[TOOL_004] "${tool.name}" needs the owner's approval, and nobody can approve it here. Tell the user that it was not done.`;
-  return undefined;
+  if (problem !== undefined) return { refused: `[TOOL_001] ${problem}` };
+  const { trust, tainted } = context;
+  const { decision, rule } = decide({ trust, tainted, tool });
+  if (decision === "run") return { tool };
+  if (decision !== "ask") return { refused: `[TOOL_004] This person may not use "${tool.name}" here. Tell them so.` };
+  if (deps.approve === undefined) return { refused: `[TOOL_004] "${tool.name}" needs the owner's approval, and nobody can approve it here. Tell the user that it was not done.` };
+  deps.on({ type: "approval", call: call.id, tool: tool.name, input: call.input });
+  const resume = limit.hold();
+  return deps.approve({ step, tool, input: call.input, trust, tainted, rule, outside }).finally(resume);
+}
+
+/** What tools fetched from the outside, and the message itself where it came from there. */
+function outsideTexts({ tainted, text }: AgentInput, turns: readonly Turn[], tools: readonly Tool[]): string[] {
+  const fetched = turns.flatMap((turn) => (turn.role === "tool" && tools.find(({ name }) => name === turn.name)?.talksOutside !== false ? [turn.text] : []));
+  return tainted ? [...fetched, text] : fetched;
 }
 
 async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: AgentDeps, signal: AbortSignal): Promise<ToolOutcome> {
@@ -193,12 +216,28 @@ function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new ToolError("TOOL_002", {}, "stopped")), { once: true }));
 }
 
-function withTimeout(parent: AbortSignal, ms: number, clock: Clock): { signal: AbortSignal; expired(): boolean; end(): void } {
+/** `hold` lets the time stand still until the function it returns is called; `heldMs`: so long it stood. */
+interface Limit { readonly signal: AbortSignal; expired(): boolean; hold(): () => void; heldMs(): number; end(): void }
+function withTimeout(parent: AbortSignal, ms: number, clock: Clock): Limit {
   const own = new AbortController();
+  const started = clock.monotonic();
   let late = false;
+  let holds = 0;
+  let heldAt = 0;
+  let held = 0;
   const follow = () => own.abort(parent.reason);
   if (parent.aborted) follow();
   parent.addEventListener("abort", follow, { once: true });
-  const cancel = clock.after(ms, () => { late = true; own.abort(); });
-  return { signal: own.signal, expired: () => late, end() { cancel(); parent.removeEventListener("abort", follow); } };
+  let ended = false;
+  let cancel = (): void => {};
+  const begin = () => { if (!ended) cancel = clock.after(Math.max(0, started + held + ms - clock.monotonic()), () => { late = true; own.abort(); }); };
+  begin();
+  return {
+    signal: own.signal, expired: () => late, heldMs: () => held,
+    hold() {
+      if (holds++ === 0) { heldAt = clock.monotonic(); cancel(); }
+      return () => { if (--holds === 0) { held += clock.monotonic() - heldAt; begin(); } };
+    },
+    end() { ended = true; cancel(); parent.removeEventListener("abort", follow); },
+  };
 }

@@ -3,7 +3,7 @@
  * (after a restart, a deploy) comes to the same record: nothing is asked twice. Who may answer is held against the store, never against a msg.
  */
 import { hash } from "node:crypto";
-import { folded, pressOf, questionDraft, readAnswer, readPress, type AnswerForm, type Value } from "./answers.ts";
+import { codeOf, folded, pressOf, questionDraft, readAnswer, readPress, type AnswerForm, type Seal, type Value } from "./answers.ts";
 import type { Received } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { ChannelError, ClawError, type ErrorCode } from "./errors.ts";
@@ -32,15 +32,20 @@ export interface Question {
   /** What is said to words that do not fit, and how often; after that they are messages like any other. */
   readonly again: { readonly text: string; readonly times: number };
   readonly cancelWords: readonly string[];
+  /** With a form of kind "sealed". */
+  readonly seal?: Seal;
+  /** Written together with the question. */
+  readonly also?: readonly Change[];
   /** Ends this wait, not the question: the node is being stopped, or the run. */
   readonly signal: AbortSignal;
   readonly priority?: Priority;
 }
 export interface Answer { readonly value: Value | null; readonly label?: string; readonly text: string; readonly by: { readonly id: string; readonly name: string }; readonly message: Message }
-export type AskEnd = { readonly how: "answer" | "cancelled"; readonly answer: Answer } | { readonly how: "timeout" };
+/** `withdrawn`: its time ended early, because nobody may answer it any more. `bound`: what the question was sealed for. */
+export type AskEnd = ({ readonly how: "answer" | "cancelled"; readonly answer: Answer } | { readonly how: "timeout"; readonly withdrawn?: true }) & { readonly bound?: string };
 
 /** What is on disk while it waits. */
-interface Asked extends Omit<Question, "signal" | "waitMs" | "priority"> {
+export interface Asked extends Omit<Question, "signal" | "waitMs" | "priority" | "also"> {
   readonly id: string;
   /** Receipts of the run. */
   readonly seqs: readonly number[];
@@ -69,14 +74,20 @@ export interface AsksOptions {
   readonly clock: Clock;
   inbox(): Inbox;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
-  /** The draft for a channel that does not say what it shows. */
-  asShown(draft: Draft, to: Address): Draft;
+  /** The draft for a channel that does not say what it shows. `sealed`: without buttons where the channel has none, they are no list to choose from. */
+  asShown(draft: Draft, to: Address, sealed: boolean): Draft;
 }
 export interface Asks extends Questions {
   /** Asks, and resolves with how it ended; with undefined when `signal` ends the wait before. Throws a ClawError when it cannot be asked. */
   ask(question: Question): Promise<AskEnd | undefined>;
   /** Is this message an answer? Undefined: it is a message like any other. */
   offer(message: Message, trust: Trust): Promise<Received | undefined>;
+  /** Open questions with a seal. */
+  sealed(): readonly (Asked & { readonly seal: Seal })[];
+  /** Takes the code in this message as the answer to this question. Whoever calls has seen to it that the sender may. */
+  byCode(question: string, message: Message, trust: Trust): Promise<Received | undefined>;
+  /** Nobody can answer it any more. */
+  withdraw(question: string): Promise<void>;
   /** A node that asks is there, until the returned function is called. */
   add(node: string): () => void;
   /** Runs whose node that asked is gone. */
@@ -96,7 +107,8 @@ export interface Asks extends Questions {
 const GRACE_MS = 5_000;
 /** The wall clock may jump: it is looked at so often. */
 const LOOK_MS = 60_000;
-const LANE = "\nanswer\n";
+/** Lane of receipts that are for questions, and never for the flows. */
+export const LANE = "\nanswer\n";
 /** Why such a run is a dead letter. */
 export const ORPHAN = "the node that asked was removed while it waited";
 
@@ -127,7 +139,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     return done;
   }
 
-  async function ask({ signal, waitMs, priority, ...question }: Question): Promise<AskEnd | undefined> {
+  async function ask({ signal, waitMs, priority, also, ...question }: Question): Promise<AskEnd | undefined> {
     const { run, step } = question;
     const live = inbox().run(run);
     if (live === undefined) throw new ClawError("MSG_001", {}, "Expected a run that is under way, got one that has ended: nothing would go on with the answer.");
@@ -137,24 +149,26 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     const before = all.get(id);
     const askedAt = Math.max(clock.now(), last + 1);
     const one = before ?? open({ ...question, id, seqs: live.seqs, askedAt, ...(waitMs > 0 ? { dueAt: askedAt + waitMs } : {}) }, false);
+    if (one.record.seal?.bound !== question.seal?.bound) await withdraw(id);
     if (one.end !== undefined) return one.end;
-    one.planned ??= before === undefined ? say(one, true, priority) : sayAgain(one, priority);
+    one.planned ??= before === undefined ? say(one, [keep(one.record), ...(also ?? [])], priority) : sayAgain(one, priority);
     await one.planned;
     return waitFor(one, AbortSignal.any([signal, live.abort.signal]));
   }
 
   /** Resolves when it is planned; what becomes of it then is known later. */
-  function say(one: Open, first: boolean, priority: Priority | undefined): Promise<void> {
-    const { run, step, to, text, form, id, dueAt } = one.record;
-    return plan({ run, step, op: "send", to, draft: asShown(questionDraft(text, form, id), to), ...(priority === undefined ? {} : { priority }), ...(dueAt === undefined ? {} : { expiresAt: dueAt }), ...(first ? { also: [keep(one.record)] } : {}) }, (receipt) => {
+  function say(one: Open, also: readonly Change[], priority: Priority | undefined): Promise<void> {
+    const { run, step, to, dueAt } = one.record;
+    return plan({ run, step, op: "send", to, draft: draftOf(one.record, one.record.text), ...(priority === undefined ? {} : { priority }), ...(dueAt === undefined ? {} : { expiresAt: dueAt }), also }, (receipt) => {
       if (receipt.state === "sent") { one.handed = true; one.refs = receipt.refs; }
       if (receipt.state === "failed") notSent(one, receipt.code, receipt.text);
     }).catch((error: unknown) => { fail(one, error); throw error; });
   }
+  const draftOf = ({ form, id, seal, to }: Asked, text: string): Draft => asShown(questionDraft(text, form, id, seal), to, seal !== undefined);
   /** Comes to the row of an earlier process. One that waits longer than rows are kept was sent before. */
   async function sayAgain(one: Open, priority: Priority | undefined): Promise<void> {
     if ((await store.outboxRow(outboxKey(one.record, 0))) === undefined) one.handed = true;
-    else await say(one, false, priority);
+    else await say(one, [], priority);
   }
   function plan(delivery: Delivery, then: (receipt: DeliveryReceipt) => void): Promise<void> {
     return new Promise((resolve, reject) => { deliver({ ...delivery, question: true, planned: resolve }).then((receipt) => { resolve(); then(receipt); }, reject); });
@@ -198,14 +212,20 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
   }
 
   /** The first end is the end. `seq`: receipt of what was said. */
-  async function finish(one: Open, end: AskEnd, seq?: number): Promise<void> {
-    const { run, step, id } = one.record;
+  async function finish(one: Open, how: AskEnd, seq?: number): Promise<void> {
+    const { run, step, id, seal } = one.record;
+    const end = seal === undefined ? how : { ...how, bound: seal.bound };
     const { write, act } = reduce({ question: one.end === undefined && !one.gone ? "open" : "ended" }, { type: "answered", run, question: id, entry: { step, at: clock.now(), data: end }, ...(seq === undefined ? {} : { seq }) });
     await insist(store, clock, write, () => closed);
     if (act.type !== "use") return;
     one.end = end;
     inbox().run(run)?.journal.set(step, end);
     for (const { resolve } of one.waiters) resolve(end);
+  }
+
+  async function withdraw(question: string): Promise<void> {
+    const one = all.get(question);
+    if (one !== undefined) await inTurn(one, () => (one.end === undefined && !one.gone ? finish(one, { how: "timeout", withdrawn: true }) : Promise.resolve()));
   }
 
   const sameChat = (to: Address, { channel, account, chat }: Address): boolean => to.channel === channel && to.account === account && to.chat === chat;
@@ -217,7 +237,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
   function verdict({ record }: Open, message: Message): AskEnd | "again" | undefined {
     const { form, cancelWords, again } = record;
     const by = { id: message.sender.id, name: message.sender.name };
-    const press = pressOf(message);
+    const press = pressOf(message) ?? (record.seal === undefined ? undefined : codeOf(message));
     if (press !== undefined) {
       const read = readPress(form, press.choice);
       return read && { how: "answer", answer: { ...read, text: read.label ?? "", by, message } };
@@ -235,10 +255,10 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
   }
   async function carryOut(one: Open, said: AskEnd | "again", seq: number): Promise<void> {
     if (said !== "again") return finish(one, said, seq);
-    const { again, run, step, to, form, id } = one.record;
+    const { again, run, step, to } = one.record;
     const done: Change = { do: "receipt", seq, state: "done", reason: "it did not fit the question" };
     const record = { ...one.record, again: { ...again, times: again.times - 1 } };
-    const draft = asShown(questionDraft(again.text, form, id), to);
+    const draft = draftOf(record, again.text);
     one.record = record;
     await plan({ run, step: `${step} again ${again.times}`, op: "send", to, draft, priority: "high", also: [done, ...(one.gone ? [] : [keep(record)])] }, () => undefined)
       .catch(() => insist(store, clock, [done], () => closed));
@@ -278,7 +298,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     const press = pressOf(message);
     if (press !== undefined) {
       const one = all.get(press.question);
-      if (one !== undefined && !(sameChat(one.record.to, message.at) && may(one.record, message, trust))) return "refused";
+      if (one !== undefined && !(sameChat(one.record.to, message.at) && may(one.record, message, trust) && press.nonce === one.record.seal?.nonce)) return "refused";
       return (one && (await take(one, message, trust, true))) ?? tooLate(message, trust);
     }
     if (message.kind !== "message" || all.size === 0) return undefined;
@@ -308,7 +328,12 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
   }
 
   return {
-    ask, offer,
+    ask, offer, withdraw,
+    sealed: () => [...all.values()].flatMap(({ record, end, gone }) => (record.seal === undefined || end !== undefined || gone ? [] : [{ ...record, seal: record.seal }])),
+    async byCode(question, message, trust) {
+      const one = all.get(question);
+      return one && (await take(one, message, trust, true));
+    },
     add(node) {
       nodes.set(node, (nodes.get(node) ?? 0) + 1);
       return () => { const left = (nodes.get(node) ?? 1) - 1; if (left > 0) nodes.set(node, left); else nodes.delete(node); };

@@ -269,9 +269,9 @@ export const ERRORS = {
   },
   TOOL_004: {
     title: "Tool is not permitted here",
-    meaning: "This person may not use this tool, or it needs an approval that nobody can give here.",
-    causes: ["a dangerous tool", "a stranger who asks", "a message that holds foreign text"],
-    remedy: "Set the tool's risk class, or who may use it.",
+    meaning: "This person may not use this tool, or an owner was to approve the call and did not: it was denied, not answered in time, void, or could not be asked.",
+    causes: ["a dangerous tool", "a stranger who asks", "a message that holds foreign text", "no owner yet", "more approvals than three at once or ten an hour"],
+    remedy: "Claim the bot as its owner, so that somebody can be asked; or set the tool's risk class, or who may use it.",
     where: ["model"],
     again: "No.",
   },

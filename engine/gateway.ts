@@ -2,8 +2,10 @@
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
 import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
-import { degrade } from "./channels/degrade.ts";
+import { degrade, fit } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
+import { APPROVAL_MS, createApprovals, type Approvals } from "./approvals.ts";
+import type { ApprovalWords } from "./approval-text.ts";
 import { createAsks, ORPHAN, type Asks } from "./asks.ts";
 import type { Clock } from "./clock.ts";
 import { type Compactor, createCompactor } from "./context/compact.ts";
@@ -45,7 +47,7 @@ export interface GatewayOptions {
   /** Asked each time: a deploy may change them while the gateway stays open. */
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
-  readonly texts: { readonly claimed: string; notice(about: Notice): string };
+  readonly texts: { readonly claimed: string; notice(about: Notice): string; /** What an owner reads who has to approve a tool's call; the keys themselves where it is left out. */ readonly approval?: ApprovalWords };
   readonly count?: Count;
   /** Takes secrets out of the texts of faults before they are kept or told. */
   redact?(text: string): string;
@@ -65,6 +67,8 @@ export interface GatewayLimits {
   readonly notice: "owner" | "chat" | "none";
   /** Largest size of the store; 0: no limit. */
   readonly storeBytes: number;
+  /** An owner has so long to approve a tool's call. */
+  readonly approvalMs: number;
 }
 /** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
 export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
@@ -92,6 +96,8 @@ export interface Gateway {
   readonly inbox: Inbox;
   /** Questions to people. */
   readonly asks: Asks;
+  /** Calls of tools that an owner has to approve. */
+  readonly approvals: Approvals;
   readonly people: People;
   readonly sessions: Sessions;
   /** Keeps talks within the windows of models, by what providers count. */
@@ -142,7 +148,7 @@ const HOUR = 3_600_000;
 /** Stands for a run in the rows of notices. */
 const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0 };
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, approvalMs: APPROVAL_MS };
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -171,10 +177,22 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     store, clock,
     inbox: () => inbox,
     deliver: (delivery) => deliver(delivery),
-    asShown(draft, to) {
+    asShown({ buttons, ...draft }, to, sealed) {
       const channel = (attached.get(to.account) ?? connections.get(to.account))?.channel;
-      return channel !== undefined && channel.shows === undefined ? degrade(draft, {}) : draft;
+      if (sealed && !fit(buttons?.flat() ?? [], channel?.shows ?? {})) return draft;
+      const whole = buttons === undefined ? draft : { ...draft, buttons };
+      return channel !== undefined && channel.shows === undefined ? degrade(whole, {}) : whole;
     },
+  });
+  const approvals: Approvals = createApprovals({
+    store, clock, asks, people,
+    inbox: () => inbox,
+    isAccount: (id) => accounts.has(id),
+    deliver: (delivery) => deliver(delivery),
+    once,
+    waitMs: () => limits().approvalMs,
+    words: options.texts.approval ?? ((key, values = {}) => [key, ...Object.values(values)].join(" ")),
+    log: options.log,
   });
   const tally = createTally(options.count, (id) => accounts.has(id));
   const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
@@ -279,9 +297,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       events.emit("refused", message);
       return "refused";
     }
-    const answered = await asks.offer(message, trust);
+    const answered = (await approvals.offer(message, trust)) ?? (await asks.offer(message, trust));
     if (answered !== undefined) return answered;
-    const received = await take(message, { trust, tainted: false });
+    // What is passed on was said by somebody else.
+    const received = await take(message, { trust, tainted: message.forwarded !== undefined });
     if (received === "saved") void prepared(message);
     if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
     return received;
@@ -366,13 +385,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   await asks.load();
+  await approvals.load();
   // Whole before anything new is planned: what is read there and what is queued here can never be the same row twice.
   await inbox.load();
   await outbox.load();
   await asks.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, people, sessions, compactor, gauge, memory, tools, agents, connections, events, clock, spool, room,
+    store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, agents, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);

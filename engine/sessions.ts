@@ -1,7 +1,9 @@
 /** What an agent remembers of a talk: a summary of what is old, and the turns since, read from the store and kept at hand while the talk goes on. */
 import { estimateTokens, turnTokens } from "./context/estimate.ts";
 import type { Turn } from "./models/model.ts";
+import { lowestTrust, TRUSTS } from "./policy.ts";
 import type { Change, Store, StoredTurn } from "./store/store.ts";
+import type { Trust } from "./tool.ts";
 import { type Asked, rank } from "./words.ts";
 
 /** What stands for the turns up to number `upTo`; they stay in the store, outside the window. `turns`: how many, all in all. `at`: Unix milliseconds. */
@@ -28,6 +30,10 @@ export interface Sessions {
   added(session: string, turns: readonly Turn[], tainted: boolean): void;
   /** Outside text is in this session. */
   tainted(session: string): Promise<boolean>;
+  /** The lowest of all whose words are in this session, and of `trust`: in a group everybody steers the agent. */
+  trust(session: string, trust: Trust): Promise<Trust>;
+  /** The change that keeps that somebody of this level spoke in it; to be committed with their turns. */
+  spoke(session: string, trust: Trust): Change[];
   forget(session: string): Promise<void>;
   /** The user edited the message `ref`, or deleted it (`text` undefined): then what was answered to it goes too. */
   correct(session: string, ref: string, text: string | undefined): Promise<void>;
@@ -65,6 +71,8 @@ interface Kept { readonly summary: Summary | undefined; turns: Turn[] }
 export function createSessions(store: Store): Sessions {
   const kept = new Map<string, Kept>();
   const taints = new Map<string, boolean>();
+  /** Levels of those who spoke. Each is kept by itself, so that no order of writes can raise a session again. */
+  const trusts = new Map<string, Set<Trust>>();
   const locks = new Map<string, { root: string; depth: number; waiting: (() => void)[] }>();
 
   type Edit = { readonly ref: string; readonly text: string | undefined };
@@ -158,9 +166,26 @@ export function createSessions(store: Store): Sessions {
       }
       return known;
     },
+    async trust(session, trust) {
+      let known = trusts.get(session);
+      if (known === undefined) {
+        known = new Set((await store.list("trust", `${session}\n`)).map(([key]) => key.slice(session.length + 1) as Trust));
+        if (trusts.size >= KEPT_SESSIONS) trusts.delete(trusts.keys().next().value as string);
+        trusts.set(session, known);
+      }
+      return lowestTrust([...known, trust]);
+    },
+    spoke(session, trust) {
+      const known = trusts.get(session);
+      if (known?.has(trust)) return [];
+      // At once: should the commit fail, the session counts for less than it must, never for more.
+      known?.add(trust);
+      return [{ do: "set", space: "trust", key: `${session}\n${trust}`, value: true }];
+    },
     async forget(session) {
-      await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }, { do: "set", space: SUMMARIES, key: session, value: undefined }]);
+      await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }, ...TRUSTS.map((trust): Change => ({ do: "set", space: "trust", key: `${session}\n${trust}`, value: undefined })), { do: "set", space: SUMMARIES, key: session, value: undefined }]);
       kept.delete(session);
+      trusts.delete(session);
       taints.delete(session);
     },
     async correct(session, ref, text) {

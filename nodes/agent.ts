@@ -4,6 +4,7 @@ import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
+import { takeTurn } from "../engine/session-turn.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
 import type { Step } from "../engine/store/store.ts";
@@ -33,10 +34,11 @@ function picturesOf(message: Message): DraftFile[] {
 /** Platforms show "is typing" for about five seconds; a quick answer needs none. */
 const TYPING_AFTER_MS = 500;
 const TYPING_EVERY_MS = 4_500;
-function keepTyping(gateway: Gateway, to: Address, about: string | undefined): () => void {
+function keepTyping(gateway: Gateway, run: string, to: Address, about: string | undefined): () => void {
   let cancel = gateway.clock.after(TYPING_AFTER_MS, show);
   function show(): void {
-    gateway.typing(to, about);
+    // Nobody types while a person is asked.
+    if (!gateway.inbox.run(run)?.waits) gateway.typing(to, about);
     cancel = gateway.clock.after(TYPING_EVERY_MS, show);
   }
   return () => cancel();
@@ -56,7 +58,8 @@ export default function register(red: Red): void {
     const scope = config.scope ?? "account-channel-peer";
     const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
       gateway.agents.set(this.id, { name, scope });
-      return () => gateway.agents.delete(this.id);
+      const noLonger = gateway.asks.add(this.id);
+      return () => { gateway.agents.delete(this.id); noLonger(); };
     });
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
@@ -90,7 +93,7 @@ export default function register(red: Red): void {
       showWork();
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
-      const stopTyping = outs.length > 0 ? keepTyping(gateway, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
+      const stopTyping = outs.length > 0 ? keepTyping(gateway, known.id, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
       let saved: Promise<unknown> | undefined;
       try {
         const result = await gateway.join(known.id, step, () => answer(gateway, known, step, msg, lives, send));
@@ -119,26 +122,29 @@ export default function register(red: Red): void {
       const model = fitModel(await modelNode(host, config.model).model(), gateway.gauge);
       const session = sessionKey(receipt.message, scope, name);
       const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
-      const release = await gateway.sessions.lock(session, known.id, known.signal);
+      const turn = await takeTurn(gateway.sessions, session, known.id, known.signal);
       try {
         const settings = settingsNow();
         const once = <T>(name: string, act: () => Promise<Step<T>>, unknown?: () => T) => gateway.once(known.id, `${step} ${name}`, act, unknown);
         const on = (event: AgentEvent) => tell(event, known, step, lives, msg, send);
         const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message: receipt.message, signal: known.signal, timeoutMs: settings.timeoutMs, once, on });
+        const tools = () => withOwn(gateway.tools.choose(config.tools ?? [{ by: "all" }]), talk.tools);
+        const trust = await gateway.sessions.trust(session, receipt.trust);
         return await runAgent(
-          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust: receipt.trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
+          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
           settings,
           {
             clock: gateway.clock, model, history: talk.history, signal: known.signal,
             secrets: { hide, redact },
-            tools: withOwn(gateway.tools.choose(config.tools ?? [{ by: "all" }]), talk.tools),
+            tools: tools(),
+            approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run: known.id, step: `${step} ${call.step}`, node: this.id, session, message: receipt.message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: known.signal })),
             live: lives.length > 0 || wantsEvents, once, on,
-            remember: (turns, taint) => gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint),
+            remember: (turns, taint) => [...gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, receipt.trust)],
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
           },
         );
       } finally {
-        release();
+        turn.end();
       }
     };
 

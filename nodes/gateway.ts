@@ -9,7 +9,7 @@ import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string; storeMb?: number | string; mediaMb?: number | string; fileMb?: number | string; mediaDays?: number | string; backups?: number | string }>;
+type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string; storeMb?: number | string; mediaMb?: number | string; fileMb?: number | string; mediaDays?: number | string; backups?: number | string; approvalMinutes?: number | string }>;
 
 export function slugOf(text: string): string {
   return text.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40) || "home";
@@ -25,6 +25,11 @@ const LEAST_STORE_MB = 16;
 function storeMbOf(value: number | string | undefined): number {
   const number = numberOf(value, 1024);
   return number === 0 ? 0 : Math.max(LEAST_STORE_MB, number);
+}
+
+/** Between a minute and a day: who approves has to remember what it was about. */
+function approvalMinutesOf(value: number | string | undefined): number {
+  return Math.min(1440, Math.max(1, numberOf(value, 10)));
 }
 
 function noticeOf(value: string | undefined): "owner" | "chat" | "none" {
@@ -44,6 +49,7 @@ export default function register(red: Red): void {
       idleMinutes: numberOf(config.idleMinutes, 10), pendingMaxHours: numberOf(config.pendingMaxHours, 24),
       staleMinutes: numberOf(config.staleMinutes, 30), keepDays: numberOf(config.keepDays, 30), notice: noticeOf(config.notice),
       storeMb: storeMbOf(config.storeMb), mediaMb: numberOf(config.mediaMb, 2048), fileMb: numberOf(config.fileMb, 20), mediaDays: numberOf(config.mediaDays, 7), backups: Math.max(1, Math.floor(numberOf(config.backups, 3))),
+      approvalMinutes: approvalMinutesOf(config.approvalMinutes),
       webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;

@@ -79,6 +79,11 @@ export function registerAdmin(host: Host): void {
     await gateway.people.set({ channel: String(body.channel), account: String(body.account), id: String(body.id), name: String(body.name ?? body.id), trust, ...(known?.at === undefined ? {} : { at: known.at }) });
     return overview(host, params.id ?? "");
   });
+  post("gateway/:id/always", write, async ({ params, body = {} }) => {
+    if (typeof body.key !== "string") throw new SettingError("CONF_001", {}, `Expected "key" to name a call that is always allowed, got ${JSON.stringify(body.key)}.`);
+    await (await opened(host, params.id ?? "")).approvals.forget(body.key);
+    return overview(host, params.id ?? "");
+  });
   post("gateway/:id/owner-code", write, async ({ params }) => ({ ownerCode: await (await opened(host, params.id ?? "")).people.newOwnerCode() }));
 
   post("try/account", write, ({ body = {} }) => tryAccount(host, body));
@@ -152,7 +157,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
   return {
     deployed: true, slug: handle.slug, accounts, models,
     ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
-    people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [],
+    people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [], always: await gateway?.approvals.always() ?? [],
     counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle),
   };
 }

@@ -87,10 +87,10 @@ function createHost(red: Red): Host {
         store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock, limits: () => mediaLimits(handle.settings) }), clock: systemClock, fetchFor,
         programs: (process.env["PATH"] ?? "").split(delimiter),
         limits: () => {
-          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb } = handle.settings;
-          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB };
+          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb, approvalMinutes } = handle.settings;
+          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB, approvalMs: approvalMinutes * 60_000 };
         },
-        texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }) },
+        texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }), approval: (key, values) => say(`approval.${key}`, values) },
         log,
         redact,
         count: (name, labels, by) => metrics.count(name, { gateway: handle.slug, ...labels }, by),

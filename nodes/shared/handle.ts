@@ -12,7 +12,7 @@ import type { RedNode } from "./red.ts";
 
 export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly notice: GatewayLimits["notice"]; readonly webhookBase: string;
   /** Megabytes (2^20 bytes); 0: no limit. */
-  readonly storeMb: number; readonly mediaMb: number; readonly fileMb: number; /** 0: kept until there is no room. */ readonly mediaDays: number; readonly backups: number }
+  readonly storeMb: number; readonly mediaMb: number; readonly fileMb: number; /** 0: kept until there is no room. */ readonly mediaDays: number; readonly backups: number; /** Minutes. */ readonly approvalMinutes: number }
 
 /** `accounts`: slugs; undefined means all of the gateway. */
 export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
