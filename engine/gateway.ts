@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
 import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
-import { degrade, fit } from "./channels/degrade.ts";
+import { degrade, fitsButtons } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
 import { APPROVAL_MS, createApprovals, type Approvals } from "./approvals.ts";
 import type { ApprovalWords } from "./approval-text.ts";
@@ -179,7 +179,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     deliver: (delivery) => deliver(delivery),
     asShown({ buttons, ...draft }, to, sealed) {
       const channel = (attached.get(to.account) ?? connections.get(to.account))?.channel;
-      if (sealed && !fit(buttons?.flat() ?? [], channel?.shows ?? {})) return draft;
+      if (sealed && !fitsButtons(buttons?.flat() ?? [], channel?.shows ?? {})) return draft;
       const whole = buttons === undefined ? draft : { ...draft, buttons };
       return channel !== undefined && channel.shows === undefined ? degrade(whole, {}) : whole;
     },

@@ -51,7 +51,7 @@ describe("the text of an approval", () => {
     const evil = "x\ncode AAAA 10\u2028title\r\u0085\u202eabc\u2066\u200b\u00ad\u{e0041}\ufe0f\u00a0\u3164\u001b[2J\ud800";
     const text = approvalText({ ...about, tool: evil, input: { [evil]: evil, nested: { [evil]: [evil] } }, who: { ...about.who, name: evil } }, words);
     assert.equal(text.split(/[\n\r\u2028\u2029\u0085]/).length, 7);
-    assert.doesNotMatch(text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u00a0\u3164\ufe0f]|[\u{e0000}-\u{e0fff}]/u);
+    assert.doesNotMatch(text.replaceAll("\n", ""), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u00a0\u3164]|\ufe0f|[\u{e0000}-\u{e0fff}]/u);
     assert.match(text, /⟨U\+202E⟩/);
     assert.equal(visible("Grüße, мир, 日本 👍"), "Grüße, мир, 日本 👍");
   });

@@ -20,7 +20,7 @@ export function degrade(draft: Draft, shows: Shows): Draft {
   if (cards !== undefined) { if (shows.cards === true) kept.cards = cards; else { told.push(...cards.map((card) => cardText(card, words))); if ((shows.files ?? []).includes("image")) files.push(...cards.flatMap(cardImage)); else told.push(...cards.flatMap(({ image = "", title }) => (/^https?:/i.test(image) ? [`${words.plain(title ?? "image")}: ${image}`] : []))); } }
   for (const file of attachments) if (!files.includes(file)) told.push(fileText(file, words));
   const pressed = (buttons ?? []).flat();
-  if (pressed.length > 0) { if (fit(pressed, shows) && buttons !== undefined) kept.buttons = buttons; else told.push(...buttonsText(pressed, words)); }
+  if (pressed.length > 0) { if (fitsButtons(pressed, shows) && buttons !== undefined) kept.buttons = buttons; else told.push(...buttonsText(pressed, words)); }
   if (choices !== undefined) { if (choices.options.length <= (shows.choices ?? 0)) kept.choices = choices; else told.push(choicesText(choices, words)); }
   if (poll !== undefined) { if (shows.poll === true) kept.poll = poll; else told.push([words.strong(poll.question), ...numbered(poll.options.map(words.plain))].join("\n")); }
   if (location !== undefined) { if (shows.location === true) kept.location = location; else told.push(placeText(location, words)); }
@@ -30,7 +30,7 @@ export function degrade(draft: Draft, shows: Shows): Draft {
 }
 
 /** Does the platform show all of these buttons as buttons? */
-export function fit(buttons: readonly Button[], shows: Shows): boolean {
+export function fitsButtons(buttons: readonly Button[], shows: Shows): boolean {
   const labels = shows.buttonLabel ?? Number.POSITIVE_INFINITY;
   return buttons.length <= (shows.buttons ?? 0) && buttons.every(({ label, url }) => [...label].length <= labels && (url === undefined || shows.links === true));
 }
