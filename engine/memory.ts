@@ -80,7 +80,8 @@ export function memoryTools(memory: Memory, scope: MemoryScope, book: string): T
       ...base, name: "remember", risk: "write",
       description: `Keeps a fact about ${ABOUT[scope]} for later talks: a name, a preference, a date, a decision. One fact for each call, as a whole sentence that can be understood alone.`,
       parameters: schema({ text: { type: "string", description: "The fact", maxLength: NOTE_CHARS } }, ["text"]),
-      call: async (input, { tainted }) => ({ text: `Kept as note ${await memory.remember(book, (input as { text: string }).text, tainted)}.` }),
+      // What others read too is outside text to them where somebody wrote it who is only allowed.
+      call: async (input, { tainted, trust }) => ({ text: `Kept as note ${await memory.remember(book, (input as { text: string }).text, tainted || (scope !== "person" && trust !== "owner" && trust !== "paired"))}.` }),
     },
     {
       ...base, name: "recall", risk: "read",

@@ -1,5 +1,5 @@
 /**
- * Broken durability settings: what somebody could change in the code in good faith, and what would then be lost or doubled. `npm run test:mutants` applies each to a
+ * Broken settings of durability and policy: what somebody could change in the code in good faith, and what would then be lost, doubled or done unasked. `npm run test:mutants` applies each to a
  * copy of the checkout; the tests named with it must go red.
  */
 export interface Mutation {
@@ -17,6 +17,8 @@ const crash = "test/crash-gaps.test.ts";
 const outbox = "test/outbox.test.ts";
 const inbox = "test/inbox.test.ts";
 const sqlite = "test/store/sqlite.test.ts";
+const hostile = "test/policy-hostile.test.ts";
+const approvals = "test/approvals.test.ts";
 
 export const MUTATIONS: readonly Mutation[] = [
   // The store.
@@ -58,4 +60,17 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "secrets in the text of a failure are kept and told", file: "engine/outbox.ts", find: "message: redact(error.message)", replace: "message: error.message", test: crash, grep: "keeps and tells no secret" },
   { name: "the notice of a dead letter is not written with it", file: "engine/life.ts", find: 'write: [...next.write, { do: "outbox", row: notice }]', replace: "write: next.write", test: crash, grep: "are one commit" },
   { name: "a dead letter is told as if it were sent", file: "engine/outbox.ts", find: 'if (act.type === "mourn") options.onDead(now);', replace: "", test: outbox, grep: "says so once" },
+  // The policy, and approvals.
+  { name: "a dangerous tool runs for its owner unasked", file: "engine/policy.ts", find: '  owner: {\n    clean: { read: "run", write: "run", dangerous: "ask" },', replace: '  owner: {\n    clean: { read: "run", write: "run", dangerous: "run" },', test: hostile, grep: "no cell of the policy" },
+  { name: "paired people may ask for what is dangerous in a tainted talk", file: "engine/policy.ts", find: 'tainted: { read: "run", write: "ask", dangerous: "deny" },', replace: 'tainted: { read: "run", write: "ask", dangerous: "ask" },', test: hostile, grep: "no cell of the policy" },
+  { name: "a tool that is not shared is for everybody", file: "engine/policy.ts", find: 'decision === "run" && question.tool.shared !== true', replace: 'decision === "run" && question.tool.shared === undefined', test: hostile, grep: "no cell of the policy" },
+  { name: "text from outside does not count", file: "engine/policy.ts", find: 'question.tainted === false ? "clean" : "tainted"', replace: '"clean"', test: hostile, grep: "no cell of the policy" },
+  { name: "the sender alone is trusted, not all who spoke", file: "engine/sessions.ts", find: "return lowestTrust([...known, trust]);", replace: "return trust;", test: approvals, grep: "least trusted speaker" },
+  { name: "what was passed on counts as the sender's own words", file: "engine/gateway.ts", find: "tainted: message.forwarded !== undefined", replace: "tainted: false", test: approvals, grep: "what was passed on" },
+  { name: "silence approves", file: "engine/approvals.ts", find: 'end.withdrawn === true ? "withdrawn" : "timeout"', replace: 'end.withdrawn === true ? "withdrawn" : "approved"', test: hostile, grep: "no cell of the policy" },
+  { name: "anybody's code counts", file: "engine/approvals.ts", find: 'const said = trust === "owner" ? codeOf(message) : undefined;', replace: "const said = codeOf(message);", test: approvals, grep: "who hears nothing and cannot answer" },
+  { name: "a button needs no nonce", file: "engine/asks.ts", find: " && press.nonce === one.record.seal?.nonce)", replace: ")", test: approvals, grep: "only with its nonce" },
+  { name: "a tool that changed after it was approved runs", file: "engine/approvals.ts", find: "tool !== undefined && boundTo(asked, tool) === bound", replace: "tool !== undefined", test: approvals, grep: "is void for a tool" },
+  { name: "always is offered where dangerous meets text from outside", file: "engine/approvals.ts", find: 'if (mayBeAlways(asked)) choices.push', replace: "choices.push", test: approvals, grep: "never given once for all" },
+  { name: "as many approvals as a model likes", file: "engine/approvals.ts", find: "asks.sealed().length >= MAX_OPEN ||", replace: "", test: approvals, grep: "no more than three" },
 ];

@@ -18,7 +18,6 @@ export interface HouseOptions {
   modelOf(run: Run): Model;
   readonly buttons?: number;
   readonly allow?: readonly string[];
-  /** What the agent's answer does; a delivery to the chat where it was asked, where it is left out. */
   readonly settings?: { readonly maxRounds?: number; readonly timeoutMs?: number };
 }
 
@@ -37,7 +36,10 @@ export function toolOf(name: string, effects: Effect[], more: Partial<Tool> = {}
 }
 
 export async function approvalHouse({ openStore, modelOf, buttons = 8, allow = ["u1", "u2"], settings = {} }: HouseOptions) {
-  const clock = manualClock();
+  const hands = manualClock();
+  let ahead = 0;
+  /** `jump` turns the clock on the wall alone. */
+  const clock = { ...hands, now: () => hands.now() + ahead, jump(ms: number) { ahead += ms; } };
   const channels = new Map<string, ScriptedChannel>(ACCOUNTS.map((id) => [id, Object.assign(scriptedChannel({ limits: { text: 4_000 } }), { shows: { buttons } })]));
   const tools = new Map<string, Tool>();
   const events: AgentEvent[] = [];
@@ -103,8 +105,12 @@ export async function approvalHouse({ openStore, modelOf, buttons = 8, allow = [
   /** What was sent at an account, newest last. */
   const sent = (account = "acc") => channels.get(account)?.sent ?? [];
   const questions = (account = "acc") => sent(account).filter(({ text }) => /^title/.test(text));
+  /** Until no run is at work; those that wait for a person stand still. */
+  async function quiet(): Promise<void> {
+    do await settle(4); while ([...gateway.inbox.runs()].some(({ waits }) => waits === 0) || gateway.inbox.size > 0);
+  }
   return {
-    clock, channels, tools, events, answers, faults, say, sent, questions, direct,
+    clock, channels, tools, events, answers, faults, say, sent, questions, direct, quiet,
     get gateway() { return gateway; },
     owner: (id: string, account = "acc", at: Address | undefined = direct(account, `chat-${id}`)) => gateway.people.set({ channel: "scripted", account, id, name: id, trust: "owner", ...(at === undefined ? {} : { at }) }),
     person: (id: string, trust: Trust, account = "acc") => gateway.people.set({ channel: "scripted", account, id, name: id, trust }),
