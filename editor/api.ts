@@ -6,9 +6,9 @@ export interface Setting {
   initial?: string | number | boolean; choices?: { value: string; label: string }[]; when?: { key: string; value: string | boolean };
 }
 export interface ChannelInfo { id: string; label: string; settings: Setting[] }
-export interface ProviderInfo { id: string; label: string; wire: string; baseUrl: string; keyless?: boolean; env?: string }
+export interface ProviderInfo { id: string; label: string; wire: string; baseUrl: string; keyless?: boolean; env?: string; quirks?: { responses?: readonly string[] } }
 export interface Tables {
-  channels: ChannelInfo[]; providers: ProviderInfo[]; steps: unknown; presets: unknown;
+  channels: ChannelInfo[]; providers: ProviderInfo[]; efforts: string[]; steps: unknown; presets: unknown;
   errors: Record<string, { title: string; remedy: string }>;
 }
 

@@ -1,6 +1,6 @@
 /** What the forms of single nodes do beyond their inputs. Each is called from the node's oneditprepare. */
 import { tables } from "./api.ts";
-import { byId, fieldOf, fill, h, problems } from "./dom.ts";
+import { byId, fieldOf, fill, problems } from "./dom.ts";
 import { GATEWAY, configs, makeSlug } from "./gateways.ts";
 import { SECRETS, settings, type Settings } from "./settings.ts";
 import { tryButton } from "./try-credentials.ts";
@@ -64,46 +64,6 @@ export function saveAccount(node: EditorNode): void {
   node.settings = account.settings.values();
   // A token of another channel is not kept where nobody sees it.
   for (const input of account.store.querySelectorAll("input")) input.value = "";
-}
-
-export function modelForm(node: EditorNode): void {
-  preselectGateway(node);
-  const provider = byId("node-config-input-provider") as HTMLSelectElement;
-  const baseUrl = fieldOf("node-config-input-baseUrl");
-  const key = fieldOf("node-config-input-key");
-  const hint = byId("clawflow-key-hint");
-  const own = String(node.provider ?? "practice");
-  fill(provider, [{ value: own, label: own }], own);
-  tables().then(({ providers }) => {
-    fill(provider, providers.map(({ id, label }) => ({ value: id, label })), own);
-    const show = (): void => {
-      const info = providers.find(({ id }) => id === provider.value);
-      baseUrl.placeholder = info?.baseUrl ?? "";
-      const practice = info?.wire === "practice";
-      for (const name of ["key", "baseUrl", "headers", "prices"]) byId(`clawflow-row-${name}`).hidden = practice;
-      byId("clawflow-practice").hidden = !practice;
-      hint.textContent = info?.keyless ? t("model.keyless") : info?.env ? t("model.envHint", { env: `\${${info.env}}` }) : t("model.keyHint");
-    };
-    provider.addEventListener("change", show);
-    show();
-  }, (error: Error) => byId("clawflow-test").prepend(problems([error.message])));
-  secretLines("node-config-input-headers");
-  tryButton(byId("clawflow-test"), "try/model", () => ({
-    node: node.id, provider: provider.value, model: fieldOf("node-config-input-model").value.trim(), baseUrl: baseUrl.value.trim(),
-    credentials: { key: key.value, headers: fieldOf("node-config-input-headers").value },
-  }));
-}
-
-/** A credential of several lines: while it is saved and unseen, a button replaces the field. */
-function secretLines(id: string): void {
-  const area = fieldOf(id);
-  if (area.value !== "__PWRD__") return;
-  const line = h("div", { class: "cf-field" }, h("span", { class: "cf-muted" }, t("model.headersSaved")), h("button", {
-    type: "button", class: "red-ui-button red-ui-button-small",
-    onclick: () => { area.value = ""; area.hidden = false; line.remove(); area.focus(); },
-  }, t("change")));
-  area.hidden = true;
-  area.after(line);
 }
 
 /** Parts that are only there for some values of a select named by `data-name`: `data-for-action="reply send"`; an empty value is called `own`. */

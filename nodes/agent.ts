@@ -3,6 +3,8 @@ import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "
 import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
 import type { Gateway } from "../engine/gateway.ts";
+import { jsonModel, readJson } from "../engine/models/json-answer.ts";
+import type { JsonSchema } from "../engine/models/model.ts";
 import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
 import { takeTurn } from "../engine/session-turn.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
@@ -11,6 +13,7 @@ import type { Step } from "../engine/store/store.ts";
 import type { Tool } from "../engine/tool.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
+import { parametersOf, type Param } from "./tool.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput, shown } from "./shared/input.ts";
@@ -25,10 +28,17 @@ import { versioned } from "./shared/versioned.ts";
 type Config = Saved<{
   gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string; summarise?: boolean; memory?: MemoryScope | "off";
   maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
+  /** The answer is to be an object of these fields. */
+  json?: boolean; params?: Param[]; schema?: string; schemaMode?: boolean;
 }>;
 
 function picturesOf(message: Message): DraftFile[] {
   return message.attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
+}
+
+/** An object in `payload` and its text in `text`, where JSON is wanted. */
+function answerOf(text: string, json: boolean): { payload: unknown; text?: string } {
+  return json ? { payload: readJson(text) ?? text, text } : { payload: text };
 }
 
 /** Platforms show "is typing" for about five seconds; a quick answer needs none. */
@@ -55,6 +65,7 @@ export default function register(red: Red): void {
     red.nodes.createNode(this, config);
     const name = config.agentId || slugOf(config.name || "agent");
     let settings: AgentSettings | undefined;
+    let schema: JsonSchema | undefined;
     const scope = config.scope ?? "account-channel-peer";
     const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
       gateway.agents.set(this.id, { name, scope });
@@ -68,6 +79,7 @@ export default function register(red: Red): void {
     const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : {}));
 
     const settingsNow = (): AgentSettings => {
+      if (config.json === true) schema ??= parametersOf(config);
       settings ??= {
         system: compileTemplate(config.system ?? ""), context: compileTemplate(config.context ?? ""),
         maxRounds: Math.max(1, numberOf(config.maxRounds, 8)), timeoutMs: numberOf(config.timeoutSeconds, 120) * 1000,
@@ -79,7 +91,7 @@ export default function register(red: Red): void {
 
     /** The answer as it grows, at the place and under the key where channel out will put it. */
     const openLive = (gateway: Gateway, known: Known, step: string): Live[] => {
-      const live = config.live ?? true;
+      const live = (config.live ?? true) && config.json !== true;
       const to = known.receipt.message.to ?? known.receipt.message.at;
       if (!live || outs.length === 0 || gateway.connections.get(to.account) === undefined) return [];
       return outs.map((out) => gateway.live({ run: known.id, step: `${step}/${out}`, to }));
@@ -103,7 +115,7 @@ export default function register(red: Red): void {
         if (outs.length === 0) await saved;
         gateway.spent(known.id, step, result.usage);
         for (const live of lives) await live.stop();
-        const reply = { ...msg, payload: result.text, run: { id: known.id, step, pass: known.pass }, usage: result.usage };
+        const reply = { ...msg, ...answerOf(result.text, config.json === true), run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;
         working--;
         showWork();
@@ -134,7 +146,7 @@ export default function register(red: Red): void {
           { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
           settings,
           {
-            clock: gateway.clock, model, history: talk.history, signal: known.signal,
+            clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: known.signal,
             secrets: { hide, redact },
             tools: tools(),
             approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run: known.id, step: `${step} ${call.step}`, node: this.id, session, message: receipt.message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: known.signal })),

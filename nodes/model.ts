@@ -3,15 +3,21 @@ import { ModelError } from "../engine/errors.ts";
 import { buffer } from "node:stream/consumers";
 import { capTokens, type Meter } from "../engine/models/cap.ts";
 import { countModel } from "../engine/models/count.ts";
-import type { Model, ModelSettings } from "../engine/models/model.ts";
+import type { Effort, Model, ModelSettings } from "../engine/models/model.ts";
+import type { Price } from "../engine/models/prices.ts";
 import { gatewayNode } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { metrics } from "./shared/metrics.ts";
+import { ownPrices } from "./shared/prices.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { learnSecrets } from "./shared/secrets.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ gateway: string; provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }>;
+interface Fields {
+  provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string; api?: string; effort?: string;
+  inputPrice?: number | string; outputPrice?: number | string; cachedPrice?: number | string;
+}
+type Config = Saved<Fields & { gateway: string }>;
 
 /** `Name: value` lines. */
 export function headersOf(lines: string | undefined): Record<string, string> {
@@ -29,16 +35,27 @@ export function modelSecrets({ key, headers }: Record<string, string | undefined
 }
 
 /** What the wire needs, from the form's fields; a provider left empty is the practice model. */
-export function modelSettings(config: { provider?: string; model?: string; baseUrl?: string; contextTokens?: number | string }, credentials: Record<string, string | undefined>): ModelSettings {
+export function modelSettings(config: Fields, credentials: Record<string, string | undefined>): ModelSettings {
   const headers = headersOf(credentials.headers);
   const contextTokens = Number(config.contextTokens);
+  const price = priceOf(config);
   return {
     provider: config.provider || "practice", model: config.model ?? "",
     ...(credentials.key ? { key: credentials.key } : {}),
     ...(config.baseUrl ? { baseUrl: config.baseUrl } : {}),
     ...(Object.keys(headers).length > 0 ? { headers } : {}),
     ...(contextTokens > 0 ? { contextTokens } : {}),
+    ...(config.api ? { api: config.api as NonNullable<ModelSettings["api"]> } : {}),
+    ...(config.effort ? { effort: config.effort as Effort } : {}),
+    ...(price === undefined ? {} : { price }),
   };
+}
+
+/** USD for a million tokens; both input and output must be given, or the table counts. */
+function priceOf({ inputPrice, outputPrice, cachedPrice }: Fields): Price | undefined {
+  const given = (value: number | string | undefined): number | undefined => (value === undefined || value === "" || !(Number(value) >= 0) ? undefined : Number(value));
+  const [input, output, cachedInput] = [given(inputPrice), given(outputPrice), given(cachedPrice)];
+  return input === undefined || output === undefined ? undefined : { input, output, ...(cachedInput === undefined ? {} : { cachedInput }) };
 }
 
 /** For a key that somebody else pays (the demo's): all models of this process together use no more than this. */
@@ -60,7 +77,7 @@ export default function register(red: Red): void {
     this.label = config.name || config.model || config.provider || "practice";
     this.model = () => {
       opened ??= Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]).then(async ([models, fetch]) => {
-        const made = await models.openModel(modelSettings(config, this.credentials ?? {}), fetch, { readFile });
+        const made = await models.openModel(modelSettings(config, this.credentials ?? {}), fetch, { readFile, prices: await ownPrices(red) });
         return countModel(meter === undefined || made.provider === "practice" ? made : capTokens(made, meter), metrics.count);
       });
       opened.catch(() => { opened = undefined; });

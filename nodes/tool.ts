@@ -13,7 +13,7 @@ import { openCall, answerCall, type ToolNode } from "./shared/calls.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
-interface Param { readonly name: string; readonly type: "string" | "number" | "integer" | "boolean" | "enum" | "array" | "object"; readonly description?: string; readonly required?: boolean; readonly values?: readonly string[] | string }
+export interface Param { readonly name: string; readonly type: "string" | "number" | "integer" | "boolean" | "enum" | "array" | "object"; readonly description?: string; readonly required?: boolean; readonly values?: readonly string[] | string }
 type Config = Saved<{ gateway: string; tool: string; description?: string; params?: Param[]; schemaMode?: boolean; schema?: string; risk?: Risk; readsPrivate?: boolean; talksOutside?: boolean; shared?: boolean; tags?: string; timeoutSeconds?: number | string }>;
 
 /** The rows of the form as a JSON Schema. */

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { Extras } from "./extras.ts";
 import type { Model, ModelEvent, ModelRequest, ToolCall, Turn } from "./model.ts";
 import type { Place } from "./place.ts";
+import { fillSchema } from "./practice-json.ts";
 import { planCalls } from "./practice-match.ts";
 import { askBack, chat, type Outcome, report, STILL_NEED } from "./practice-speak.ts";
 import { type Language, languageOf } from "./practice-words.ts";
@@ -37,11 +38,15 @@ function answer(request: ModelRequest, newId: () => string): { text: string; cal
   const text = (turns[at]?.text ?? "").slice(0, LONGEST);
   const language = languageOfTurns(turns, at);
   const results = turns.slice(at + 1).filter((turn) => turn.role === "tool");
-  if (results.length > 0) return { text: report(text, outcomes(turns, results), language), calls: [] };
+  if (results.length > 0) {
+    const said = report(text, outcomes(turns, results), language);
+    return { text: request.schema === undefined ? said : JSON.stringify(fillSchema(request.schema, said)), calls: [] };
+  }
 
   const wish = wishOf(turns, at, text);
   const { calls, missing } = planCalls(wish, tools, lastInputs(turns));
   if (calls.length > 0) return { text: "", calls: calls.map(({ tool, input }): ToolCall => ({ id: `call_${newId()}`, name: tool.name, input })) };
+  if (request.schema !== undefined) return { text: JSON.stringify(fillSchema(request.schema, text)), calls: [] };
   return { text: missing === undefined ? chat(text, tools, language) : askBack(missing, language), calls: [] };
 }
 

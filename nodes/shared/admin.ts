@@ -3,7 +3,8 @@ import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
 import { fromOwnPage } from "../../engine/channels/webchat/visitor.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../../engine/errors.ts";
-import { PROVIDERS, tryModel } from "../../engine/models/index.ts";
+import { checkModel, findPrice, listModels, PRICES, PROVIDERS, tryModel } from "../../engine/models/index.ts";
+import { EFFORTS } from "../../engine/models/model.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { TEXT_FORMAT } from "../../engine/metrics.ts";
@@ -21,6 +22,7 @@ import { handleOf, opened, registerStoreAdmin, type Request, storeView } from ".
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
+import { ownPrices } from "./prices.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
 import { metricsText } from "./metrics.ts";
 import { redact, redactWith } from "./secrets.ts";
@@ -56,7 +58,7 @@ export function registerAdmin(host: Host): void {
 
   get("tables", () => ({
     channels: host.channels().map(({ id, label, settings, limits }) => ({ id, label, settings, limits })),
-    providers: PROVIDERS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
+    providers: PROVIDERS, efforts: EFFORTS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
   }));
   red.httpAdmin.get("/clawflow/metrics", read, async (_request: Request, response: Response) => {
     try {
@@ -87,11 +89,30 @@ export function registerAdmin(host: Host): void {
   post("gateway/:id/owner-code", write, async ({ params }) => ({ ownerCode: await (await opened(host, params.id ?? "")).people.newOwnerCode() }));
 
   post("try/account", write, ({ body = {} }) => tryAccount(host, body));
-  post("try/model", write, async ({ body = {} }) => {
+  const modelOf = (body: Body) => {
     const node = typeof body.node === "string" ? (red.nodes.getNode(body.node) as ModelNode | null) : undefined;
     const secrets = secretsOf(body, node?.credentials);
-    const trial = await tryModel(modelSettings(body as Parameters<typeof modelSettings>[0], secrets), await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
-    return trial.ok ? trial : { ...trial, text: redactWith(modelSecrets(secrets))(trial.text) };
+    return { settings: modelSettings(body as Parameters<typeof modelSettings>[0], secrets), clean: redactWith(modelSecrets(secrets)) };
+  };
+  post("try/model", write, async ({ body = {} }) => {
+    const { settings, clean } = modelOf(body);
+    const trial = await tryModel(settings, await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
+    return trial.ok ? trial : { ...trial, text: clean(trial.text) };
+  });
+  post("try/models", write, async ({ body = {} }) => {
+    const { settings, clean } = modelOf(body);
+    // The name of a model is what is looked for.
+    const problems = checkModel({ ...settings, model: "any" });
+    if (problems.length > 0) return { models: [], problem: clean(problems.join(" ")) };
+    try {
+      return { models: await listModels(settings, await host.fetchFor(undefined), systemClock, AbortSignal.timeout(TRY_MS)) };
+    } catch (thrown) {
+      return { models: [], problem: clean(asClawError(thrown, "MODEL_001").message) };
+    }
+  });
+  post("model/price", read, async ({ body = {} }) => {
+    const lists = [...(await ownPrices(red)), PRICES];
+    return findPrice(String(body.provider ?? ""), String(body.model ?? ""), lists) ?? {};
   });
   post("try/route", read, ({ body = {} }) => {
     const rules = ((body.rules ?? []) as Rule[]).map((rule, output) => ({ ...rule, output }));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Clock } from "../../engine/clock.ts";
 import { openModel } from "../../engine/models/index.ts";
+import { jsonModel } from "../../engine/models/json-answer.ts";
 import type { Model, ModelRequest, ToolSpec, Turn } from "../../engine/models/model.ts";
 import { ask, callsOf, collect, endOf, textOf, user } from "./kit.ts";
 
@@ -172,5 +173,22 @@ describe("the practice model", () => {
     for (const result of ["", "null", "[]", "{}", "0", '"x"', "[1,2]", '[{"a":{"b":[1,{"c":null}]}}]', '{"__proto__":{"on":true}}', "x".repeat(50_000), '{"ok":true,"error":null}']) {
       for (const text of ["which lights are on?", "is the front door open?", "turn on the kitchen light", "Welche Lichter sind an?"]) assert.ok((await dialog(text, { list_lights: result, front_door: result, switch_light: result })).trim().length > 0, `${text} ${result.slice(0, 40)}`);
     }
+  });
+});
+
+describe("the practice model where JSON is wanted", () => {
+  const FORM = {
+    type: "object", additionalProperties: false, required: ["room", "degrees", "on", "note", "tags", "inner"],
+    properties: { room: { type: "string", enum: ["hall", "kitchen"] }, degrees: { type: "integer" }, on: { type: "boolean" }, note: { type: "string" }, tags: { type: "array" }, inner: { type: "object", properties: { more: { type: "number" } } } },
+  };
+  it("fills the form by simple rules, and it fits", async () => {
+    const model = jsonModel(await openModel({ provider: "practice", model: "" }, fetch), FORM);
+    const said = async (text: string): Promise<unknown> => {
+      let whole = "";
+      for await (const event of model.stream({ system: "", turns: [{ role: "user", text }], tools: [], live: false }, new AbortController().signal)) if (event.type === "text") whole += event.delta;
+      return JSON.parse(whole);
+    };
+    assert.deepEqual(await said("Kitchen to 21, not 2,5"), { room: "kitchen", degrees: 21, on: false, note: "Kitchen to 21, not 2,5", tags: [], inner: { more: 2.5 } });
+    assert.deepEqual(await said("Hi"), { room: "hall", degrees: 0, on: true, note: "Hi", tags: [], inner: { more: 0 } });
   });
 });

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { LLMock } from "@copilotkit/aimock";
+import { PRICES } from "../../engine/models/prices.ts";
 import type { FlowNode } from "../rigs/node-red.ts";
 import { account, gateway, model, on, startHome, tab, type Home, type Sink } from "../rigs/home.ts";
 import { until } from "../kit/scripted.ts";
@@ -49,6 +52,43 @@ describe("nodes in a real Node-RED", function () {
     const last = mock.getRequests().at(-1)?.body as { messages: { role: string; content: string }[] };
     assert.deepEqual(last.messages.filter((one) => one.role === "tool").map((one) => one.content), ['{"room":"hall","on":true}', "came by link"]);
     assert.equal(last.messages[0]?.content, "You are Home.");
+  });
+
+  it("gives an object where JSON is wanted, and a fault where none comes", async () => {
+    mock.on({ userMessage: "Answer again" }, { content: "Still words." });
+    mock.onMessage("order", { content: 'Here: {"wish":"tea","count":2}' });
+    mock.onMessage("nonsense", { content: "Just words." });
+    await using home = await startHome((sink) => [
+      tab, gateway, account(sink), aimock(), channelIn({}, ["agent"], []),
+      on("agent", "clawflow-agent", { gateway: "gw", model: "model", json: true, params: [{ name: "wish", type: "string", required: true }, { name: "count", type: "integer", required: true }] }, ["f"], []),
+      func("f", "msg.payload = msg.payload.count + ' of ' + msg.payload.wish + ' ' + msg.text; return msg;", ["out"]), channelOut(),
+      on("catch", "catch", { scope: ["agent"] }, ["cf"]), func("cf", "msg.payload = 'CAUGHT ' + msg.error.message; return msg;", ["out"]),
+    ]);
+    await home.say("order, please");
+    assert.deepEqual(await home.heard(1, 30_000), ['2 of tea {"wish":"tea","count":2}']);
+    const asked = (mock.getRequests().at(-1) ?? assert.fail("nothing was asked")).body as { response_format?: { type: string; json_schema: { strict: boolean; schema: { required: string[] } } } };
+    const format = asked.response_format ?? assert.fail("no form was asked for");
+    assert.deepEqual([format.type, format.json_schema.strict, format.json_schema.schema.required], ["json_schema", true, ["wish", "count"]]);
+    await home.say("nonsense");
+    assert.match((await home.heard(2, 30_000))[1] ?? "", /CAUGHT .*MODEL_007/s);
+  });
+
+  it("offers the provider's models and the price in the form, the user's own prices first", async () => {
+    await using home = await startHome((sink) => [...house(sink)]);
+    const ask = async (path: string, body: object) => (await home.red.fetch(`/clawflow/${path}`, { method: "POST", headers: { "content-type": "application/json", origin: home.red.url }, body: JSON.stringify(body) })).json() as Promise<Record<string, unknown>>;
+    const offered = await ask("try/models", { provider: "openai", baseUrl: `${mock.url}/v1`, credentials: { key: "sk-test" } });
+    assert.ok(Array.isArray(offered.models) && offered.models.length > 0 && offered.problem === undefined, JSON.stringify(offered));
+    assert.deepEqual(await ask("try/models", { provider: "openai", credentials: {} }), { models: [], problem: "Expected a key of OpenAI, got none." });
+    assert.match(String((await ask("try/models", { provider: "openai", baseUrl: "http://127.0.0.1:1/v1", credentials: { key: "sk-test" } })).problem), /could not be reached|Could not reach/);
+    const known = await ask("model/price", { provider: "openai", model: "gpt-4o" });
+    assert.deepEqual([(known.price as { input: number }).input, known.asOf], [2.5, PRICES.asOf]);
+    assert.deepEqual(await ask("model/price", { provider: "openai", model: "nobody" }), {});
+    mkdirSync(path.join(home.red.userDir, "clawflow"), { recursive: true });
+    const file = path.join(home.red.userDir, "clawflow", "prices.json");
+    writeFileSync(file, '{"asOf":"2026-11-02","prices":[{"provider":"openai","model":"gpt-4o","input":9,"output":9}]}');
+    assert.equal((await ask("model/price", { provider: "openai", model: "gpt-4o" })).asOf, "2026-11-02");
+    writeFileSync(file, "{");
+    assert.match(JSON.stringify(await ask("model/price", { provider: "openai", model: "gpt-4o" })), /CONF_001.*Expected JSON in/);
   });
 
   it("tells the model when a tool flow throws, is caught, never answers, or answers twice", async () => {

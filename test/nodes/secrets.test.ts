@@ -224,7 +224,9 @@ describe("secrets", function () {
     await post("/clawflow/hooks/standard", { text: "no" });
     // The Test buttons and everything else an editor can ask.
     for (const model of models) {
-      const answer = await post("/clawflow/try/model", { node: model.id, provider: model.provider, model: "m", baseUrl: String(model.baseUrl).replace("${CANARY_BASE}", `http://user:${password}@${host}/refuse`).replace("${CANARY_QUERY}", `${parrot.url}/refuse?key=${canary("google")}`), credentials: { ...(model.credentials as object), headers: "__PWRD__" } });
+      const form = { node: model.id, provider: model.provider, model: "m", baseUrl: String(model.baseUrl).replace("${CANARY_BASE}", `http://user:${password}@${host}/refuse`).replace("${CANARY_QUERY}", `${parrot.url}/refuse?key=${canary("google")}`), credentials: { ...(model.credentials as object), headers: "__PWRD__" } };
+      const answer = await post("/clawflow/try/model", form);
+      assert.match(await post("/clawflow/try/models", form), /"models":\[/);
       if (model.id !== "m-fine") assert.match(answer, /"ok":false|error/, `${model.id}: ${answer}`);
     }
     for (const id of ["bot-refuse", "bot-send"]) {
