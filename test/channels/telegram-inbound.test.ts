@@ -3,8 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
 import type { Update } from "grammy/types";
+import { systemClock } from "../../engine/clock.ts";
 import { toMarkdown } from "../../engine/channels/telegram/entities.ts";
 import { toMessage } from "../../engine/channels/telegram/to-message.ts";
+import { createWebhook } from "../../engine/channels/telegram/webhook.ts";
 import type { Message } from "../../engine/message.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { projectRoot } from "../rigs/project.ts";
@@ -163,5 +165,44 @@ describe("Whatever comes in place of an update", () => {
       }
       assert.equal(({} as Json).isOwner, undefined);
     }), { numRuns: 2000 });
+  });
+
+  it("gets an answer as a signed body too, changes no prototype and keeps nothing", async function () {
+    const rounds = Number(process.env.CLAWFLOW_FUZZ ?? 1_000);
+    this.timeout(60_000 + rounds * 10);
+    const folder = path.join(projectRoot, "engine/channels/telegram/samples");
+    const bodies = readdirSync(folder).flatMap((file) => (read(path.join(folder, file)) as { update: Update }[]).map(({ update }) => Buffer.from(JSON.stringify(update).replace("{", '{"__proto__":{"polluted":1},'))));
+    const headers = { "x-telegram-bot-api-secret-token": "canary" };
+    const seen = { taken: 0, messages: 0, unread: 0 };
+    const webhook = createWebhook({
+      secret: "canary", context: { clock: systemClock, log: () => undefined }, signal: new AbortController().signal,
+      async take(update) {
+        seen.taken++;
+        try {
+          if (toMessage(update, self) !== undefined) seen.messages++;
+        } catch (error) {
+          assert.ok(error instanceof TypeError, String(error));
+          seen.unread++;
+        }
+      },
+    });
+    let state = 7;
+    const random = (below: number): number => { state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0; return (state >>> 8) % below; };
+    const statuses = new Map<number, number>();
+    const before = process.memoryUsage().heapUsed;
+    for (let round = 0; round < rounds; round++) {
+      let body = Buffer.from(bodies[random(bodies.length)] as Buffer);
+      for (let changes = random(4); changes > 0; changes--) body[random(body.length)] = random(3) === 0 ? ("{}[],:\"0".charCodeAt(random(8))) : random(256);
+      if (random(10) === 0) body = body.subarray(0, random(body.length));
+      const { status } = await webhook({ method: "POST", path: "/", query: new URLSearchParams(), headers, body, remote: "192.0.2.1", signal: new AbortController().signal });
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    console.log(`      ${rounds} bodies: ${[...statuses].map(([status, count]) => `${count} times ${status}`).join(", ")}; ${seen.messages} messages, ${seen.unread} could not be read`);
+    assert.deepEqual([...statuses.keys()].filter((status) => status !== 200 && status !== 400), []);
+    assert.equal(seen.taken, statuses.get(200));
+    assert.ok(seen.messages > rounds / 10 && (statuses.get(400) ?? 0) > rounds / 10);
+    assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+    const grown = (process.memoryUsage().heapUsed - before) / 2 ** 20;
+    assert.ok(grown < 100, `the heap grew by ${grown.toFixed(0)} MB`);
   });
 });

@@ -100,6 +100,8 @@ export async function startSignal({ mode = "polling", token = "" }: { readonly m
     if (at === `/v1/receive/${number}`) {
       if (mode === "websocket") return [400, { error: "Not implemented" }];
       if (queue.length === 0) await new Promise<void>((resolve) => { const end = () => { clearTimeout(timer); pollers.delete(end); resolve(); }; const timer = setTimeout(end, 60); pollers.add(end); });
+      // Who hung up is handed nothing: it would be lost.
+      if (response.destroyed) return undefined;
       return [200, queue.splice(0, 10)];
     }
     const file = /^\/v1\/attachments\/(.+)$/.exec(at)?.[1];

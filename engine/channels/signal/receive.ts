@@ -20,6 +20,8 @@ export interface Receiving { /** Rejects when it cannot begin. */ readonly ready
 /** Few at once: what was handed over and not saved when the process dies is lost. */
 const MOST = 10;
 const WAIT_SECONDS = 5;
+/** A connection that broke without a word is noticed by this. */
+const POLL_MS = 20_000;
 const REST_MS = 250;
 
 export function poll({ api, context, signal, number, take }: Source): Receiving {
@@ -28,7 +30,7 @@ export function poll({ api, context, signal, number, take }: Source): Receiving 
   async function run(): Promise<void> {
     while (!signal.aborted) {
       try {
-        const updates = await api.ask("GET", path, undefined, { signal });
+        const updates = await api.ask("GET", path, undefined, { signal, ms: POLL_MS });
         if (failed) { failed = false; context.status("connected"); }
         for (const update of Array.isArray(updates) ? updates : []) await take(update);
         if (!Array.isArray(updates) || updates.length === 0) await rest(context, signal, REST_MS);
