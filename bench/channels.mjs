@@ -1,15 +1,24 @@
 /**
  * What each channel costs. Time (by the clock, and by the processor, which a busy machine disturbs less) and memory of a Node-RED with one account of it open
  * against a stub of its platform, over a bare one; and the processor's time for one message that a platform posts: its signature, reading, saving with FULL,
- * its end. Interleaved rounds, medians.
+ * its end; and how much of it is ours: the adapter and the engine alone, in this process, without HTTP and without what is told to the platform in turn.
+ * Interleaved rounds, medians.
  *
  *     npm run bench -- channels --rounds=3 --settle=5000 --requests=500 --only=start
  *
- * `--only`: start, or webhooks.
+ * `--only`: start, webhooks, or parse.
  */
-import os from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import os, { tmpdir } from "node:os";
+import path from "node:path";
+import { channels } from "../engine/channels/index.ts";
+import { systemClock } from "../engine/clock.ts";
+import { createGateway } from "../engine/gateway.ts";
+import { openSqliteStore } from "../engine/store/sqlite.ts";
+import { settingsOf } from "../nodes/account.ts";
 import { hasDovecot } from "../test/platforms/dovecot.ts";
 import { model } from "../test/rigs/home.ts";
+import { pathOf } from "../test/rigs/line.ts";
 import { watchModules } from "../test/rigs/modules.ts";
 import { startNodeRed } from "../test/rigs/node-red.ts";
 import { ELEVEN, oneFlow, openEmail, OTHER_WAYS } from "../test/rigs/twelve.ts";
@@ -153,11 +162,57 @@ async function webhooks() {
   ]);
 }
 
+/** Signature, reading and saving (FULL), in this process: the adapter's webhook is called as Node-RED calls it. */
+async function parseAndSave() {
+  const base = "https://bench.example";
+  const channelOf = (node) => channels.find(({ id }) => id === node.channel);
+  const folder = mkdtempSync(path.join(tmpdir(), "clawflow-parse-"));
+  const lines = (await Promise.all([...ELEVEN, ...OTHER_WAYS].map((open) => open(base)))).filter(({ node, knock }) => knock !== undefined && node.type === "clawflow-account");
+  const store = await openSqliteStore(folder, { clock: systemClock });
+  // Once all are open, what is told to a platform in turn costs nothing here.
+  let isOpen = false;
+  const either = async (...request) => (isOpen ? new Response("{}", { headers: { "content-type": "application/json" } }) : fetch(...request));
+  const nothing = { save: () => Promise.reject(new Error("no files here")), open: async () => undefined, remove: async () => undefined, sweep: async () => 0 };
+  const gateway = await createGateway({ store, clock: systemClock, spool: nothing, log: () => {}, fetchFor: async () => either, texts: { claimed: "", notice: () => "" } });
+  gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => false, emit() {} });
+  try {
+    await gateway.setAccounts(lines.map(({ node }) => ({
+      account: { id: node.id, channel: node.channel, name: node.name, settings: settingsOf(channelOf(node), node.settings, node.credentials), policy: { policy: "open", allow: [] }, webhookUrl: `${base}${pathOf(node.slug)}` },
+      channel: channelOf(node),
+    })));
+    gateway.start();
+    for (const end = performance.now() + CONNECT_MS; !lines.every(({ node }) => gateway.connections.get(node.id)?.connection?.webhook !== undefined); await sleep(20)) if (performance.now() > end) throw new Error(`not all accounts opened: ${JSON.stringify(lines.map(({ node }) => gateway.connections.get(node.id)?.status))}`);
+    isOpen = true;
+    const results = new Map(lines.map(({ name }) => [name, []]));
+    for (let round = 0; round <= rounds; round++) {
+      for (const line of lines) {
+        const made = Array.from({ length: requests }, (_, n) => line.knock(`message ${n} with some words in it`, n % people)).map(({ url, headers, body }) => ({ method: "POST", path: url.slice(base.length + pathOf(line.node.slug).length).split("?")[0] || "/", query: new URL(url).searchParams, headers, body: Buffer.from(body), remote: "192.0.2.1", signal: new AbortController().signal }));
+        const { webhook } = gateway.connections.get(line.node.id).connection;
+        const before = (await store.counts()).done;
+        const cpu = process.cpuUsage();
+        await Promise.all(Array.from({ length: atOnce }, async () => {
+          for (let request = made.pop(); request !== undefined; request = made.pop()) {
+            const { status } = await webhook(request);
+            if (status < 200 || status > 299) throw new Error(`${line.name} answered ${status}`);
+          }
+        }));
+        while ((await store.counts()).done < before + requests) await sleep(5);
+        const { user, system } = process.cpuUsage(cpu);
+        if (round > 0) results.get(line.name).push({ cpuMs: (user + system) / 1000 / requests });
+      }
+    }
+    table(`Parse and save one message of a webhook, in process (${rounds} rounds of ${requests}, ${atOnce} at once; to reach: at most 1 ms)`, [["", "CPU ms"], ...lines.map(({ name }) => [name, medians(results.get(name), ["cpuMs"]).cpuMs])]);
+  } finally {
+    await gateway.close();
+    for (const line of lines) await line.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
 try {
   if (!hasDovecot()) console.log("skipped: e-mail, for Dovecot is not installed (apt-get install dovecot-imapd)");
   const only = process.argv.find((word) => word.startsWith("--only="))?.slice("--only=".length);
-  if (only !== "webhooks") await startAndMemory();
-  if (only !== "start") await webhooks();
+  for (const [part, act] of Object.entries({ start: startAndMemory, webhooks, parse: parseAndSave })) if (only === undefined || only === part) await act();
   console.log(`\nLoad average before: ${loadBefore}; now: ${load()}.`);
 } finally {
   for (const one of started) await one.close();
