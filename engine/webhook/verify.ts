@@ -1,5 +1,5 @@
 /** Who sent this HTTP request? Pure functions over the raw body: nothing is parsed before its signature holds. */
-import { createHash, createHmac, createPublicKey, verify as verifySignature } from "node:crypto";
+import { createHash, createHmac, createPublicKey, type KeyObject, verify as verifySignature } from "node:crypto";
 import { sameSecret } from "../verify.ts";
 
 export interface SignedRequest {
@@ -204,6 +204,9 @@ function verifyTwilio(request: SignedRequest, secret: string, address: string): 
 /** An Ed25519 public key in SubjectPublicKeyInfo begins with these bytes (RFC 8410). */
 const ED25519_SPKI = Buffer.from("302a300506032b6570032100", "hex");
 
+/** To read a key costs as much as to verify by it; a scheme that is used again has it at hand. */
+const publicKeys = new WeakMap<object, KeyObject>();
+
 function verifyEd25519(request: SignedRequest, scheme: Extract<Scheme, { kind: "ed25519" }>): Verdict {
   const key = decode(scheme.publicKey, "hex", 32);
   if (!key) return unset("Expected the public key to be 64 hexadecimal digits.");
@@ -213,7 +216,8 @@ function verifyEd25519(request: SignedRequest, scheme: Extract<Scheme, { kind: "
   const old = scheme.timestamp === undefined ? undefined : stale(timestamp, request.now);
   if (timestamp === undefined || old !== undefined) return forged(old ?? "The timestamp is missing.");
   try {
-    const publicKey = createPublicKey({ key: Buffer.concat([ED25519_SPKI, key]), format: "der", type: "spki" });
+    const publicKey = publicKeys.get(scheme) ?? createPublicKey({ key: Buffer.concat([ED25519_SPKI, key]), format: "der", type: "spki" });
+    publicKeys.set(scheme, publicKey);
     if (!verifySignature(null, Buffer.concat([Buffer.from(timestamp), request.body]), publicKey, signature)) return forged(`The signature in ${scheme.header} does not fit the public key.`);
   } catch {
     return unset("The public key is not a point on the curve.");

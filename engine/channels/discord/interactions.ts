@@ -46,6 +46,8 @@ export interface Interactions {
 }
 
 const PREFIX = "interaction:";
+/** What is kept within this goes to the disk together. */
+const KEEP_MS = 20;
 /** View Channel and Send Messages (docs, "Permissions"). */
 const POSTS = 0x400n | 0x800n;
 
@@ -60,17 +62,30 @@ export function createInteractions({ api, context }: { readonly api: Api; readon
   const owners = new Map<string, Held>();
 
   const hook = (held: Held): string => `/webhooks/${held.app}/${held.token}`;
+  const recordOf = ({ respond: _, cancel: __, ...record }: Held): Record_ => record;
   async function keep(held: Held): Promise<void> {
-    const { respond: _, cancel: __, ...record } = held;
-    await storage.set({ [PREFIX + held.id]: record });
+    await storage.set({ [PREFIX + held.id]: recordOf(held) });
   }
-  const keepSoon = (held: Held): void => { keep(held).catch((error: Error) => log("debug", error.message)); };
+  /** Those to be kept or forgotten soon, as they are then: many in one commit. */
+  const unkept = new Map<string, Held>();
+  let cancelKeeping: (() => void) | undefined;
+  function keepSoon(held: Held): void {
+    unkept.set(held.id, held);
+    cancelKeeping ??= clock.after(KEEP_MS, keepAll);
+  }
+  function keepAll(): void {
+    cancelKeeping?.();
+    cancelKeeping = undefined;
+    const records = Object.fromEntries([...unkept.values()].map((held) => [PREFIX + held.id, all.has(held.id) ? recordOf(held) : undefined]));
+    unkept.clear();
+    if (Object.keys(records).length > 0) storage.set(records).catch((error: Error) => log("debug", error.message));
+  }
 
   function end(held: Held): void {
     held.cancel?.();
     if (!all.delete(held.id)) return;
     for (const ref of held.refs) owners.delete(ref);
-    storage.set({ [PREFIX + held.id]: undefined }).catch((error: Error) => log("debug", error.message));
+    keepSoon(held);
   }
   function add(held: Held): void {
     all.set(held.id, held);
@@ -195,6 +210,7 @@ export function createInteractions({ api, context }: { readonly api: Api; readon
     async edit(held, ref, body, files) { await patch(held, ref, body, files); },
     async remove(held, ref) { await api.call("DELETE", `${hook(held)}/messages/${ref}`, { auth: false }); },
     close() {
+      keepAll();
       for (const held of all.values()) held.cancel?.();
       all.clear();
       owners.clear();

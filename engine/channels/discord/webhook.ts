@@ -6,7 +6,7 @@
 import type { APIInteraction } from "discord.js";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
 import { asClawError } from "../../errors.ts";
-import { verify } from "../../webhook/verify.ts";
+import { type Scheme, verify } from "../../webhook/verify.ts";
 import { AUTOCOMPLETE, PING } from "./from-interaction.ts";
 import { CALLBACK, type FirstAnswer } from "./interactions.ts";
 import { isId } from "./limits.ts";
@@ -26,10 +26,11 @@ export interface WebhookOptions {
 
 export function createWebhook({ publicKey, context, signal, take }: WebhookOptions): (request: WebhookRequest) => Promise<WebhookAnswer> {
   let warnedAt = Number.NEGATIVE_INFINITY;
+  const scheme: Scheme = { kind: "ed25519", publicKey, header: "x-signature-ed25519", timestamp: "x-signature-timestamp" };
 
   return async (request) => {
     if (request.method !== "POST") return { status: 405, headers: { allow: "POST" } };
-    const verdict = verify({ headers: request.headers, query: request.query, body: request.body, now: context.clock.now() }, { kind: "ed25519", publicKey, header: "x-signature-ed25519", timestamp: "x-signature-timestamp" });
+    const verdict = verify({ headers: request.headers, query: request.query, body: request.body, now: context.clock.now() }, scheme);
     if (!verdict.ok) {
       const now = context.clock.monotonic();
       if (now - warnedAt > WARN_EVERY_MS) {
