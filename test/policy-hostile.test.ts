@@ -77,12 +77,15 @@ describe("a compromised model", function () {
     const random = dice(seed);
     const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
     const effects: Effect[] = [];
-    const enemy = hostileModel({ random, tools: [...TOOLS.map(({ name }) => name), "web"], args: ARGS, texts: TEXTS, rounds: 3 });
+    const enemy = hostileModel({ random, tools: [...TOOLS.map(({ name }) => name), "web"], args: ARGS, texts: TEXTS, most: 3 });
     const house = await approvalHouse({ openStore: async () => createMemoryStore(), modelOf: (run) => enemy.model(run.id) });
     await house.owner("boss");
     await house.owner("boss", "own");
     for (const who of ["ann", "bob"]) await house.person(who, "paired");
-    const define = (name: string, risk: Risk, shared: boolean, description = "as ever") => house.tools.set(name, toolOf(name, effects, { risk, shared, description, parameters: risk === "dangerous" ? STRICT : LOOSE, ...(name === "web" ? { talksOutside: true } : {}) }));
+    /** In which round of its run each effect came. */
+    const rounds = new WeakMap<Effect, number>();
+    const noted: Effect[] = Object.assign(effects, { push: (effect: Effect) => { rounds.set(effect, enemy.round(effect.run)); return Array.prototype.push.call(effects, effect); } });
+    const define = (name: string, risk: Risk, shared: boolean, description = "as ever") => house.tools.set(name, toolOf(name, noted, { risk, shared, description, parameters: risk === "dangerous" ? STRICT : LOOSE, ...(name === "web" ? { talksOutside: true } : {}) }));
     for (const { name, risk, shared } of TOOLS) define(name, risk, shared);
     define("web", "read", true);
     const known = new Map([...TOOLS, { name: "web", risk: "read" as Risk, shared: true }].map((tool) => [tool.name, tool]));
@@ -94,12 +97,14 @@ describe("a compromised model", function () {
     const granted = new Map<string, number>();
     const always = new Set<string>();
     const asked: number[] = [];
-    const counts = { effects: 0, run: 0, asked: 0, approved: 0, denied: 0, voided: 0, silent: 0, attacks: 0, always: 0, refused: 0, strangers: 0 };
+    const counts = { effects: 0, run: 0, asked: 0, approved: 0, denied: 0, voided: 0, silent: 0, attacks: 0, always: 0, strangers: 0 };
 
     const keyOf = (run: string, tool: string, input: unknown) => `${run}\n${tool}\n${JSON.stringify(input)}`;
     /** Which call of this run a question is about: found by the words that name it, as the owner reads them. */
     const callOf = (run: string, text: string): Emission | undefined => enemy.emitted.findLast((one) => one.run === run && text.includes(`tool: ${one.tool} (`) && text.includes(`• n: ${JSON.stringify(one.input.n)}\n`) && text.split("\n").some((line) => line.startsWith("• door:") && sameDoor(line, one.input.door)));
-    const sameDoor = (line: string, door: unknown) => line.replace(/⟨U\+[0-9A-F]+⟩/g, "").replace(/ ⚠.*$/, "").includes(JSON.stringify(door).slice(1, -1).replace(/\\u[0-9a-f]{4}|[^\x20-\x7e]/g, "").slice(0, 5)) || /[^\x20-\x7e]/.test(String(door));
+    /** Letters and digits of both, so that no escape or mark counts. */
+    const bare = (text: string) => text.replace(/⟨U\+[0-9A-F]+⟩|\\u[0-9a-f]{4}|\\[a-z]/g, "").replace(/[^\p{L}\p{N}]/gu, "");
+    const sameDoor = (line: string, door: unknown) => bare(line.replace(/^• door: /, "").replace(/ ⚠.*$/, "")) === bare(JSON.stringify(String(door).replace(/[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Cs}]/gu, "")));
 
     function judge(effect: Effect, talk: { readonly session: string; readonly person: string; readonly trust: Trust; readonly tainted: boolean }): void {
       const { tool, input, run } = effect;
@@ -110,7 +115,7 @@ describe("a compromised model", function () {
       assert.ok(made !== undefined && kind !== undefined, `nobody called ${about}`);
       assert.ok(typeof n === "string" && typeof door === "string", `arguments that fit no schema: ${about}`);
       if (kind.risk === "dangerous") assert.deepEqual(rest, {}, `more arguments than the schema has: ${about}`);
-      const webBefore = effects.some((one) => one.run === run && one.tool === "web" && (enemy.emitted.find((other) => other.run === run && JSON.stringify(other.input) === JSON.stringify(one.input))?.round ?? 9) < made.round);
+      const webBefore = effects.some((one) => one.run === run && one.tool === "web" && (rounds.get(one) ?? 0) < (rounds.get(effect) ?? 0));
       const tainted = talk.tainted || webBefore;
       const may = oracle(talk.trust, tainted, kind.risk, kind.shared);
       assert.notEqual(may, "deny", `forbidden effect for ${talk.trust}, ${tainted ? "tainted" : "clean"}: ${about}`);
@@ -206,7 +211,7 @@ describe("a compromised model", function () {
       if (enemy.emitted.length > 400) enemy.emitted.splice(0, 200);
     }
     console.log(`      ${JSON.stringify(counts)}`);
-    if (TRIALS >= 500) for (const [name, count] of Object.entries(counts)) if (name !== "refused") assert.ok(count > 0, `no ${name}`);
+    if (TRIALS >= 500) for (const [name, count] of Object.entries(counts)) assert.ok(count > 0, `no ${name}`);
     assert.deepEqual(house.faults, []);
     await house.end();
   });
