@@ -8,12 +8,14 @@ import { accountForm, chosenConfig, isAdding, keepSlug, preselectGateway, saveAc
 import { gatewayPanel } from "./gateway-panel.ts";
 import { bringGateways, configOf, nameOf, separateCopies } from "./gateways.ts";
 import { mappingForm } from "./mapping.ts";
+import { mcpForm, mcpServerForm } from "./mcp-form.ts";
 import { modelForm } from "./model-form.ts";
 import { params } from "./params.ts";
 import { policyTable } from "./policy-table.ts";
 import { red, t } from "./red.ts";
 import { routeForm } from "./route-form.ts";
 import { schedule } from "./schedule.ts";
+import { skillsForm } from "./skills-form.ts";
 import { stepsForm } from "./steps.ts";
 import { templateField } from "./template-field.ts";
 import { toolsPicker } from "./tools-picker.ts";
@@ -32,7 +34,7 @@ const labelOf = (id: unknown): string => {
 
 const ClawFlow = {
   t, validate, prepare, labelOf, isAdding, chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
-  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, policyTable, toolsPicker, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
+  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, policyTable, toolsPicker, mcpForm, mcpServerForm, skillsForm, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
 };
 export type ClawFlowWidgets = typeof ClawFlow;
 (window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;

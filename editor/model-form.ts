@@ -89,7 +89,7 @@ function showPrice(asked: () => { provider: string; model: string }): () => void
 }
 
 /** A credential of several lines: while it is saved and unseen, a button replaces the field. */
-function secretLines(id: string): void {
+export function secretLines(id: string): void {
   const area = fieldOf(id);
   if (area.value !== "__PWRD__") return;
   const line = h("div", { class: "cf-field" }, h("span", { class: "cf-muted" }, t("model.headersSaved")), h("button", {

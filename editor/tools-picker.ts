@@ -1,25 +1,20 @@
 /** Which tools an agent may call: single ones by name, groups by tag, or all of the gateway. Shows what is on the canvas. */
 import { fill, h, select } from "./dom.ts";
-import { nodesOf } from "./gateways.ts";
 import { list, type List } from "./list.ts";
-import { t, type EditorNode } from "./red.ts";
+import { t } from "./red.ts";
+import { toolsOf, type KnownTool } from "./tool-names.ts";
 
 export interface ToolChoice { by: "name" | "tag" | "all"; value: string }
-export const tagsOf = (tool: EditorNode): string[] => String(tool.tags ?? "").split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
-
-export function toolsOf(gateway: string): EditorNode[] {
-  return nodesOf("clawflow-tool").filter((tool) => tool.gateway === gateway && !tool.d).sort((a, b) => String(a.tool).localeCompare(String(b.tool)));
-}
-export function chosen(tools: readonly EditorNode[], choices: readonly ToolChoice[]): EditorNode[] {
-  return tools.filter((tool) => choices.some(({ by, value }) => by === "all" || (by === "name" ? tool.tool === value : tagsOf(tool).includes(value))));
+export function chosen(tools: readonly KnownTool[], choices: readonly ToolChoice[]): KnownTool[] {
+  return tools.filter(({ tool, tags }) => choices.some(({ by, value }) => by === "all" || (by === "name" ? tool === value : tags.includes(value))));
 }
 
 export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[], gateway: () => string): { values(): ToolChoice[]; refresh(): void } {
   const place = h("div");
   const result = h("p", { class: "cf-muted cf-sees", "aria-live": "polite" });
   container.append(place, result);
-  const names = (): string[] => toolsOf(gateway()).map((tool) => String(tool.tool)).filter((name) => name !== "");
-  const tags = (): string[] => [...new Set(toolsOf(gateway()).flatMap(tagsOf))].sort();
+  const names = (): string[] => toolsOf(gateway()).map(({ tool }) => tool).filter((name) => name !== "");
+  const tags = (): string[] => [...new Set(toolsOf(gateway()).flatMap(({ tags }) => tags))].sort();
   const refills = new Set<() => void>();
 
   let rows: List<ToolChoice> | undefined;

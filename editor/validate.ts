@@ -50,6 +50,7 @@ export function toolName(value: unknown, node: EditorNode): Verdict {
   const twin = nodesOf("clawflow-tool").some((other) => other.id !== node.id && !other.d && other.tool === name && other.gateway === node.gateway);
   return twin ? t("problems.sameTool", { name }) : true;
 }
+export const prefix = (value: unknown): Verdict => (/^[A-Za-z0-9_-]{0,24}$/.test(String(value ?? "")) ? true : t("problems.prefix"));
 export function webhookPath(value: unknown, node: EditorNode): Verdict {
   const path = String(value ?? "").replace(/^\/+|\/+$/g, "");
   if (!/^[A-Za-z0-9._~-]+(\/[A-Za-z0-9._~-]+)*$/.test(path)) return t("problems.path");

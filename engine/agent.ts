@@ -156,10 +156,23 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
 }
 
 const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
-interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
+type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve">;
+export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
+
+/** A call that comes from no model here but from outside, by the same rules: arguments, policy, journal, the tool's time. `trust` and `tainted` are the caller's. */
+export async function useTool(step: string, call: ToolCall, context: Omit<CallContext, "call" | "deadline">, deps: Omit<CallDeps, "on"> & Pick<AgentDeps, "signal">): Promise<ToolOutcome> {
+  const limit = withTimeout(deps.signal, LONGEST_CALL_MS, deps.clock);
+  try {
+    return await callTool(step, call, { context: { ...context, deadline: deps.clock.monotonic() + LONGEST_CALL_MS }, outside: () => [], limit }, { ...deps, on: () => undefined });
+  } finally {
+    limit.end();
+  }
+}
+/** Each tool has a shorter time of its own. */
+const LONGEST_CALL_MS = 3_600_000;
 
 /** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
-async function callTool(step: string, call: ToolCall, round: Round, deps: AgentDeps): Promise<ToolOutcome> {
+async function callTool(step: string, call: ToolCall, round: Round, deps: CallDeps): Promise<ToolOutcome> {
   const id = `${round.context.run}/${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
   const { tool, refused = "" } = await permitted(step, call, round, deps);
@@ -174,7 +187,7 @@ async function callTool(step: string, call: ToolCall, round: Round, deps: AgentD
 interface Round { readonly context: Omit<CallContext, "call">; readonly limit: Limit; outside(): readonly string[] }
 
 /** The tool that may run now, or why none may. What the model wrote is checked before anybody is asked about it. */
-async function permitted(step: string, call: ToolCall, { context, outside, limit }: Round, deps: AgentDeps): Promise<{ readonly tool?: Tool; readonly refused?: string }> {
+async function permitted(step: string, call: ToolCall, { context, outside, limit }: Round, deps: CallDeps): Promise<{ readonly tool?: Tool; readonly refused?: string }> {
   const tool = deps.tools.find((known) => known.name === call.name);
   if (tool === undefined) return { refused: `There is no tool "${call.name}". Use one of: ${deps.tools.map((known) => known.name).join(", ") || "none"}.` };
   if (call.malformed !== undefined) return { refused: `[TOOL_001] Expected the arguments of "${tool.name}" to be JSON, got: ${call.malformed.slice(0, 200)}` };
@@ -196,7 +209,7 @@ function outsideTexts({ tainted, text }: AgentInput, turns: readonly Turn[], too
   return tainted ? [...fetched, text] : fetched;
 }
 
-async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: AgentDeps, signal: AbortSignal): Promise<ToolOutcome> {
+async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: CallDeps, signal: AbortSignal): Promise<ToolOutcome> {
   const limit = withTimeout(signal, tool.timeoutMs, clock);
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);

@@ -3,6 +3,8 @@ import { Ajv, type ValidateFunction } from "ajv";
 import type { JsonSchema } from "./models/model.ts";
 
 const ajv = new Ajv({ strict: false, allErrors: true, logger: false, validateFormats: false });
+/** Keeps nothing of what it has checked. */
+const checker = new Ajv({ strict: false, logger: false, validateFormats: false });
 const compiled = new WeakMap<JsonSchema, ValidateFunction>();
 
 /** A sentence the model can act on, or undefined when the arguments fit. */
@@ -32,9 +34,11 @@ export function checkSchema(schema: unknown): string | undefined {
   if (schema === null || typeof schema !== "object" || Array.isArray(schema)) return `Expected the parameters to be a JSON Schema object, got ${JSON.stringify(schema)}.`;
   if ((schema as { type?: unknown }).type !== "object") return `Expected the parameters to have "type": "object", got ${JSON.stringify((schema as { type?: unknown }).type)}.`;
   try {
-    new Ajv({ strict: false, logger: false, validateFormats: false }).compile(schema);
+    checker.compile(schema);
     return undefined;
   } catch (error) {
     return `Expected a valid JSON Schema: ${(error as Error).message}`;
+  } finally {
+    checker.removeSchema(schema);
   }
 }

@@ -111,7 +111,7 @@ export function checkedLookup(resolve: Resolve): LookupFunction {
   };
 }
 
-function resolveAll(host: string): Promise<LookupAddress[]> {
+export function resolveAll(host: string): Promise<LookupAddress[]> {
   return new Promise((done, fail) => { lookup(host, { all: true }, (error, found) => { if (error) fail(error); else done(found); }); });
 }
 

@@ -19,6 +19,7 @@ import { problemsOf, settingsOf } from "../account.ts";
 import { modelSecrets, modelSettings } from "../model.ts";
 import { registerMemoryAdmin } from "./admin-memory.ts";
 import { handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
+import { registerToolsAdmin } from "./admin-tools.ts";
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
@@ -52,7 +53,7 @@ export function registerAdmin(host: Host): void {
   };
   const get = (path: string, act: (request: Request) => unknown) => red.httpAdmin.get(`/clawflow/${path}`, read, answer(act));
   const post = (path: string, permission: unknown, act: (request: Request) => unknown) => red.httpAdmin.post(`/clawflow/${path}`, permission, answer((request) => {
-    if (permission === write && !fromOwnPage(request.headers as Record<string, string>, NOBODY)) throw new ClawError("SEC_001", {}, "Expected a request of this editor, got one of another web site.");
+    if (permission !== read && !fromOwnPage(request.headers as Record<string, string>, NOBODY)) throw new ClawError("SEC_001", {}, "Expected a request of this editor, got one of another web site.");
     return act(request);
   }));
 
@@ -72,6 +73,7 @@ export function registerAdmin(host: Host): void {
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
+  registerToolsAdmin(host, secretsOf, (path, act) => post(path, red.auth.needsPermission("flows.write"), act));
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
     const trust = String(body.trust) as Trust;

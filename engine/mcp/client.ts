@@ -1,0 +1,162 @@
+/** An MCP server as a source of tools: which of its tools agents may call is a table of the owner's; what is new or has changed is not in it. */
+import type { Client } from "@modelcontextprotocol/client";
+import { ToolError } from "../errors.ts";
+import type { JsonSchema } from "../models/model.ts";
+import type { CallContext, Risk, Tool } from "../tool.ts";
+import { createLink, type LinkDeps, type McpServer, OPTIONS } from "./link.ts";
+import { digest, toolDescription, toolName } from "./names.ts";
+import { type Keep, resultText } from "./result.ts";
+import { cleanSchema } from "./schema.ts";
+
+/** A tool as the server lists it, made harmless. */
+export interface ListedTool { readonly name: string; readonly description: string; readonly parameters?: JsonSchema; /** Why it cannot be used. */ readonly problem?: string; /** Changes with each word of its definition. */ readonly print: string }
+/** What the owner decided of one tool. `print`: as it was then; missing: whatever it says. */
+export interface ToolRow { readonly tool: string; readonly risk: Risk | "off"; readonly print?: string }
+
+export interface McpSettings {
+  readonly server: McpServer;
+  readonly prefix: string;
+  readonly rows: readonly ToolRow[];
+  /** Tools that are in no row, or whose definition has changed since. */
+  readonly fresh: "off" | "dangerous";
+  readonly timeoutMs: number;
+  readonly tags: readonly string[];
+  readonly readsPrivate: boolean;
+  readonly shared: boolean;
+}
+export interface Offered { readonly tools: readonly Tool[]; /** Neither allowed nor refused by the owner yet. */ readonly fresh: readonly string[]; readonly problems: readonly string[] }
+export interface McpDeps extends Omit<LinkDeps, "onTools"> {
+  readonly keep: Keep;
+  /** What the last connection listed: so agents have their tools before there is one. */
+  load(): Promise<readonly ListedTool[] | undefined>;
+  save(tools: readonly ListedTool[]): Promise<void>;
+  onOffer(offered: Offered): void;
+  /** An empty text: the call is over. */
+  onProgress?(tool: string, text: string): void;
+}
+export interface McpSource {
+  /** Connects only where it is not known yet what the server has. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const MAX_PAGES = 64;
+const MAX_TOOLS = 500;
+const MAX_NAME = 200;
+/** Schemas that are compiled in one turn of the event loop. */
+const AT_ONCE = 10;
+
+export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource {
+  let known = "";
+  const offer = (listed: readonly ListedTool[]) => deps.onOffer(offerOf(listed, settings, call));
+  const link = createLink(settings.server, {
+    ...deps,
+    async onTools(client) {
+      const listed = await listTools(client, deps.log);
+      const text = JSON.stringify(listed);
+      if (text === known) return;
+      known = text;
+      offer(listed);
+      await deps.save(listed);
+    },
+  });
+  async function call(name: string, input: unknown, _context: CallContext, signal: AbortSignal) {
+    const client = await withAbort(link.ready(), signal);
+    const result = await client.callTool({ name, arguments: input as Record<string, unknown> }, {
+      signal, timeout: settings.timeoutMs + OPTIONS_SLACK_MS,
+      onprogress: ({ progress, total, message }) => deps.onProgress?.(name, `${message ?? ""} ${progress}${total === undefined ? "" : `/${total}`}`.trim()),
+    }).catch((thrown: unknown) => { throw callFault(thrown); }).finally(() => deps.onProgress?.(name, ""));
+    link.held();
+    return resultText(result, deps.keep);
+  }
+  return {
+    async start() {
+      const listed = await deps.load();
+      if (listed === undefined) { await link.ready().catch(() => undefined); return; }
+      known = JSON.stringify(listed);
+      offer(listed);
+      deps.onState({ state: "idle" });
+    },
+    close: () => link.close(),
+  };
+}
+/** The tool's own limit ends a call first. */
+const OPTIONS_SLACK_MS = 5_000;
+
+/** For the form: connects, lists, closes. Throws MCP_001. */
+export async function tryMcp(server: McpServer, deps: Pick<LinkDeps, "clock" | "random" | "version" | "log">): Promise<readonly ListedTool[]> {
+  const link = createLink(server, { ...deps, onState: () => undefined, onTools: async () => undefined });
+  try {
+    return await listTools(await link.ready(), deps.log);
+  } finally {
+    await link.close();
+  }
+}
+
+/** Which of the listed tools are offered to agents. Pure. */
+export function offerOf(listed: readonly ListedTool[], settings: McpSettings, call: (name: string, input: unknown, context: CallContext, signal: AbortSignal) => ReturnType<Tool["call"]>): Offered {
+  const rows = new Map(settings.rows.map((row) => [row.tool, row]));
+  const tools: Tool[] = [];
+  const fresh: string[] = [];
+  const problems: string[] = [];
+  for (const { name, description, parameters, problem, print } of listed) {
+    const row = rows.get(name);
+    const decided = row !== undefined && (row.print === undefined || row.print === "" || row.print === print);
+    if (!decided && row?.risk !== "off") fresh.push(name);
+    const risk = decided ? row.risk : row?.risk === "off" ? "off" : settings.fresh;
+    if (risk === "off") continue;
+    if (parameters === undefined) { problems.push(`"${name}": ${problem}`); continue; }
+    tools.push({
+      name: toolName(settings.prefix, name), description, parameters, tags: settings.tags, risk, readsPrivate: settings.readsPrivate,
+      // What it answers was written by others, always.
+      talksOutside: true, shared: settings.shared, timeoutMs: settings.timeoutMs, call: (input, context, signal) => call(name, input, context, signal),
+    });
+  }
+  return { tools, fresh, problems };
+}
+
+/** All pages, within limits; each tool is judged by itself, so that one that is broken takes no other along. */
+async function listTools(client: Client, log: LinkDeps["log"]): Promise<readonly ListedTool[]> {
+  const listed = new Map<string, ListedTool>();
+  if (client.getServerCapabilities()?.tools === undefined) return [];
+  let cursor: string | undefined;
+  for (let page = 0; page < MAX_PAGES && listed.size < MAX_TOOLS; page++) {
+    const got = await client.request({ method: "tools/list", params: cursor === undefined ? {} : { cursor } }, ANYTHING, OPTIONS) as { tools?: unknown; nextCursor?: unknown };
+    const tools = Array.isArray(got?.tools) ? got.tools : [];
+    for (const [index, tool] of tools.slice(0, MAX_TOOLS - listed.size).entries()) {
+      if (index % AT_ONCE === AT_ONCE - 1) await new Promise((resolve) => { setImmediate(resolve); });
+      const one = listedTool(tool);
+      if (one !== undefined && !listed.has(one.name)) listed.set(one.name, one);
+    }
+    if (tools.length > MAX_TOOLS - listed.size && listed.size >= MAX_TOOLS) log("warn", `Expected at most ${MAX_TOOLS} tools, got more; the others are left out.`);
+    if (typeof got?.nextCursor !== "string" || got.nextCursor === cursor) break;
+    cursor = got.nextCursor;
+  }
+  return [...listed.values()];
+}
+/** A result as it came: what one tool says wrongly is no reason to lose all. */
+const ANYTHING = { "~standard": { version: 1, vendor: "clawflow", validate: (value: unknown) => ({ value }) } } as const;
+
+function listedTool(given: unknown): ListedTool | undefined {
+  const { name, description, inputSchema } = (given ?? {}) as { name?: unknown; description?: unknown; inputSchema?: unknown };
+  if (typeof name !== "string" || name === "" || name.length > MAX_NAME) return undefined;
+  const cleaned = cleanSchema(inputSchema);
+  const print = digest(JSON.stringify([name, description, inputSchema]) ?? "", 12);
+  return { name, description: toolDescription(description), print, ...("schema" in cleaned ? { parameters: cleaned.schema } : { problem: cleaned.problem }) };
+}
+
+function callFault(thrown: unknown): unknown {
+  const { name, message, code } = (thrown ?? {}) as { name?: string; message?: string; code?: unknown };
+  if (name === "AbortError" || thrown instanceof ToolError) return thrown;
+  if (code === "CONNECTION_CLOSED" || /closed/i.test(message ?? "")) return new ToolError("MCP_001", { retry: "later", cause: thrown }, "The MCP server went away during the call. Nobody knows whether it was done.");
+  return new ToolError("TOOL_003", { cause: thrown }, `The MCP server answered with an error: ${(message ?? String(thrown)).slice(0, 1_000)}`);
+}
+
+function withAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}

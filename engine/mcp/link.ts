@@ -1,0 +1,163 @@
+/**
+ * The link to one MCP server: opened when it is first needed, one attempt for all who ask, tried again by the breaker of the connections, closed whole.
+ * Protocol: https://modelcontextprotocol.io/specification, by the official SDK, which is loaded with the first link.
+ */
+import type { Client, RequestOptions, Transport } from "@modelcontextprotocol/client";
+import type { Clock } from "../clock.ts";
+import { type Breaker, CLOSED, nextBreaker, waitOf } from "../connections/breaker.ts";
+import { asClawError, type ClawError, ToolError } from "../errors.ts";
+import type { Program } from "../process-group.ts";
+import { guardedFetch } from "./fetch.ts";
+import { stdioTransport } from "./stdio.ts";
+
+export type McpServer =
+  | { readonly kind: "stdio"; readonly program: Program }
+  | { readonly kind: "http"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly privateNetwork: boolean };
+
+export type LinkState = { readonly state: "idle" | "connecting" | "connected" } | { readonly state: "waiting" | "failed"; readonly error: ClawError; readonly nextTryAt?: number };
+export interface LinkDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly version: string;
+  log(level: "debug" | "info" | "warn", text: string): void;
+  onState(state: LinkState): void;
+  /** Each time a connection stands, and when the server says that its tools are others now. */
+  onTools(client: Client): Promise<void>;
+}
+export interface Link {
+  /** The connected client. Throws MCP_001 at once while the breaker waits, and for good when trying again changes nothing. */
+  ready(): Promise<Client>;
+  /** A call went well: the link is sound. */
+  held(): void;
+  close(): Promise<void>;
+}
+
+/** `npx` and `uvx` may fetch the server first. */
+const CONNECT_MS = 60_000;
+const CHANGED_MS = 2_000;
+export const OPTIONS: RequestOptions = { timeout: CONNECT_MS };
+
+export function createLink(server: McpServer, deps: LinkDeps): Link {
+  const { clock } = deps;
+  let breaker: Breaker = CLOSED;
+  let current: Open | undefined;
+  let opening: Promise<Client> | undefined;
+  let fault: ClawError | undefined;
+  let nextTryAt = 0;
+  let closed = false;
+  let cancelTry = (): void => undefined;
+  const end = new AbortController();
+
+  async function open(): Promise<Client> {
+    breaker = nextBreaker(breaker, { type: "try" });
+    deps.onState({ state: "connecting" });
+    const opened = await connect(server, { ...deps, plain: (breaker.faults % 2 === 0) === (server.kind === "stdio"), signal: end.signal, onEnd: (error) => lost(opened, error) }).catch((thrown: unknown) => { throw fail(thrown); });
+    if (closed) {
+      await opened.close();
+      throw stopped();
+    }
+    current = opened;
+    fault = undefined;
+    deps.onState({ state: "connected" });
+    deps.onTools(opened.client).catch((error: Error) => lost(opened, error));
+    return opened.client;
+  }
+  /** An unexpected end. */
+  function lost(ended: Open, error: Error): void {
+    if (closed || current !== ended) return;
+    current = undefined;
+    void ended.close();
+    fail(error);
+  }
+  function fail(thrown: unknown): ClawError {
+    const error = asFault(thrown);
+    fault = error;
+    breaker = nextBreaker(breaker, { type: "fault", permanent: error.retry === "no" });
+    const waitMs = closed ? undefined : waitOf(breaker, deps.random());
+    cancelTry();
+    if (waitMs === undefined) {
+      if (!closed) deps.onState({ state: "failed", error });
+      return error;
+    }
+    nextTryAt = clock.monotonic() + waitMs;
+    deps.onState({ state: "waiting", error, nextTryAt: clock.now() + waitMs });
+    cancelTry = clock.after(waitMs, () => { begin().catch(() => undefined); });
+    return error;
+  }
+  function begin(): Promise<Client> {
+    opening ??= open().finally(() => { opening = undefined; });
+    return opening;
+  }
+
+  return {
+    async ready() {
+      if (closed) throw stopped();
+      if (current !== undefined) return current.client;
+      if (opening === undefined && fault !== undefined && (breaker.phase === "stopped" || clock.monotonic() < nextTryAt)) throw fault;
+      return begin();
+    },
+    held() { breaker = nextBreaker(breaker, { type: "held" }); },
+    async close() {
+      closed = true;
+      cancelTry();
+      end.abort();
+      await opening?.catch(() => undefined);
+      const last = current;
+      current = undefined;
+      await last?.close();
+    },
+  };
+}
+
+interface Open { readonly client: Client; close(): Promise<void> }
+
+/** `plain`: without asking for the newest revision first. Programs speak the older one too, and some end on a request they do not know; whatever failed is tried the other way next time. */
+async function connect(server: McpServer, deps: LinkDeps & { readonly plain: boolean; readonly signal: AbortSignal; onEnd(error: Error): void }): Promise<Open> {
+  const sdk = await import("@modelcontextprotocol/client");
+  const guarded = server.kind === "http" ? await guardedFetch(server) : undefined;
+  const transport: Transport = server.kind === "stdio"
+    ? stdioTransport(server.program, { clock: deps.clock, sdk, log: (line) => deps.log("info", line) })
+    : new sdk.StreamableHTTPClientTransport(new URL(server.url), { requestInit: { headers: { ...server.headers } }, ...(guarded === undefined ? {} : { fetch: guarded }) });
+  let cancelChanged = (): void => undefined;
+  const client = new sdk.Client({ name: "ClawFlow", version: deps.version }, {
+    capabilities: {},
+    versionNegotiation: deps.plain ? { mode: "legacy" } : { mode: "auto" },
+    // What a server says of its answers binds nobody here, and its schemas are not compiled.
+    jsonSchemaValidator: { getValidator: () => (input) => ({ valid: true, data: input as never, errorMessage: undefined }) },
+    listChanged: { tools: { autoRefresh: false, onChanged: () => {
+      cancelChanged();
+      cancelChanged = deps.clock.after(CHANGED_MS, () => { deps.onTools(client).catch((error: Error) => deps.log("warn", `the list of tools could not be read again: ${error.message}`)); });
+    } } },
+  });
+  let last: Error | undefined;
+  client.onerror = (error) => { last = error; deps.log("debug", error.message); };
+  const close = async (): Promise<void> => {
+    cancelChanged();
+    client.onclose = () => undefined;
+    // A server with sessions is told that this one is over; one that does not answer is not waited for.
+    if (transport instanceof sdk.StreamableHTTPClientTransport) await Promise.race([transport.terminateSession().catch(() => undefined), new Promise<void>((resolve) => { deps.clock.after(1_000, resolve); })]);
+    await client.close().catch(() => undefined);
+    await transport.close().catch(() => undefined);
+    await guarded?.close();
+  };
+  try {
+    await client.connect(transport, { ...OPTIONS, signal: deps.signal });
+  } catch (thrown) {
+    await close();
+    throw last !== undefined && !(thrown as { status?: unknown }).status && /closed/i.test((thrown as Error).message) ? last : thrown;
+  }
+  client.onclose = () => deps.onEnd(last ?? new ToolError("MCP_001", { retry: "later" }, "the connection was closed"));
+  return { client, close };
+}
+
+const stopped = (): ToolError => new ToolError("MCP_001", {}, "Expected a connection to the MCP server, but its node was stopped.");
+const PERMANENT: ReadonlySet<unknown> = new Set(["ENOENT", "EACCES", 401, 403, 404]);
+
+/** What went wrong, by what trying again would change. */
+function asFault(thrown: unknown): ClawError {
+  const error = asClawError(thrown, "MCP_001");
+  if (error.code !== "MCP_001") return error;
+  const { code, status, path, name } = (thrown ?? {}) as { code?: unknown; status?: unknown; path?: unknown; name?: unknown };
+  const text = code === "ENOENT" ? `Expected the program "${String(path)}" to be installed, but it was not found.` : name === "UnauthorizedError" || status === 401 || status === 403 ? `The MCP server refused the token or header (${status ?? 401}).` : `Expected a connection to the MCP server, got: ${error.message.slice(0, 300)}`;
+  return new ToolError("MCP_001", { retry: PERMANENT.has(code) || PERMANENT.has(status) || name === "UnauthorizedError" ? "no" : "later", cause: thrown }, text);
+}
