@@ -22,7 +22,6 @@ const HOUSES = full ? 10 : 1;
 const ROUNDS = full ? 10 : 4;
 const BOTS = ["key", "evidence"] as const;
 const PHASES = ["while it asks", "while it waits", "while it is answered"] as const;
-const CODE = "CLAIM234";
 
 const flow = (platform: string, model: string): FlowNode[] => [
   tab, gateway,
@@ -46,7 +45,7 @@ describe("a kill while an approval waits", function () {
       const folder = mkdtempSync(path.join(tmpdir(), "clawflow-approval-"));
       const platform = await startStub("platform", path.join(folder, "platform.log"));
       const model = await startStub("model", path.join(folder, "model.log"));
-      const red = await startNodeRed({ flows: flow(platform.url, model.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled"), CLAWFLOW_OWNER_CODE: CODE }, settings: { disableEditor: true } });
+      const red = await startNodeRed({ flows: flow(platform.url, model.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
       try {
         await platform.control("hook", { bot: "key", url: `${red.url}/clawflow/home/key` });
         const of = async (what: string) => (await platform.entries()).filter((entry) => entry.what === what);
@@ -56,7 +55,8 @@ describe("a kill while an approval waits", function () {
         let ids = 100 * house;
         const say = (bot: string, chat: string, text: string, id = `m${++ids}`) => platform.control("say", { messages: [{ bot, chat, from: chat, id, text, copies: random() < 0.3 ? 2 : 1 }] });
         const kill = async (withinMs: number) => { await new Promise((resolve) => { setTimeout(resolve, random() * withinMs); }); await red.kill(); await red.start(); };
-        await say("key", "boss", CODE);
+        const { ownerCode = "" } = await red.admin<{ ownerCode?: string }>("GET", "/clawflow/gateway/gw");
+        await say("key", "boss", ownerCode);
         await wait("the owner", async () => (await texts()).includes("owner claimed"));
         for (let round = 0; round < ROUNDS; round++) {
           const phase = PHASES[(round + Math.floor(random() * 3)) % PHASES.length];
