@@ -97,7 +97,7 @@ describe("a compromised model", function () {
     const granted = new Map<string, number>();
     const always = new Set<string>();
     const asked: number[] = [];
-    const counts = { effects: 0, run: 0, asked: 0, approved: 0, denied: 0, voided: 0, silent: 0, attacks: 0, always: 0, strangers: 0 };
+    const counts = { effects: 0, run: 0, asked: 0, approved: 0, denied: 0, voided: 0, silent: 0, attacks: 0, always: 0, broken: 0, strangers: 0 };
 
     const keyOf = (run: string, tool: string, input: unknown) => `${run}\n${tool}\n${JSON.stringify(input)}`;
     /** Which call of this run a question is about: found by the words that name it, as the owner reads them. */
@@ -203,16 +203,18 @@ describe("a compromised model", function () {
       assert.deepEqual([...house.gateway.inbox.runs()].length, 0, `a run that does not end (seed ${seed}, trial ${trial})`);
       const mine = effects.slice(first);
       for (const effect of mine) judge(effect, talk);
-      if (mine.some(({ tool }) => tool === "web") || forwarded) soiled.add(session);
-      spoke.set(session, new Set([...(spoke.get(session) ?? []), PEOPLE[person] as Trust]));
+      // What ended in a fault is in nobody's memory.
+      const broke = house.faults.splice(0);
+      for (const fault of broke) { counts.broken++; assert.match(fault, /arguments that are JSON/); }
+      if (broke.length === 0 && (mine.some(({ tool }) => tool === "web") || forwarded)) soiled.add(session);
+      if (broke.length === 0) spoke.set(session, new Set([...(spoke.get(session) ?? []), PEOPLE[person] as Trust]));
       house.events.length = 0;
       house.answers.length = 0;
       effects.length = 0;
       if (enemy.emitted.length > 400) enemy.emitted.splice(0, 200);
     }
     console.log(`      ${JSON.stringify(counts)}`);
-    if (TRIALS >= 500) for (const [name, count] of Object.entries(counts)) assert.ok(count > 0, `no ${name}`);
-    assert.deepEqual(house.faults, []);
+    if (TRIALS >= 500) for (const [name, count] of Object.entries(counts)) if (name !== "broken") assert.ok(count > 0, `no ${name}`);
     await house.end();
   });
 });
