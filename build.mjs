@@ -4,6 +4,7 @@
  * where the fault tests kill (engine/points.ts); dist/ has none of them.
  *
  *     dist/<node>.js, <node>.html   one set per node, as the "node-red" section of package.json lists them
+ *     dist/documents-worker.js      the thread that reads documents
  *     dist/chunks/                  shared code, and one chunk per channel and wire, loaded on first use
  *     dist/editor.html              the editor plugin: editor/index.ts, its styles and editor/*.html in one file
  *     dist/web/                     the pages we serve
@@ -73,7 +74,8 @@ async function bundle(options) {
 async function buildNodes() {
   const { dependencies } = JSON.parse(readFileSync("package.json", "utf8"));
   await bundle({
-    entryPoints: withPage("nodes"),
+    // The thread of the documents node is started from its own file.
+    entryPoints: [...withPage("nodes").map((file) => ({ in: file, out: path.basename(file, ".ts") })), { in: "engine/documents/worker.ts", out: "documents-worker" }],
     ...(faults ? {} : { dropLabels: ["FAULT"] }),
     outdir: staging, format: "esm", splitting: true, chunkNames: "chunks/[name]-[hash]", platform: "node", target: "node22",
     external: [...Object.keys(dependencies), "sharp", "node-red", "@node-red/*"],
@@ -101,6 +103,8 @@ async function buildWeb() {
   await bundle({ entryPoints: ["web/embed.ts"], outdir: out("web"), format: "iife", minify: true, target: "es2022" });
 }
 
+/** What a package itself has bundled. */
+const HOLDS = { unpdf: ". It holds Mozilla's PDF.js, published under Apache-2.0 (https://github.com/mozilla/pdf.js)" };
 function thirdParty() {
   const rows = [...bundled].sort().map((folder) => {
     const { name, version, license } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
@@ -109,7 +113,7 @@ function thirdParty() {
     const file = files.find((entry) => /\bMIT\b/.test(entry)) ?? files[0];
     const chosen = files.length > 1 && /\bMIT\b/.test(file) && /\bMIT\b.*\bOR\b|\bOR\b.*\bMIT\b/.test(license) ? `MIT, chosen from ${license}` : license;
     const text = file ? readFileSync(path.join(folder, file), "utf8").trim() : `Published under ${license}.`;
-    return `## ${name} ${version}\n\nLicence: ${chosen}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`;
+    return `## ${name} ${version}\n\nLicence: ${chosen}${HOLDS[name] ?? ""}\n\n\`\`\`\`text\n${text}\n\`\`\`\`\n`;
   });
   writeFileSync(out("THIRD-PARTY.md"), `# Bundled libraries\n\nThe files in this folder contain code of these packages.\n\n${rows.join("\n")}`);
 }

@@ -1,4 +1,4 @@
-/** The tools on the canvas by the names a model knows them by: tool nodes, MCP servers, folders of skills. */
+/** The tools on the canvas by the names a model knows them by: tool nodes, MCP servers, folders of skills, folders of documents. */
 import { nodesOf } from "./gateways.ts";
 import type { EditorNode } from "./red.ts";
 
@@ -23,6 +23,7 @@ export function toolsOf(gateway: string): KnownTool[] {
   return [
     ...of("clawflow-tool").map((node) => ({ tool: String(node.tool ?? ""), tags: split(node.tags) })),
     ...of("clawflow-mcp").flatMap(ofMcp),
+    ...of("clawflow-documents").map((node) => ({ tool: String(node.tool || "search_documents"), tags: ["documents"] })),
     ...of("clawflow-skills").flatMap((node) => ((node.names ?? []) as string[]).map((tool) => ({ tool, tags: split(node.tags) }))),
   ].sort((a, b) => a.tool.localeCompare(b.tool));
 }

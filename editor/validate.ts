@@ -47,7 +47,7 @@ export function slug(value: unknown, node: EditorNode): Verdict {
 export function toolName(value: unknown, node: EditorNode): Verdict {
   const name = String(value ?? "");
   if (!/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/.test(name)) return t("problems.toolName");
-  const twin = nodesOf("clawflow-tool").some((other) => other.id !== node.id && !other.d && other.tool === name && other.gateway === node.gateway);
+  const twin = [...nodesOf("clawflow-tool"), ...nodesOf("clawflow-documents")].some((other) => other.id !== node.id && !other.d && other.tool === name && other.gateway === node.gateway);
   return twin ? t("problems.sameTool", { name }) : true;
 }
 export const prefix = (value: unknown): Verdict => (/^[A-Za-z0-9_-]{0,24}$/.test(String(value ?? "")) ? true : t("problems.prefix"));

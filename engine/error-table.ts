@@ -291,6 +291,22 @@ export const ERRORS = {
     where: ["status", "log"],
     again: "No.",
   },
+  DOC_001: {
+    title: "Folder of documents cannot be read",
+    meaning: "A documents node cannot read its folder, or is not ready to answer.",
+    causes: ["a folder that does not exist on the machine of Node-RED", "missing rights", "a folder that is being read for the first time"],
+    remedy: "Correct the folder in the documents node, or wait until its status says how many documents it holds.",
+    where: ["status", "model", "log"],
+    again: "Yes: the folder is looked at again every minute.",
+  },
+  DOC_002: {
+    title: "Document cannot be read",
+    meaning: "One document of the folder is left out; the others can be searched.",
+    causes: ["a PDF with a password", "a PDF of pictures without text", "a damaged file", "a file larger than the node's limit"],
+    remedy: "Replace the file: without a password, with text, or smaller. It is read again as soon as it changes.",
+    where: ["log", "status"],
+    again: "Yes: when the file changes.",
+  },
   MEM_001: {
     title: "Note cannot be kept or removed",
     meaning: "An agent wanted to remember something that is empty, too long or one too many, or to forget a note that is not there.",

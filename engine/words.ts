@@ -18,16 +18,16 @@ const pairs = (letters: readonly string[]): string[] => letters.slice(1).map((le
 const EMPTY = new Set(("a an and are as at be by for from has have her his how i in is it me my of on or our that the their this to was we what when where which who why with you your "
   + "aber als am auf aus bei bin bist da das dass dem den der des die dir du ein eine einem einen einer er es fur habe hat ich ihr im in ist ja mein mich mir mit nach sie sind so uber um und uns von war was wann wer wie wir wo zu zum").split(" "));
 
-/** Every word once. */
-export function wordsOf(text: string): string[] {
-  const found = new Set<string>();
-  for (const part of parts(text)) {
-    if (!IS_JOINED.test(part)) { found.add(part.slice(0, MOST_WORD)); continue; }
+/** Every word as often as it stands there, for a search that counts. */
+export function tokensOf(text: string): string[] {
+  return parts(text).flatMap((part) => {
+    if (!IS_JOINED.test(part)) return [part.slice(0, MOST_WORD)];
     const letters = [...part];
-    for (const word of [...letters, ...pairs(letters)]) found.add(word);
-  }
-  return [...found];
+    return [...letters, ...pairs(letters)];
+  });
 }
+/** Every word once. */
+export const wordsOf = (text: string): string[] => [...new Set(tokensOf(text))];
 
 /** A word to look for; `open`: longer ones that begin with it count too. */
 export interface Asked { readonly word: string; readonly open: boolean }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { ERRORS } from "../engine/errors.ts";
 import { type FlowNode, projectRoot as root } from "./rigs/project.ts";
 
-const NODES = ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "mcp", "mcp-server", "skills", "ask", "channel-out", "cron", "webhook"];
+const NODES = ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "mcp", "mcp-server", "skills", "ask", "channel-out", "cron", "webhook", "documents"];
 const CONFIG_NODES = ["gateway", "account", "model"];
 const LANGUAGES = readdirSync(path.join(root, "locales")).filter((name) => statSync(path.join(root, "locales", name)).isDirectory());
 

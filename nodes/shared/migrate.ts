@@ -28,6 +28,7 @@ export const STEPS: Steps = {
   "clawflow-ask": [unnumbered],
   "clawflow-cron": [unnumbered],
   "clawflow-webhook": [unnumbered],
+  "clawflow-documents": [unnumbered],
 };
 
 /** The same fields in the newest version; `saved` stays as it was. A type without steps comes back unchanged. Throws CONF_001 for a node of a newer ClawFlow. */

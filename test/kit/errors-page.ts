@@ -6,7 +6,7 @@ const PLACES: Readonly<Record<Place, string>> = {
   "http answer": "HTTP answer", model: "what the model reads", form: "editor",
 };
 const FAMILIES: Readonly<Record<string, string>> = {
-  CONN: "Connections", MSG: "Messages", SEC: "Who may", MODEL: "Models", TOOL: "Tools", MCP: "MCP servers", SKILL: "Skills", MEM: "Long-term memory", AGENT: "Agents", STORE: "The store", CONF: "Settings", CORE: "ClawFlow itself",
+  CONN: "Connections", MSG: "Messages", SEC: "Who may", MODEL: "Models", TOOL: "Tools", MCP: "MCP servers", SKILL: "Skills", DOC: "Documents", MEM: "Long-term memory", AGENT: "Agents", STORE: "The store", CONF: "Settings", CORE: "ClawFlow itself",
 };
 
 const HEAD = `# Errors
