@@ -4,7 +4,7 @@ import { ToolError } from "./errors.ts";
 import type { Message } from "./message.ts";
 import type { Book, Note, Store } from "./store/store.ts";
 import type { Tool } from "./tool.ts";
-import { askedIn, rank } from "./words.ts";
+import { askedIn } from "./words.ts";
 
 export type MemoryScope = "person" | "chat" | "gateway";
 export const MEMORY_SCOPES: readonly MemoryScope[] = ["person", "chat", "gateway"];
@@ -14,6 +14,8 @@ export const MOST_NOTES = 1_000;
 export const NOTE_CHARS = 2_000;
 const SHOWN = 8;
 const NEWEST = 20;
+/** A note that says the same is among the best fits. */
+const SAME = 50;
 
 /** The book that belongs to a message: by the platform's immutable ids, of one account each, so that nobody comes by another's notes through a name. */
 export function bookOf(scope: MemoryScope, { at, sender }: Pick<Message, "at" | "sender">): string {
@@ -48,7 +50,7 @@ export function createMemory(store: Store, clock: Clock): Memory {
     async remember(book, given, tainted) {
       const text = given.trim();
       if (text === "" || text.length > NOTE_CHARS) throw new ToolError("MEM_001", {}, `Expected a note of 1 to ${NOTE_CHARS} characters, got ${text.length}. Write it shorter.`);
-      const same = (await store.notes(book, askedIn(text), MOST_NOTES)).find((note) => note.text === text && (note.tainted || !tainted));
+      const same = (await store.notes(book, askedIn(text), SAME)).find((note) => note.text === text && (note.tainted || !tainted));
       if (same !== undefined) return same.n;
       const [n] = await store.commit([{ do: "note", book, at: clock.now(), tainted, text, most: MOST_NOTES }]);
       if (n === undefined) throw new ToolError("MEM_001", {}, `Expected fewer than ${MOST_NOTES} notes, but the memory is full. Forget some that are not needed any more.`);
@@ -57,7 +59,7 @@ export function createMemory(store: Store, clock: Clock): Memory {
     async recall(book, question, limit = SHOWN) {
       const asked = askedIn(question);
       if (asked.length === 0) return store.notes(book, undefined, Math.max(limit, NEWEST));
-      return rank(await store.notes(book, asked, MOST_NOTES), ({ text }) => text, asked).slice(0, limit);
+      return store.notes(book, asked, limit);
     },
     list: (book, limit) => store.notes(book, undefined, limit),
     async forget(book, n) {

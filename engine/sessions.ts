@@ -4,7 +4,7 @@ import type { Turn } from "./models/model.ts";
 import { lowestTrust, TRUSTS } from "./policy.ts";
 import type { Change, Store, StoredTurn } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
-import { type Asked, rank } from "./words.ts";
+import type { Asked } from "./words.ts";
 
 /** What stands for the turns up to number `upTo`; they stay in the store, outside the window. `turns`: how many, all in all. `at`: Unix milliseconds. */
 export interface Summary { readonly upTo: number; readonly text: string; readonly tainted: boolean; readonly at: number; readonly turns: number }
@@ -58,8 +58,8 @@ function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: { re
 
 const SUMMARIES = "summary";
 const PAGE = 200;
-/** Commits of turns that are compared when a talk is searched: the newest that hold one of the words. */
-const COMPARED = 200;
+/** So many more commits are looked for than are shown: the user may have taken some of them back. */
+const SPARE = 20;
 function summaryOf(value: unknown): Summary | undefined {
   const { upTo, text } = (value ?? {}) as Partial<Summary>;
   return typeof upTo === "number" && typeof text === "string" ? (value as Summary) : undefined;
@@ -131,8 +131,8 @@ export function createSessions(store: Store): Sessions {
     },
     async search(session, asked, limit) {
       const edits = await editsOf(session);
-      const rows = (await store.findTurns(session, asked, COMPARED)).map((commit) => edits.reduce(edited, commit)).filter((commit) => commit.length > 0);
-      return rank(rows, (commit) => commit.map(({ turn }) => turn.text).join("\n"), asked).slice(0, limit);
+      const found = await store.findTurns(session, asked, limit + SPARE);
+      return found.map((commit) => edits.reduce(edited, commit)).filter((commit) => commit.length > 0).slice(0, limit);
     },
     async prune(before) {
       for (let after: string | undefined; ;) {

@@ -52,16 +52,20 @@ function stem(word: string): string {
   return word.length >= 4 ? word.replace(/[sen]$/, "") : word;
 }
 
-/** The entries that hold any of the words, those with the rarest and most words first; of equals the one that comes first in `entries`. */
-export function rank<T>(entries: readonly T[], textOf: (entry: T) => string, asked: readonly Asked[]): T[] {
-  const texts = entries.map((entry) => ` ${wordsOf(textOf(entry)).join(" ")} `);
-  const holds = asked.map(({ word, open }) => { const looked = open ? ` ${word}` : ` ${word} `; return texts.map((text) => text.includes(looked)); });
-  const weights = holds.map((row) => Math.log(1 + entries.length / Math.max(1, row.filter(Boolean).length)));
-  return entries
-    .map((entry, at) => ({ entry, score: holds.reduce((sum, row, word) => sum + (row[at] === true ? weights[word] as number : 0), 0) }))
-    .filter(({ score }) => score > 0)
-    .sort((a, b) => b.score - a.score)
-    .map(({ entry }) => entry);
+/** Numbers of what holds any of the words, those with the rarest and most words first, of equals the highest. `hits`: for each word the numbers of what holds it. */
+export function bestOf(hits: readonly (readonly number[])[]): number[] {
+  const total = new Set(hits.flat()).size;
+  const scores = new Map<number, number>();
+  for (const numbers of hits) {
+    const weight = Math.log(1 + total / Math.max(1, numbers.length));
+    for (const n of numbers) scores.set(n, (scores.get(n) ?? 0) + weight);
+  }
+  return [...scores].sort(([n, score], [m, other]) => other - score || m - n).map(([n]) => n);
+}
+/** The same for texts that are in no index: for each word the numbers of those that hold it. */
+export function hitsIn(texts: readonly { readonly n: number; readonly text: string }[], asked: readonly Asked[]): number[][] {
+  const all = texts.map(({ n, text }) => ({ n, words: ` ${wordsOf(text).join(" ")} ` }));
+  return asked.map(({ word, open }) => all.filter(({ words }) => words.includes(open ? ` ${word}` : ` ${word} `)).map(({ n }) => n));
 }
 
 /** About `size` characters around the first place where one of the words stands. */

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import type { Turn } from "../models/model.ts";
 import { type InboxRecord, inboxRecord, inOrder, messageTexts, type OutboxRecord, outboxOf, outboxRecord, receiptOf, receiptSeqOf } from "./rows.ts";
-import { rank } from "../words.ts";
+import { bestOf, hitsIn } from "../words.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Note, Store, StoredTurn } from "./store.ts";
 
 interface TurnRecord { readonly n: number; /** Number of the first turn of its commit. */ readonly first: number; readonly session: string; readonly run: string; readonly at: number; readonly data: string }
@@ -193,10 +193,14 @@ export function createMemoryStore(): Store {
     turns: (session, limit) => open(() => (limit <= 0 ? [] : sessions.get(session) ?? []).slice(-limit)
       .map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))),
     findTurns: (session, asked, limit) => open(() => {
-      const commits = Map.groupBy(sessions.get(session) ?? [], ({ first }) => first).values().map((rows) => rows.map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))).toArray().reverse();
-      return commits.filter((rows) => rank([rows], () => rows.map(({ turn }) => turn.text).join("\n"), asked).length > 0).slice(0, limit);
+      const commits = Map.groupBy(sessions.get(session) ?? [], ({ first }) => first).values().map((rows) => rows.map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))).toArray();
+      const texts = commits.map((rows, n) => ({ n, text: rows.map(({ turn }) => turn.text).join("\n") }));
+      return bestOf(hitsIn(texts, asked)).slice(0, limit).map((n) => commits[n] as StoredTurn[]);
     }),
-    notes: (book, asked, limit) => open(() => (books.get(book) ?? []).filter((note) => asked === undefined || rank([note], ({ text }) => text, asked).length > 0).slice(0, limit)),
+    notes: (book, asked, limit) => open(() => {
+      const notes = books.get(book) ?? [];
+      return asked === undefined ? notes.slice(0, limit) : bestOf(hitsIn(notes, asked)).slice(0, limit).map((n) => notes.find((note) => note.n === n) as Note);
+    }),
     books: (limit) => open(() => [...books].map(([book, notes]) => ({ book, notes: notes.length, at: Math.max(...notes.map(({ at }) => at)) })).sort((a, b) => b.at - a.at).slice(0, limit)),
     get: (space, key) => open(() => optional(spaces.get(space)?.get(key), JSON.parse)),
     list: (space, prefix, { after, limit = -1, last = false } = {}) => open(() => {

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 import type { Turn } from "../models/model.ts";
-import { type Asked, wordsOf } from "../words.ts";
+import { type Asked, bestOf, hitsIn, wordsOf } from "../words.ts";
 import type { Op } from "./group.ts";
 import type { Book, Change, Note } from "./store.ts";
 
@@ -15,19 +15,22 @@ export interface Words {
   forgetNotes(change: Of<"forget-notes">): Op;
   notes(book: string, asked: readonly Asked[] | undefined, limit: number): Note[];
   books(limit: number): Book[];
-  /** Brings the next rows of a session's turns into the index. True: there are more. */
-  index(session: string): { readonly op: Op; more(): boolean };
-  /** Numbers of the newest rows of turns that hold one of the words. */
+  /** What brings a session's turns into the index; undefined where so few are missing that they are looked through as they are. */
+  behind(session: string): Op | undefined;
+  /** Numbers of the rows of turns that fit best. */
   rows(session: string, asked: readonly Asked[], limit: number): number[];
 }
+interface TurnRow { readonly n: number; readonly data: string }
 interface NoteRow { readonly n: number; readonly book: string; readonly at: number; readonly tainted: number; readonly text: string }
 
-/** Rows of turns that enter the index at once: about 10 ms. */
+/** Rows of turns that enter the index at once: about 10 ms. Fewer are read as quickly as they are found in it. */
 const PORTION = 100;
+/** Places of one word that are compared: the newest. */
+const MOST_PLACES = 2_000;
 const keyOf = (book: string): string => createHash("sha256").update(book).digest("hex").slice(0, 16);
 const keyed = (key: string, text: string): string => wordsOf(text).map((word) => `${key}${word}`).join(" ");
 /** Words hold letters and digits alone, so nothing in it is FTS5's own syntax. */
-const matchOf = (key: string, asked: readonly Asked[]): string => asked.map(({ word, open }) => `"${key}${word}"${open ? "*" : ""}`).join(" OR ");
+const matchOf = (key: string, { word, open }: Asked): string => `"${key}${word}"${open ? "*" : ""}`;
 const markOf = (session: string): string => `words ${keyOf(session)}`;
 
 export function textOfTurns(data: string): string {
@@ -41,17 +44,20 @@ export function createWords(db: DatabaseSync): Words {
   const forgetWord = db.prepare("DELETE FROM note_word WHERE rowid IN (SELECT n FROM note WHERE book = ? AND n = coalesce(?, n))");
   const forget = db.prepare("DELETE FROM note WHERE book = ? AND n = coalesce(?, n)");
   const newest = db.prepare("SELECT * FROM note WHERE book = ? ORDER BY n DESC LIMIT ?");
-  const found = db.prepare("SELECT note.* FROM note_word CROSS JOIN note ON note.n = note_word.rowid WHERE note_word MATCH ? AND note.book = ? ORDER BY note_word.rowid DESC LIMIT ?");
+  const oneNote = db.prepare("SELECT * FROM note WHERE n = ? AND book = ?");
+  const noteHits = db.prepare(`SELECT rowid AS n FROM note_word WHERE note_word MATCH ? ORDER BY rowid DESC LIMIT ${MOST_PLACES}`);
   const books = db.prepare("SELECT book, count(*) AS notes, max(at) AS at FROM note GROUP BY book ORDER BY at DESC LIMIT ?");
   const done = db.prepare("SELECT value FROM mark WHERE name = ?");
   const mark = db.prepare("INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value");
   const next = db.prepare(`SELECT turn.n, data FROM (SELECT n FROM turn_index WHERE session = ?1 AND n > ?2 UNION ALL SELECT n FROM turn WHERE session = ?1 AND n > max(?2, coalesce((SELECT value FROM mark WHERE name = 'settled'), 0))) AS own CROSS JOIN turn ON turn.n = own.n ORDER BY turn.n LIMIT ${PORTION}`);
   const turnWord = db.prepare("INSERT INTO turn_word (rowid, words) VALUES (?, ?)");
-  const rows = db.prepare("SELECT rowid AS n FROM turn_word WHERE turn_word MATCH ? ORDER BY rowid DESC LIMIT ?");
+  const turnHits = db.prepare(`SELECT rowid AS n FROM turn_word WHERE turn_word MATCH ? ORDER BY rowid DESC LIMIT ${MOST_PLACES}`);
 
   // A store that was saved from damage has its notes and not their words.
   for (const { n, book, text } of db.prepare("SELECT n, book, text FROM note WHERE n > coalesce((SELECT max(id) FROM note_word_docsize), 0)").all() as unknown as NoteRow[]) word.run(n, keyed(keyOf(book), text));
 
+  /** The next rows of a session that are not in the index. */
+  const missing = (session: string): TurnRow[] => next.all(session, (done.get(markOf(session)) as { value: number } | undefined)?.value ?? 0) as unknown as TurnRow[];
   const noteOf = ({ n, at, tainted, text }: NoteRow): Note => ({ n, at, tainted: tainted !== 0, text });
   return {
     note({ book, at, tainted, text, most }) {
@@ -70,25 +76,24 @@ export function createWords(db: DatabaseSync): Words {
       };
     },
     notes(book, asked, limit) {
-      const all = asked === undefined ? newest.all(book, limit) : asked.length === 0 ? [] : found.all(matchOf(keyOf(book), asked), book, limit);
-      return (all as unknown as NoteRow[]).map(noteOf);
+      if (asked === undefined) return (newest.all(book, limit) as unknown as NoteRow[]).map(noteOf);
+      const hits = asked.map((word) => numbersOf(noteHits.all(matchOf(keyOf(book), word))));
+      return bestOf(hits).slice(0, limit).flatMap((n) => { const row = oneNote.get(n, book) as NoteRow | undefined; return row === undefined ? [] : [noteOf(row)]; });
     },
     books: (limit) => (books.all(limit) as unknown as Book[]).map((row) => ({ ...row })),
-    index(session) {
-      const name = markOf(session);
-      let more = false;
-      return {
-        more: () => more,
-        op() {
-          const from = (done.get(name) as { value: number } | undefined)?.value ?? 0;
-          const portion = next.all(session, from) as unknown as { n: number; data: string }[];
-          for (const { n, data } of portion) turnWord.run(n, keyed(keyOf(session), textOfTurns(data)));
-          if (portion.length > 0) mark.run(name, (portion.at(-1) as { n: number }).n);
-          more = portion.length === PORTION;
-          return undefined;
-        },
+    behind(session) {
+      if (missing(session).length < PORTION) return undefined;
+      return () => {
+        const portion = missing(session);
+        for (const { n, data } of portion) turnWord.run(n, keyed(keyOf(session), textOfTurns(data)));
+        if (portion.length > 0) mark.run(markOf(session), (portion.at(-1) as TurnRow).n);
+        return undefined;
       };
     },
-    rows: (session, asked, limit) => (asked.length === 0 ? [] : (rows.all(matchOf(keyOf(session), asked), limit) as unknown as { n: number }[]).map(({ n }) => n)),
+    rows(session, asked, limit) {
+      const rest = hitsIn(missing(session).map(({ n, data }) => ({ n, text: textOfTurns(data) })), asked);
+      return bestOf(asked.map((word, at) => [...rest[at] ?? [], ...numbersOf(turnHits.all(matchOf(keyOf(session), word)))])).slice(0, limit);
+    },
   };
 }
+const numbersOf = (rows: unknown): number[] => (rows as { n: number }[]).map(({ n }) => n);

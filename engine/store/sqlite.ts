@@ -178,11 +178,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       .map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => read(() => turns.read(session, limit)),
     async findTurns(session, asked, limit) {
-      for (let more = true; more && !closed;) {
-        const portion = words.index(session);
-        await group.add([portion.op]);
-        more = portion.more();
-      }
+      for (let op = await read(() => words.behind(session)); op !== undefined && !closed; op = await read(() => words.behind(session))) await group.add([op]);
       return read(() => words.rows(session, asked, limit).map((n) => turns.row(session, n)).filter((row) => row.length > 0));
     },
     notes: (book, asked, limit) => read(() => words.notes(book, asked, limit)),

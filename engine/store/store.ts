@@ -115,9 +115,9 @@ export interface Store {
   journal(run: string): Promise<JournalEntry[]>;
   /** The last `limit` turns, oldest first. */
   turns(session: string, limit: number): Promise<StoredTurn[]>;
-  /** Turns of the newest `limit` commits of this session that hold one of the words, in whole commits, newest commit first. */
+  /** The commits of turns of this session that hold any of the words, whole: the best fit first, of equals the newest (words.ts). */
   findTurns(session: string, asked: readonly Asked[], limit: number): Promise<StoredTurn[][]>;
-  /** Newest first; with `asked` those that hold one of the words. */
+  /** Newest first; with `asked` those that hold any of the words, the best fit first. */
   notes(book: string, asked: readonly Asked[] | undefined, limit: number): Promise<Note[]>;
   /** Those that hold notes, the one with the newest first. */
   books(limit: number): Promise<Book[]>;

@@ -54,6 +54,8 @@ export async function openProvider(answer: (seen: Seen, nth: number) => Answer, 
       send(200, { id: "1", object: "chat.completion", created: 1, model: "m", choices: [{ index: 0, finish_reason: typeof said === "string" ? "stop" : "tool_calls", message }], usage: { prompt_tokens: Math.ceil(found.chars / perToken), completion_tokens: 5, total_tokens: 5 } });
     });
   });
+  // On a busy machine a connection may rest for long between two requests.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => { server.listen(0, "127.0.0.1", resolve); });
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   return {
