@@ -19,7 +19,7 @@ const TURNS = option("turns", 200);
 const NOTES = option("notes", 1_000);
 const AT_ONCE = 50;
 const WORDS = "boiler garden window sister birthday invoice heating ticket doctor dinner kitchen printer contract holiday school battery password camera letter bicycle".split(" ");
-const textOf = (n) => Array.from({ length: 20 }, (_, k) => WORDS[(n * 7 + k * (n % 5 + 1)) % WORDS.length]).join(" ") + ` number ${n}`;
+const textOf = (n) => `${Array.from({ length: 20 }, (_, k) => WORDS[(n * 7 + k * (n % 5 + 1)) % WORDS.length]).join(" ")} number ${n}`;
 const session = (n) => `agent:home:telegram:bot:direct:${n}`;
 
 const model = {
