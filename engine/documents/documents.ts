@@ -41,8 +41,10 @@ export function openDocuments({ worker: code, clock, onState, ...settings }: Doc
     worker = own;
     own.on("message", (message: FromWorker) => {
       if (message.type === "found") waiting.get(message.id)?.(message.passages);
-      else if (message.type === "state") onState(state = message.state);
-      else {
+      else if (message.type === "state") {
+        state = message.state;
+        onState(state);
+      } else {
         cancelWatch();
         if (message.file !== undefined) cancelWatch = clock.after(READ_MS, () => void own.terminate());
       }
