@@ -2,6 +2,7 @@
 import { ask, post } from "./api.ts";
 import { addConfig, editConfig, whileOpen } from "./address.ts";
 import { button, copy, h, icon, problems, select, state } from "./dom.ts";
+import { keyLines, type KeyState } from "./fallbacks.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
 import { memoryPanel } from "./memory-panel.ts";
 import { t, type EditorNode } from "./red.ts";
@@ -13,7 +14,7 @@ interface Always { key: string; tool: string; call: string; person: string; by: 
 interface Answer {
   deployed: boolean; ownerCode?: string;
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
-  models: { id: string; name: string; provider: string; model: string; state?: string; text?: string }[];
+  models: { id: string; name: string; provider: string; model: string; keys?: KeyState[] }[];
   people: Person[]; refused: Refused[]; always?: Always[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
   store?: StoreAnswer;
 }
@@ -108,7 +109,7 @@ function table(heads: readonly string[], kind: string, rows: readonly HTMLElemen
   return h("table", { class: `cf-table ${kind}` }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...rows));
 }
 
-interface Live { state?: string; text?: string; self?: { name?: string } | string }
+interface Live { state?: string; text?: string; keys?: KeyState[]; self?: { name?: string } | string }
 /** Accounts or models of the gateway as they stand in the editor, with the state of those that are deployed. */
 function members(type: string, adding: boolean, gateway: EditorNode, live: (id: string) => Live | undefined): HTMLElement[] {
   const kind = type === ACCOUNT ? "Account" : "Model";
@@ -129,6 +130,6 @@ function stateOf(node: EditorNode, live: Live | undefined): HTMLElement {
   const word = live.state ?? "ready";
   const self = typeof live.self === "string" ? live.self : live.self?.name;
   const text = [t(`gateway.states.${word}`, {}, word), self ?? (SIGNS[word] === "ok" ? undefined : live.text)].filter(Boolean).join(" · ");
-  const shown = state(SIGNS[word] ?? "wait", text);
+  const shown = live.keys ? keyLines(live.keys) : state(SIGNS[word] ?? "wait", text);
   return node.changed ? h("span", {}, shown, h("div", { class: "cf-muted" }, t("gateway.states.changed"))) : shown;
 }

@@ -1,14 +1,16 @@
 /** The form of a model: provider, the models it offers, what they cost, and the Test button. */
 import { latest, post, tables, type ProviderInfo } from "./api.ts";
 import { byId, debounce, fieldOf, fill, h, problems } from "./dom.ts";
-import { preselectGateway } from "./forms.ts";
+import { fallbacksPicker } from "./fallbacks.ts";
+import { chosenConfig, preselectGateway } from "./forms.ts";
 import { t, type EditorNode } from "./red.ts";
 import { tryButton } from "./try-credentials.ts";
 
 interface Offer { models: string[]; problem?: string }
 interface Known { price?: { input: number; output: number; cachedInput?: number }; asOf?: string }
 
-export function modelForm(node: EditorNode): void {
+/** Gives what reads the models that stand in. */
+export function modelForm(node: EditorNode): { values(): string[] } {
   preselectGateway(node);
   const provider = byId("node-config-input-provider") as HTMLSelectElement;
   const effort = byId("node-config-input-effort") as HTMLSelectElement;
@@ -22,7 +24,7 @@ export function modelForm(node: EditorNode): void {
   if (node.api === undefined) api.value = "";
   const asked = (): object => ({
     node: node.id, provider: provider.value, model: model.value.trim(), baseUrl: baseUrl.value.trim(), api: api.value, effort: effort.value,
-    credentials: { key: key.value, headers: fieldOf("node-config-input-headers").value },
+    credentials: { key: key.value, moreKeys: fieldOf("node-config-input-moreKeys").value, headers: fieldOf("node-config-input-headers").value },
   });
   const offered = suggestModels([provider, baseUrl, key], asked);
   const price = showPrice(() => ({ provider: provider.value, model: model.value.trim() }));
@@ -39,13 +41,15 @@ export function modelForm(node: EditorNode): void {
     show();
   }, (error: Error) => byId("clawflow-test").prepend(problems([error.message])));
   secretLines("node-config-input-headers");
+  secretLines("node-config-input-moreKeys");
   tryButton(byId("clawflow-test"), "try/model", asked);
+  return fallbacksPicker(byId("clawflow-fallbacks"), node, () => chosenConfig("node-config-input", "gateway"));
 }
 
 function showProvider(info: ProviderInfo | undefined): void {
   const practice = info?.wire === "practice";
   fieldOf("node-config-input-baseUrl").placeholder = info?.baseUrl ?? "";
-  for (const name of ["key", "baseUrl", "headers", "prices", "effort"]) byId(`clawflow-row-${name}`).hidden = practice;
+  for (const name of ["key", "moreKeys", "baseUrl", "headers", "prices", "effort"]) byId(`clawflow-row-${name}`).hidden = practice;
   byId("clawflow-row-api").hidden = info?.quirks?.responses === undefined;
   byId("clawflow-practice").hidden = !practice;
   byId("clawflow-key-hint").textContent = info?.keyless ? t("model.keyless") : info?.env ? t("model.envHint", { env: `\${${info.env}}` }) : t("model.keyHint");

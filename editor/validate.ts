@@ -2,6 +2,7 @@
 import { tablesNow } from "./api.ts";
 import { configOf, configs, nodesOf } from "./gateways.ts";
 import { cronFields } from "./cron-fields.ts";
+import { fallbackProblems } from "./fallbacks.ts";
 import { paramProblems, schemaProblems } from "./params.ts";
 import { missingSettings } from "./settings.ts";
 import type { Rule } from "./rules.ts";
@@ -20,6 +21,10 @@ export function config(value: unknown, options: { optional?: boolean } = {}): Ve
 }
 export function configList(value: unknown): Verdict {
   return Array.isArray(value) ? all(value.filter((id) => !configOf(id)).map(() => t("problems.missingConfig"))) : true;
+}
+/** Other models that stand in for this one; never in a circle. */
+export function fallbacks(value: unknown, node: EditorNode): Verdict {
+  return Array.isArray(value) ? all(fallbackProblems(node, value)) : true;
 }
 export function number(value: unknown, options: { min?: number; max?: number; optional?: boolean; whole?: boolean } = {}): Verdict {
   if (value === "" || value === undefined || value === null) return options.optional ? true : t("problems.number");

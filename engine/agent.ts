@@ -3,7 +3,7 @@ import type { Approved } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
-import type { Model, ToolCall, Turn, Usage } from "./models/model.ts";
+import type { Failover, Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { addUsage } from "./models/usage.ts";
 import { decide } from "./policy.ts";
 import { reached } from "./points.ts";
@@ -33,8 +33,10 @@ export type AgentEvent =
   | { readonly type: "result"; readonly call: string; readonly tool: string; readonly text: string; readonly failed: boolean }
   /** The oldest of the talk was put into a summary; it stands for so many turns now. `error`: it could not be, and the history was cut. */
   | { readonly type: "summary"; readonly turns: number; readonly error?: { readonly code: string; readonly text: string } }
+  | ({ readonly type: "failover" } & Failover)
   | { readonly type: "usage"; readonly round: number; readonly usage: Usage }
-  | { readonly type: "end"; readonly text: string; readonly rounds: number; readonly usage: Usage };
+  /** `by`: the model that answered in the place of the first one. */
+  | { readonly type: "end"; readonly text: string; readonly rounds: number; readonly usage: Usage; readonly by?: string };
 
 export interface AgentInput {
   readonly run: string;
@@ -81,7 +83,7 @@ export interface CallToApprove extends Pick<CallContext, "trust" | "tainted"> { 
 /** Rounds in a row in which a model may mend arguments that are no JSON: one that fails then goes on failing, and each try costs. */
 const MAX_REPAIRS = 2;
 
-interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown }
+interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown; readonly by?: string }
 
 /** Answers one message. Throws ModelError or ClawError; then nothing is added to the session. */
 export async function runAgent(input: AgentInput, settings: AgentSettings, deps: AgentDeps): Promise<AgentResult> {
@@ -97,7 +99,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
       const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
       const reply = await deps.once(`model ${round}`, async () => {
-        const got = await ask(system, [...deps.history, ...turns], settings, deps, limit.signal);
+        const got = await ask(system, [...deps.history, ...turns], settings, deps, limit);
         if (got.calls.length > 0) return { data: got };
         final.turns = [...turns, assistantTurn(got)];
         return { data: got, also: deps.remember(final.turns, tainted), saving: (saved) => { final.saved = saved; } };
@@ -107,7 +109,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       deps.on({ type: "usage", round, usage: reply.usage });
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {
-        deps.on({ type: "end", text: reply.text, rounds: round, usage: total });
+        deps.on({ type: "end", text: reply.text, rounds: round, usage: total, ...(reply.by === undefined ? {} : { by: reply.by }) });
         return { text: reply.text, rounds: round, usage: total, saved: final.saved ?? Promise.resolve() };
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
@@ -133,11 +135,11 @@ function assistantTurn(reply: Reply): Turn {
   return { role: "assistant", text: reply.text, ...(reply.calls.length > 0 ? { calls: reply.calls } : {}), ...(reply.echo === undefined ? {} : { echo: reply.echo }) };
 }
 
-async function ask(system: string, turns: readonly Turn[], settings: AgentSettings, deps: AgentDeps, signal: AbortSignal): Promise<Reply> {
+async function ask(system: string, turns: readonly Turn[], settings: AgentSettings, deps: AgentDeps, { signal, left }: Limit): Promise<Reply> {
   let text = "";
   const calls: ToolCall[] = [];
   const request = {
-    system, turns, tools: deps.tools, live: deps.live,
+    system, turns, tools: deps.tools, live: deps.live, withinMs: left(),
     ...(settings.temperature === undefined ? {} : { temperature: settings.temperature }),
     ...(settings.maxTokens === undefined ? {} : { maxTokens: settings.maxTokens }),
   };
@@ -150,7 +152,12 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
       FAULT: await reached("mid-stream");
       if (deps.live) deps.on({ type: "delta", text });
     } else if (event.type === "call") calls.push(event.call);
-    else if (event.type === "end") return { text, calls, reason: event.reason, usage: event.usage, ...(event.echo === undefined ? {} : { echo: event.echo }) };
+    else if (event.type === "again") {
+      if (event.failover !== undefined) deps.on({ type: "failover", ...event.failover, why: deps.secrets?.redact(event.failover.why) ?? event.failover.why });
+      if (deps.live && text !== "") deps.on({ type: "delta", text: "" });
+      text = "";
+      calls.length = 0;
+    } else if (event.type === "end") return { text, calls, reason: event.reason, usage: event.usage, ...(event.echo === undefined ? {} : { echo: event.echo }), ...(event.by === undefined ? {} : { by: event.by }) };
   }
   throw new ModelError("MODEL_007", { retry: "later" }, "Expected the model's stream to end properly, got a cut.");
 }
@@ -230,7 +237,7 @@ function aborted(signal: AbortSignal): Promise<never> {
 }
 
 /** `hold` lets the time stand still until the function it returns is called; `heldMs`: so long it stood. */
-interface Limit { readonly signal: AbortSignal; expired(): boolean; hold(): () => void; heldMs(): number; end(): void }
+interface Limit { readonly signal: AbortSignal; /** Milliseconds. */ left(): number; expired(): boolean; hold(): () => void; heldMs(): number; end(): void }
 function withTimeout(parent: AbortSignal, ms: number, clock: Clock): Limit {
   const own = new AbortController();
   const started = clock.monotonic();
@@ -243,10 +250,11 @@ function withTimeout(parent: AbortSignal, ms: number, clock: Clock): Limit {
   parent.addEventListener("abort", follow, { once: true });
   let ended = false;
   let cancel = (): void => {};
-  const begin = () => { if (!ended) cancel = clock.after(Math.max(0, started + held + ms - clock.monotonic()), () => { late = true; own.abort(); }); };
+  const left = (): number => Math.max(0, started + held + ms - clock.monotonic());
+  const begin = () => { if (!ended) cancel = clock.after(left(), () => { late = true; own.abort(); }); };
   begin();
   return {
-    signal: own.signal, expired: () => late, heldMs: () => held,
+    signal: own.signal, left, expired: () => late, heldMs: () => held,
     hold() {
       if (holds++ === 0) { heldAt = clock.monotonic(); cancel(); }
       return () => { if (--holds === 0) { held += clock.monotonic() - heldAt; begin(); } };

@@ -169,7 +169,7 @@ export const ERRORS = {
     causes: ["a wrong base URL", "a local model that is not started", "no network", "a certificate that is not valid", "a picture that is not kept any more"],
     remedy: "Check the base URL and the network; for a local model, start it.",
     where: ["catch", "status", "form"],
-    again: "No: the agent gives the fault to a Catch node.",
+    again: "Yes: once more at once, then the next key or model, where there is one. Else the agent gives the fault to a Catch node.",
   },
   MODEL_002: {
     title: "Model key refused",
@@ -177,7 +177,7 @@ export const ERRORS = {
     causes: ["a key copied in part", "a key of another provider", "a key without the right to use this model"],
     remedy: "Copy the key again from the provider and press Test.",
     where: ["catch", "status", "form"],
-    again: "No.",
+    again: "No. The next key or model is asked, where there is one, and this key not again until its settings change or its test succeeds.",
   },
   MODEL_003: {
     title: "Model rate limit reached",
@@ -185,7 +185,7 @@ export const ERRORS = {
     causes: ["several agents on one key", "long conversations", "a small plan"],
     remedy: "Wait, use another key, or add a second model.",
     where: ["catch", "status", "form"],
-    again: "No: the agent gives the fault to a Catch node.",
+    again: "Yes: once more at once, then the next key or model, where there is one. Else the agent gives the fault to a Catch node.",
   },
   MODEL_004: {
     title: "Provider overloaded or failing",
@@ -193,7 +193,7 @@ export const ERRORS = {
     causes: ["a busy hour", "a fault at the provider", "a proxy between that gave up"],
     remedy: "Nothing to do if it passes; add a second model for such hours.",
     where: ["catch", "status", "form"],
-    again: "No: the agent gives the fault to a Catch node.",
+    again: "Yes: once more at once, then the next key or model, where there is one. Else the agent gives the fault to a Catch node.",
   },
   MODEL_005: {
     title: "Conversation too long for the model",
@@ -201,7 +201,7 @@ export const ERRORS = {
     causes: ["a long history", "a very long message or tool result", "a model with a small context"],
     remedy: "Lower the history limit or choose a model with a larger context.",
     where: ["catch", "status"],
-    again: "No.",
+    again: "No. The next model that reads more at once is asked, where there is one.",
   },
   MODEL_006: {
     title: "Model refused to answer",
@@ -217,7 +217,7 @@ export const ERRORS = {
     causes: ["a wire that does not fit the provider", "a limit of tokens that thinking alone used up", "a small local model"],
     remedy: "Try again; if it stays, choose another model or wire.",
     where: ["catch", "status", "form"],
-    again: "No: the agent gives the fault to a Catch node.",
+    again: "Yes: once more at once, then the next key or model, where there is one. Else the agent gives the fault to a Catch node.",
   },
   MODEL_008: {
     title: "Provider rejected the request",
@@ -225,7 +225,7 @@ export const ERRORS = {
     causes: ["a model's name that is misspelt or retired", "a temperature or limit that is out of range", "tools with a model that has none"],
     remedy: "Read the provider's text: model name, parameters or tools are not accepted.",
     where: ["catch", "status", "form"],
-    again: "No.",
+    again: "No. The next model is asked, where there is one.",
   },
   MODEL_009: {
     title: "Account has no credit",
@@ -233,7 +233,7 @@ export const ERRORS = {
     causes: ["no credit bought", "a spending limit that was reached"],
     remedy: "Top up at the provider or lower the use.",
     where: ["catch", "status", "form"],
-    again: "No.",
+    again: "No. The next key or model is asked, where there is one, and this key not again until its settings change or its test succeeds.",
   },
   MODEL_010: {
     title: "Model took too long",
@@ -241,7 +241,15 @@ export const ERRORS = {
     causes: ["a large model on a small machine", "a model that is still being loaded", "a long chain of thoughts or tools"],
     remedy: "Raise the timeout of the agent or choose a faster model.",
     where: ["catch", "status", "form"],
-    again: "No: the agent gives the fault to a Catch node.",
+    again: "Yes: by the next model, where there is one. Else the agent gives the fault to a Catch node.",
+  },
+  MODEL_011: {
+    title: "No model answers",
+    meaning: "The model and all that stand in for it failed, rest after a fault, or have a key that was refused. The text says how each of them stands.",
+    causes: ["several providers that are away at once", "no network", "keys that were refused or have no credit"],
+    remedy: "Read how each model stands, in the gateway too. Correct its settings, or press Test in the model once it is right again.",
+    where: ["catch", "status"],
+    again: "No: each was asked as often as its fault allows, within the agent's time. The agent gives the fault to a Catch node.",
   },
   TOOL_001: {
     title: "Tool arguments do not fit its schema",

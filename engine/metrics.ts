@@ -22,6 +22,8 @@ export const METRICS = {
   clawflow_errors_total: { kind: "counter", help: "Faults that a node or an account shows, that refuse a message, or that make a try again or a dead letter, by the code of docs/errors.md.", labels: ["code"] },
   clawflow_model_requests_total: { kind: "counter", help: "Requests to models; outcome is answered or failed.", labels: ["provider", "outcome"] },
   clawflow_model_tokens_total: { kind: "counter", help: "Tokens as the provider counts them; direction is input or output.", labels: ["provider", "direction"] },
+  clawflow_model_faults_total: { kind: "counter", help: "Requests to models that failed, by the code of docs/errors.md; also those where another try or another model answered.", labels: ["provider", "code"] },
+  clawflow_model_failovers_total: { kind: "counter", help: "Times another key or model was asked in the place of this provider's, by the code of the fault.", labels: ["provider", "code"] },
   clawflow_store_open: { kind: "gauge", help: "1 while the store of the gateway is open.", labels: ["gateway"] },
   clawflow_messages_pending: { kind: "gauge", help: "Messages that are saved and not finished.", labels: ["gateway"] },
   clawflow_dead_letters: { kind: "gauge", help: "Dead letters that are kept; what is message or delivery.", labels: ["gateway", "what"] },

@@ -20,7 +20,7 @@ import { onInput, shown } from "./shared/input.ts";
 import { promptData } from "./shared/prompt.ts";
 import { hide, redact } from "./shared/secrets.ts";
 import { createStatus } from "./shared/status.ts";
-import type { FlowMsg, Red, RedNode, Saved, Send } from "./shared/red.ts";
+import type { FlowMsg, Red, RedNode, Saved, Send, Status } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
 import { repliesOnly } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -76,7 +76,10 @@ export default function register(red: Red): void {
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
     let working = 0;
     const status = createStatus(this);
-    const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : {}));
+    /** The model that answered last, where it was not the first one. */
+    let standIn: string | undefined;
+    const idle = (): Status => (standIn === undefined ? {} : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
+    const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
 
     const settingsNow = (): AgentSettings => {
       if (config.json === true) schema ??= parametersOf(config);
@@ -131,7 +134,7 @@ export default function register(red: Red): void {
 
     const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {
       const { receipt } = known;
-      const model = fitModel(await modelNode(host, config.model).model(), gateway.gauge);
+      const model = await modelNode(host, config.model).model((one) => fitModel(one, gateway.gauge));
       const session = sessionKey(receipt.message, scope, name);
       const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
       const turn = await takeTurn(gateway.sessions, session, known.id, known.signal);
@@ -161,6 +164,7 @@ export default function register(red: Red): void {
     };
 
     const tell = (event: AgentEvent, known: Known, step: string, lives: Live[], msg: FlowMsg, send: Send) => {
+      if (event.type === "end") standIn = event.by;
       if (event.type === "delta") for (const live of lives) live.show(event.text);
       if (wantsEvents) send([null, { payload: event, message: msg.message ?? known.receipt.message, run: { id: known.id, step: `${step}/events`, pass: known.pass } }]);
     };
@@ -169,7 +173,7 @@ export default function register(red: Red): void {
     host.onceStarted(() => {
       try {
         settingsNow();
-        modelNode(host, config.model);
+        modelNode(host, config.model).check();
       } catch (error) {
         this.error(shown(this, error).message);
       }

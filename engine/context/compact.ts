@@ -122,7 +122,8 @@ async function askFor(text: string, { model, signal, timeoutMs }: CompactDeps, c
   const cancel = clock.after(timeoutMs, () => limit.abort(new ModelError("MODEL_010", {}, `Expected a summary within ${timeoutMs / 1000} s, got none.`)));
   try {
     let said = "";
-    for await (const event of model.stream({ system: PROMPT, turns: [{ role: "user", text }], tools: [], live: false }, AbortSignal.any([signal, limit.signal]))) {
+    for await (const event of model.stream({ system: PROMPT, turns: [{ role: "user", text }], tools: [], live: false, withinMs: timeoutMs }, AbortSignal.any([signal, limit.signal]))) {
+      if (event.type === "again") said = "";
       if (event.type === "text") said += event.delta;
     }
     limit.signal.throwIfAborted();

@@ -25,15 +25,18 @@ const CODES: Readonly<Record<Exclude<Fault, "bad settings"> | "too long", readon
   "answer refused": ["MODEL_006", "no"],
   "bad answer": ["MODEL_007", "later"],
 };
-type Kind = keyof typeof CODES;
+export type Kind = keyof typeof CODES;
 
 /** A ModelError that also knows its word. */
 export class ModelFault extends ModelError {
   readonly fault: Fault;
+  /** The word, and "too long" beside it: what failover goes by. */
+  readonly kind: Kind;
   constructor(kind: Kind, message: string, options: { retry?: Retry; afterMs?: number } = {}) {
     const [code, retry] = CODES[kind];
     super(code, { retry, ...options }, message);
     this.name = "ModelError";
+    this.kind = kind;
     this.fault = kind === "too long" ? "request refused" : kind;
   }
 }

@@ -83,9 +83,13 @@ export function jsonModel(model: Model, schema: JsonSchema): Model {
 type End = Extract<ModelEvent, { type: "end" }>;
 async function listen(model: Model, request: ModelRequest, signal: AbortSignal): Promise<{ text: string; end: End; others: ModelEvent[] }> {
   let text = "";
-  const others: ModelEvent[] = [];
+  let others: ModelEvent[] = [];
   for await (const event of model.stream(request, signal)) {
     if (event.type === "text") text += event.delta;
+    else if (event.type === "again") {
+      text = "";
+      others = [...others.filter(({ type }) => type === "again"), event];
+    }
     else if (event.type === "end") return { text, end: event, others };
     else others.push(event);
   }

@@ -39,15 +39,22 @@ export interface ModelRequest {
   readonly schema?: JsonSchema;
   /** False: nobody watches, so the answer may come in one piece (cheaper on the wire). */
   readonly live: boolean;
+  /** Milliseconds that are left for the answer. Left out: no limit. */
+  readonly withinMs?: number;
 }
+
+/** One model in another's place. Names as a person gave them, with the number of the key where there are several; `why` is the code and text of the fault. */
+export interface Failover { readonly from: string; readonly to: string; readonly why: string }
 
 export type ModelEvent =
   | { readonly type: "text"; readonly delta: string }
   /** Reasoning, where the provider shows it. Never goes to a chat. */
   | { readonly type: "thought"; readonly delta: string }
   | { readonly type: "call"; readonly call: ToolCall }
-  /** Always last. `echo` must be kept on the assistant turn where present. */
-  | { readonly type: "end"; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown };
+  /** What was said so far counts no more: another model, or the same one once more, begins anew. */
+  | { readonly type: "again"; readonly failover?: Failover }
+  /** Always last. `echo` must be kept on the assistant turn where present. `by`: who answered in the place of the first model. */
+  | { readonly type: "end"; readonly reason: "stop" | "calls" | "length"; readonly usage: Usage; readonly echo?: unknown; readonly by?: string };
 
 /** One model at one provider. */
 export interface Model {

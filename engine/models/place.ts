@@ -11,7 +11,7 @@ export interface Place {
   readonly wire: Wire;
   readonly baseUrl: string;
   readonly contextTokens: number;
-  /** Marks data that only this provider may get back. */
+  /** Marks data that only this provider, at this address, may get back. */
   readonly origin: string;
   readonly party: Party;
 }
@@ -21,10 +21,11 @@ export function placeOf(settings: ModelSettings, provider: Provider, clock: Cloc
   const host = URL.canParse(baseUrl) ? new URL(baseUrl).host : "";
   const own = provider.baseUrl === "" && host !== "";
   const wire = wireOf(settings, provider);
+  const elsewhere = (settings.baseUrl?.trim() ?? "") !== "" && host !== "";
   return {
     settings, provider, wire, baseUrl,
     contextTokens: settings.contextTokens ?? guessContext(provider, settings.model),
-    origin: `${wire}/${provider.id}`,
+    origin: `${wire}/${provider.id}${elsewhere ? `/${host}` : ""}`,
     party: { name: own ? host : `${short(provider.label)}${host === "" ? "" : ` (${host})`}`, model: settings.model, secrets: secretsOf(settings, baseUrl), clock },
   };
 }

@@ -5,6 +5,7 @@ import { systemClock } from "../../engine/clock.ts";
 import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../../engine/errors.ts";
 import { checkModel, findPrice, listModels, PRICES, PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { EFFORTS } from "../../engine/models/model.ts";
+import type { ModelSettings } from "../../engine/models/model.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { TEXT_FORMAT } from "../../engine/metrics.ts";
@@ -26,6 +27,7 @@ import { mappingResolver } from "./mapping.ts";
 import { ownPrices } from "./prices.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
 import { metricsText } from "./metrics.ts";
+import { board, keysOf, keyStates, standingId } from "./models.ts";
 import { redact, redactWith } from "./secrets.ts";
 
 type Body = Record<string, unknown>;
@@ -94,12 +96,23 @@ export function registerAdmin(host: Host): void {
   const modelOf = (body: Body) => {
     const node = typeof body.node === "string" ? (red.nodes.getNode(body.node) as ModelNode | null) : undefined;
     const secrets = secretsOf(body, node?.credentials);
-    return { settings: modelSettings(body as Parameters<typeof modelSettings>[0], secrets), clean: redactWith(modelSecrets(secrets)) };
+    const keys = keysOf(red, node ?? undefined, secrets);
+    const all = keys.map((key) => modelSettings(body as Parameters<typeof modelSettings>[0], { ...secrets, key }));
+    return { settings: all[0] as ModelSettings, all, clean: redactWith([...modelSecrets(secrets), ...keys]) };
   };
   post("try/model", write, async ({ body = {} }) => {
-    const { settings, clean } = modelOf(body);
-    const trial = await tryModel(settings, await host.fetchFor(undefined), AbortSignal.timeout(TRY_MS));
-    return trial.ok ? trial : { ...trial, text: clean(trial.text) };
+    const { all, clean } = modelOf(body);
+    const signal = AbortSignal.timeout(TRY_MS);
+    const trials = await Promise.all(all.map(async (settings) => {
+      const trial = await tryModel(settings, await host.fetchFor(undefined), signal);
+      // What was held against this key is out of date.
+      if (trial.ok && typeof body.node === "string") board.renew(standingId(body.node, settings));
+      return trial;
+    }));
+    const bad = trials.findIndex(({ ok }) => !ok);
+    const trial = trials[Math.max(bad, 0)];
+    if (trial?.ok !== false) return trial;
+    return { ...trial, text: clean(all.length === 1 ? trial.text : host.say("keyFault", { number: bad + 1, text: trial.text })) };
   });
   post("try/models", write, async ({ body = {} }) => {
     const { settings, clean } = modelOf(body);
@@ -166,7 +179,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
   if (handle === undefined) return { deployed: false, accounts: [], models: [], people: [], refused: [], problems: [] };
   const { gateway } = handle;
   const accounts: unknown[] = [];
-  const models: unknown[] = [];
+  const models: Record<string, unknown>[] = [];
   host.red.nodes.eachNode((config) => {
     if (config.gateway !== id) return;
     if (config.type === "clawflow-account") {
@@ -178,11 +191,17 @@ async function overview(host: Host, id: string): Promise<unknown> {
     } else if (config.type === "clawflow-model") models.push({ id: config.id, name: config.name, provider: config.provider || "practice", model: config.model });
   });
   return {
-    deployed: true, slug: handle.slug, accounts, models,
+    deployed: true, slug: handle.slug, accounts, models: await Promise.all(models.map(async (model) => ({ ...model, keys: await statesOf(host, String(model["id"])) }))),
     ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
     people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [], always: await gateway?.approvals.always() ?? [],
     counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle),
   };
+}
+
+/** How each key of a deployed model stands. */
+async function statesOf(host: Host, id: string): Promise<unknown[]> {
+  const node = host.red.nodes.getNode(id) as ModelNode | null;
+  return node?.candidates === undefined ? [] : keyStates(await node.candidates());
 }
 
 /** Credentials of a form; those that were not changed come from the deployed node. */

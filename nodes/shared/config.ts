@@ -1,6 +1,7 @@
 /** Finding a node's gateway, account and model, with an error that names what is missing. */
 import { SettingError } from "../../engine/errors.ts";
 import type { Gateway } from "../../engine/gateway.ts";
+import type { Candidate } from "../../engine/failover.ts";
 import type { Model } from "../../engine/models/model.ts";
 import type { AccountStatus } from "../../engine/connections.ts";
 import type { Handle, Host } from "./gateways.ts";
@@ -22,7 +23,17 @@ export function faultOf(account: AccountNode | null | undefined): { readonly cod
   const refused = (account as Refused | null | undefined)?.refused;
   return refused === undefined ? account?.fault : { code: refused.code, text: refused.message };
 }
-export interface ModelNode extends RedNode { model(): Promise<Model>; readonly label: string }
+export interface ModelNode extends RedNode {
+  readonly label: string;
+  /** Ids of the models that stand in for it. */
+  readonly fallbacks: readonly string[];
+  /** It alone, once for each key. */
+  candidates(): Promise<Candidate[]>;
+  /** It and all that stand in for it; `each` is put around every one of them. */
+  model(each?: (model: Model) => Model): Promise<Model>;
+  /** Throws where one that stands in for it is missing, or the way comes back to itself. */
+  check(): void;
+}
 
 /** The deployed config node of this type, or CONF_002. */
 function configNode<T extends RedNode>(host: Host, id: string | undefined, type: string, what: string): T {

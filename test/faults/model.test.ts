@@ -1,6 +1,6 @@
 /**
- * F26-F32: what a model or its provider does wrong, in a real Node-RED (test/rigs/node-red.ts). Each fault ends in one whole answer or in none with the fault on the Catch
- * wire; no piece of a broken answer stays in a chat; a tool's effect happens once; the next message in the chat is answered as if nothing had been.
+ * F26-F32: what a model or its provider does wrong, in a real Node-RED (test/rigs/node-red.ts). Each fault that passes is got over by asking again, and one that stays ends
+ * with the fault on the Catch wire; no piece of a broken answer stays in a chat; a tool's effect happens once; the next message in the chat is answered as if nothing had been.
  *
  *     npx mocha test/faults/model.test.ts                       each fault once, those in the middle of a stream also where the answer is shown while it grows
  *     CLAWFLOW_FAULTS=full CLAWFLOW_SEED=7 npx mocha …           each fault on each kind of channel, streamed and not
@@ -27,41 +27,51 @@ interface Case {
   readonly order?: Readonly<Record<string, unknown>>;
   /** Code on the Catch wire; left out: an answer comes. Where the two ways of asking differ, one for each. */
   readonly code?: string | Readonly<Record<Mode, string | undefined>>;
-  /** Requests the model gets; 1 where left out. */
-  readonly asked?: number;
+  /** Requests the model gets; 1 where left out. Where the two ways of asking differ, one for each. */
+  readonly asked?: number | Readonly<Record<Mode, number>>;
+  /** How many of them brought nothing, where an answer comes in the end. */
+  readonly vain?: number;
   readonly effects?: number;
   /** The stream breaks after a good piece of it was said. */
   readonly midStream?: true;
 }
 /** Long enough for a placeholder to stand, and for words to be put in its place. */
 const PAUSE = { pauseMs: 600 };
+/** It stays: a model that stands alone is asked twice at once, rests, and is asked twice more. */
+const STAYS = { times: 99 };
+const TWICE_TWO = 4;
 const CASES: readonly Case[] = [
-  { name: "429 with a wait", fault: 429, order: { headers: { "retry-after": "2" } }, code: "MODEL_003" },
-  { name: "429 without a wait", fault: 429, code: "MODEL_003" },
-  { name: "500", fault: 500, code: "MODEL_004" },
-  { name: "529", fault: 529, code: "MODEL_004" },
+  { name: "429 with a wait", fault: 429, order: { ...STAYS, headers: { "retry-after": "1" } }, code: "MODEL_003", asked: TWICE_TWO },
+  { name: "429 with a long wait", fault: 429, order: { ...STAYS, headers: { "retry-after": "600" } }, code: "MODEL_003" },
+  { name: "429 that passes", fault: 429, asked: 2, vain: 1 },
+  { name: "500", fault: 500, order: STAYS, code: "MODEL_004", asked: TWICE_TWO },
+  { name: "500 that passes", fault: 500, asked: 2, vain: 1 },
+  { name: "529", fault: 529, order: STAYS, code: "MODEL_004", asked: TWICE_TWO },
   { name: "401", fault: 401, code: "MODEL_002" },
   { name: "too long a context", fault: 400, order: { error: "This model's maximum context length is 8192 tokens. Please reduce the length of the messages." }, code: "MODEL_005" },
   { name: "a port that is closed", text: "nowhere", asked: 0, code: "MODEL_001" },
   { name: "no first byte", text: "hasty", fault: "silent", code: "MODEL_010" },
   { name: "a stall", text: "hasty long", fault: "stall", code: "MODEL_010", midStream: true },
-  { name: "a reset", text: "long", fault: "reset", order: PAUSE, code: "MODEL_001", midStream: true },
-  { name: "a stream that ends too early", text: "long", fault: "no-finish", order: PAUSE, code: { streamed: "MODEL_004", whole: "MODEL_001" }, midStream: true },
-  { name: "200 with an error inside", text: "long", fault: "error-body", order: PAUSE, code: "MODEL_004", midStream: true },
-  { name: "a call cut off by a reset", text: "tool", fault: "cut-call", code: "MODEL_001" },
+  { name: "a reset", text: "long", fault: "reset", order: { ...PAUSE, ...STAYS }, code: "MODEL_001", midStream: true, asked: TWICE_TWO },
+  { name: "a reset that passes", text: "long", fault: "reset", order: PAUSE, asked: 2, vain: 1 },
+  { name: "a stream that ends too early", text: "long", fault: "no-finish", order: { ...PAUSE, ...STAYS }, code: { streamed: "MODEL_004", whole: "MODEL_001" }, midStream: true, asked: TWICE_TWO },
+  { name: "200 with an error inside", text: "long", fault: "error-body", order: { ...PAUSE, ...STAYS }, code: "MODEL_004", midStream: true, asked: TWICE_TWO },
+  { name: "a call cut off by a reset", text: "tool", fault: "cut-call", order: STAYS, code: "MODEL_001", asked: TWICE_TWO },
+  { name: "a call cut off by a reset that passes", text: "tool", fault: "cut-call", asked: 3, vain: 1, effects: 1 },
   { name: "a call cut off by the token limit", text: "tool", fault: "cut-json", asked: 3, effects: 1 },
   { name: "arguments that are no JSON, once", text: "tool", fault: "bad-json", asked: 3, effects: 1 },
   { name: "arguments that are no JSON, twice", text: "tool", fault: "bad-json", order: { times: 2 }, asked: 4, effects: 1 },
-  { name: "arguments that are no JSON, without end", text: "tool", fault: "bad-json", order: { times: 99 }, asked: 3, code: "MODEL_007" },
-  { name: "a failure after a tool", text: "tool", fault: 500, order: { round: 1 }, asked: 2, effects: 1, code: "MODEL_004" },
-  { name: "an empty answer", fault: "empty", code: "MODEL_007" },
-  { name: "a web page", fault: "html", code: "MODEL_001" },
-  { name: "another content type", fault: "plain", code: { streamed: "MODEL_004", whole: undefined } },
+  { name: "arguments that are no JSON, without end", text: "tool", fault: "bad-json", order: STAYS, asked: 3, code: "MODEL_007" },
+  { name: "a failure after a tool", text: "tool", fault: 500, order: { ...STAYS, round: 1 }, asked: 1 + TWICE_TWO, effects: 1, code: "MODEL_004" },
+  { name: "an empty answer", fault: "empty", order: STAYS, code: "MODEL_007", asked: TWICE_TWO },
+  { name: "a web page", fault: "html", order: STAYS, code: "MODEL_001", asked: 2 },
+  { name: "another content type", fault: "plain", order: STAYS, code: { streamed: "MODEL_004", whole: undefined }, asked: { streamed: TWICE_TWO, whole: 1 } },
   { name: "no usage", fault: "cut-end" },
 ];
 
 interface Trial { readonly one: Case; readonly bot: (typeof BOTS)[number]; readonly mode: Mode; readonly chat: string; id: string; next: string }
 const codeOf = ({ one, mode }: Trial): string | undefined => (typeof one.code === "object" ? one.code[mode] : one.code);
+const askedOf = ({ one, mode }: Trial): number | undefined => (typeof one.asked === "object" ? one.asked[mode] : one.asked);
 const nameOf = ({ one, bot, mode }: Trial): string => `${one.name}, ${bot}, ${mode}`;
 
 /** Each fault once at a place that the dice choose, or everywhere. */
@@ -121,7 +131,7 @@ describe("a fault of the model", function () {
     await until(stands, "a placeholder", 10_000);
     await pause(200);
     await scene.rig.kill();
-    await model.control("fault", { fault: 500, word: "drop" });
+    await model.control("fault", { fault: 500, word: "drop", times: 99 });
     await scene.rig.restart();
     const counts = await scene.quiet();
     const { byId } = await scene.verdict(counts);
@@ -170,12 +180,12 @@ async function judged(scene: Scene, all: readonly Trial[], counts: Counts): Prom
     check("what the judge finds", (byId.get(id) ?? []).filter((what) => what !== "tool missing"), code === undefined ? [] : ["lost"]);
     check("what the judge finds of the next message", byId.get(next) ?? [], []);
     check("the Catch wire", caught.filter((entry) => entry.id === id).map((entry) => entry.code), code === undefined ? [] : [code]);
-    check("requests", calls.length, one.asked ?? 1);
+    check("requests", calls.length, askedOf(trial) ?? 1);
     check("effects", seen.filter((entry) => entry.what === "effect" && entry.id === id).length, one.effects ?? 0);
     check("streaming", calls.filter(({ live }) => live !== (mode === "streamed")).length, 0);
     check("the history of the next message", asked.find((entry) => entry.what === "asked" && entry.id === next)?.history, code === undefined ? [id, next] : [next]);
     const usage = delivered.find((entry) => entry.id === id)?.usage as { input: number; output: number } | undefined;
-    if (code === undefined) check("usage", usage !== undefined && usage.input > 0 && usage.output > 0 && (one.asked === undefined || usage.input === 10 * one.asked), true);
+    if (code === undefined) check("usage", usage !== undefined && usage.input > 0 && usage.output > 0 && (askedOf(trial) === undefined || usage.input === 10 * ((askedOf(trial) ?? 0) - (one.vain ?? 0))), true);
     // Without a placeholder that stood for a while, nothing is proved about taking it away.
     if (one.midStream && bot === "edit" && mode === "streamed") check("placeholders shown and removed", seen.filter((entry) => entry.chat === chat && (entry.what === "shown" || entry.what === "removed")).map(({ what }) => what).slice(0, 2), ["shown", "removed"]);
   }

@@ -185,7 +185,7 @@ describe("a fault of the platform", function () {
     const ids: string[] = [];
     for (const [number, { model: fault, op, times, fault: broken }] of GROWING.entries()) {
       const [chat, word] = [`grow-${number}`, `grows-${number}`];
-      await model.control("fault", { fault, word, pauseMs: 1_500 });
+      await model.control("fault", { fault, word, pauseMs: 1_500, times: fault === "reset" ? 99 : 1 });
       if (op !== undefined) await platform.control("fault", { op, chat, fault: broken, times: times ?? 1 });
       ids.push(await scene.say({ bot: "edit", chat, text: `long ${word}` }));
     }
