@@ -8,7 +8,7 @@ export interface Setting {
 export interface ChannelInfo { id: string; label: string; settings: Setting[] }
 export interface ProviderInfo { id: string; label: string; wire: string; baseUrl: string; keyless?: boolean; env?: string; quirks?: { responses?: readonly string[] } }
 export interface Tables {
-  channels: ChannelInfo[]; providers: ProviderInfo[]; efforts: string[]; steps: unknown; presets: unknown;
+  channels: ChannelInfo[]; providers: ProviderInfo[]; efforts: string[]; steps: unknown; presets: unknown; commands: unknown;
   errors: Record<string, { title: string; remedy: string }>;
 }
 

@@ -5,6 +5,7 @@ import { button, copy, h, icon, problems, select, state } from "./dom.ts";
 import { keyLines, type KeyState } from "./fallbacks.ts";
 import { ACCOUNT, MODEL, configs, nameOf } from "./gateways.ts";
 import { memoryPanel } from "./memory-panel.ts";
+import { pauseRows, type PauseAnswer } from "./pause-panel.ts";
 import { t, type EditorNode } from "./red.ts";
 import { storePanel, type StoreAnswer } from "./store-panel.ts";
 
@@ -16,17 +17,17 @@ interface Answer {
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; keys?: KeyState[] }[];
   people: Person[]; refused: Refused[]; always?: Always[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
-  store?: StoreAnswer;
+  store?: StoreAnswer; pauses?: PauseAnswer[];
 }
 const TRUST = ["owner", "paired", "allowed"] as const;
 const SIGNS: Readonly<Record<string, "ok" | "wait" | "bad" | "off">> = { connected: "ok", ok: "ok", ready: "ok", connecting: "wait", reconnecting: "wait", waiting: "wait", error: "bad", closed: "off" };
 
 export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: boolean): void {
-  const parts = { problems: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), always: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
+  const parts = { problems: h("div"), pauses: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), always: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
   const heading = (key: string): HTMLElement => h("h4", {}, t(key));
   const store = storePanel<Answer>(node.id, (got) => { answer = got; show(); });
   const memory = memoryPanel(node.id);
-  container.append(parts.problems, store.events, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
+  container.append(parts.problems, store.events, heading("gateway.agents"), parts.pauses, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
     heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused, heading("gateway.always"), parts.always,
     heading("gateway.memory"), memory.element,
     heading("gateway.store"), store.backups, parts.counts);
@@ -40,6 +41,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
     store.show(answer?.store);
     // What it had to do to open stands among the store's events.
     parts.problems.replaceChildren(problems((answer?.store?.open ? [] : answer?.problems ?? []).map(({ text, code }) => (code ? `${text} (${code})` : text))));
+    parts.pauses.replaceChildren(...pauseRows(answer?.pauses, act));
     parts.accounts.replaceChildren(...members(ACCOUNT, adding, node, (id) => answer?.accounts.find((account) => account.id === id)));
     parts.models.replaceChildren(...members(MODEL, adding, node, (id) => answer?.models.find((model) => model.id === id)));
     parts.owner.replaceChildren(...ownerCode());

@@ -3,6 +3,7 @@ import { accountsPicker, chatSuggestions, nameConfigButtons } from "./address.ts
 import { forgetTables, tables } from "./api.ts";
 import { allowList } from "./allow-list.ts";
 import { choices } from "./choices.ts";
+import { commandUses } from "./command-uses.ts";
 import { byId } from "./dom.ts";
 import { accountForm, chosenConfig, isAdding, keepSlug, preselectGateway, saveAccount, showFor, showSlug } from "./forms.ts";
 import { gatewayPanel } from "./gateway-panel.ts";
@@ -10,6 +11,7 @@ import { bringGateways, configOf, nameOf, separateCopies } from "./gateways.ts";
 import { mappingForm } from "./mapping.ts";
 import { mcpForm, mcpServerForm } from "./mcp-form.ts";
 import { modelForm } from "./model-form.ts";
+import { modelsPicker } from "./models-picker.ts";
 import { params } from "./params.ts";
 import { policyTable } from "./policy-table.ts";
 import { red, t } from "./red.ts";
@@ -34,7 +36,7 @@ const labelOf = (id: unknown): string => {
 
 const ClawFlow = {
   t, validate, prepare, labelOf, isAdding, chosenConfig, preselectGateway, showSlug, keepSlug, showFor,
-  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, params, policyTable, toolsPicker, mcpForm, mcpServerForm, skillsForm, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
+  accountForm, saveAccount, allowList, modelForm, gatewayPanel, accountsPicker, chatSuggestions, choices, commandUses, modelsPicker, params, policyTable, toolsPicker, mcpForm, mcpServerForm, skillsForm, schedule, stepsForm, mappingForm, webhookAddress, routeForm, templateField, byId,
 };
 export type ClawFlowWidgets = typeof ClawFlow;
 (window as unknown as { ClawFlow: ClawFlowWidgets }).ClawFlow = ClawFlow;

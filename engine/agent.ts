@@ -5,10 +5,13 @@ import { asClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { Failover, Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { addUsage } from "./models/usage.ts";
+import type { Said } from "./control.ts";
 import { decide } from "./policy.ts";
 import { reached } from "./points.ts";
+import { createRepeats } from "./repeats.ts";
 import type { Redactor } from "./secrets.ts";
 import type { Change, Step } from "./store/store.ts";
+import type { HandOver } from "./team.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
 import type { CallContext, Tool, Trust } from "./tool.ts";
 import { checkInput } from "./tool-input.ts";
@@ -19,6 +22,8 @@ export interface AgentSettings {
   /** Context tier: what holds for this message. */
   readonly context: CompiledTemplate;
   readonly maxRounds: number;
+  /** So often a tool may be called with the same arguments; 0: as often as it likes. */
+  readonly maxRepeats?: number;
   readonly timeoutMs: number;
   readonly temperature?: number;
   readonly maxTokens?: number;
@@ -68,11 +73,17 @@ export interface AgentDeps {
   readonly live: boolean;
   on(event: AgentEvent): void;
   readonly signal: AbortSignal;
+  /** What the person said meanwhile; asked before each further model round, which is step `before`. */
+  more?(before: string): Promise<readonly Said[]>;
 }
 export interface AgentResult {
   readonly text: string;
   readonly rounds: number;
   readonly usage: Usage;
+  /** Outside text is in it. */
+  readonly tainted: boolean;
+  /** Another agent answers: there is no text. */
+  readonly handsOver?: HandOver;
   /** Settles when the answer is on disk. Whoever uses it otherwise than by a commit to the same store waits for this first; commits keep their order. */
   readonly saved: Promise<unknown>;
 }
@@ -95,8 +106,10 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     let total: Usage = { input: 0, output: 0 };
     let tainted = input.tainted;
     let garbled = 0;
+    const repeats = createRepeats(settings.maxRepeats ?? 0);
     for (let round = 1; ; round++) {
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
+      for (const { text, ref, files } of round === 1 ? [] : ((await deps.more?.(`model ${round}`)) ?? [])) turns.push({ role: "user", text, ref, ...(files === undefined ? {} : { files }) });
       const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
       const reply = await deps.once(`model ${round}`, async () => {
         const got = await ask(system, [...deps.history, ...turns], settings, deps, limit);
@@ -110,17 +123,26 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {
         deps.on({ type: "end", text: reply.text, rounds: round, usage: total, ...(reply.by === undefined ? {} : { by: reply.by }) });
-        return { text: reply.text, rounds: round, usage: total, saved: final.saved ?? Promise.resolve() };
+        return { text: reply.text, rounds: round, usage: total, tainted, saved: final.saved ?? Promise.resolve() };
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
       if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
       const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message };
       const outside = () => outsideTexts(input, [...deps.history, ...turns], deps.tools);
-      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit }, deps)));
+      const warnings = reply.calls.map((call) => repeats.saw(call));
+      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit }, deps, warnings[index])));
       for (const [index, call] of reply.calls.entries()) {
         const result = results[index] as ToolOutcome;
         turns.push({ role: "tool", call: call.id, name: call.name, text: result.text, failed: result.failed });
         if (result.tainted) tainted = true;
+      }
+      const handing = results.find((result) => result.handsOver !== undefined);
+      if (handing?.handsOver !== undefined) {
+        const kept: Turn[] = [...turns, { role: "assistant", text: handing.text }];
+        let isNew = false;
+        await deps.once("handed over", async () => { isNew = true; return { data: true, also: deps.remember(kept, tainted) }; });
+        if (isNew) deps.remembered(kept, tainted);
+        return { text: "", rounds: round, usage: total, tainted, handsOver: handing.handsOver, saved: Promise.resolve() };
       }
     }
   } catch (thrown) {
@@ -164,7 +186,7 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
 
 const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
 type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve">;
-export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean }
+export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly handsOver?: HandOver }
 
 /** A call that comes from no model here but from outside, by the same rules: arguments, policy, journal, the tool's time. `trust` and `tainted` are the caller's. */
 export async function useTool(step: string, call: ToolCall, context: Omit<CallContext, "call" | "deadline">, deps: Omit<CallDeps, "on"> & Pick<AgentDeps, "signal">): Promise<ToolOutcome> {
@@ -179,10 +201,10 @@ export async function useTool(step: string, call: ToolCall, context: Omit<CallCo
 const LONGEST_CALL_MS = 3_600_000;
 
 /** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
-async function callTool(step: string, call: ToolCall, round: Round, deps: CallDeps): Promise<ToolOutcome> {
+async function callTool(step: string, call: ToolCall, round: Round, deps: CallDeps, warning?: string): Promise<ToolOutcome> {
   const id = `${round.context.run}/${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
-  const { tool, refused = "" } = await permitted(step, call, round, deps);
+  const { tool, refused = "" } = warning === undefined ? await permitted(step, call, round, deps) : { refused: warning };
   const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit.signal) });
   // What changes something is on disk before it begins: after a crash in the middle it is not done again.
   const once = tool !== undefined && tool.risk !== "read";
@@ -217,11 +239,12 @@ function outsideTexts({ tainted, text }: AgentInput, turns: readonly Turn[], too
 }
 
 async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: CallDeps, signal: AbortSignal): Promise<ToolOutcome> {
+  signal.throwIfAborted();
   const limit = withTimeout(signal, tool.timeoutMs, clock);
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
     FAULT: await reached("after-tool", context.run);
-    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true };
+    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }) };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
     signal.throwIfAborted();

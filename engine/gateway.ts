@@ -10,12 +10,13 @@ import { createAsks, ORPHAN, type Asks } from "./asks.ts";
 import type { Clock } from "./clock.ts";
 import { type Compactor, createCompactor } from "./context/compact.ts";
 import { createGauge, type Gauge } from "./context/estimate.ts";
+import type { CommandUses } from "./commands.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
+import { createDesk } from "./desk.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
-import { begun, reduce } from "./life.ts";
 import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
-import { sessionKey, type Address, type Message, type SessionScope } from "./message.ts";
+import { sessionKey, type Address, type Message } from "./message.ts";
 import type { Spool } from "./media.ts";
 import type { Usage } from "./models/model.ts";
 import { createConverters } from "./media/convert.ts";
@@ -25,13 +26,15 @@ import { createReady } from "./media/ready.ts";
 import { createTally, type Count } from "./metrics.ts";
 import { createMemory, type Memory } from "./memory.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
-import { reached } from "./points.ts";
 import { createQuiet } from "./quiet.ts";
+import type { Pauses } from "./pauses.ts";
 import { createPeople, type AccountPolicy, type People } from "./people.ts";
 import { createRoom, type Room } from "./store-room.ts";
 import { createSessions, type Sessions } from "./sessions.ts";
+import { createSteps, type Steps } from "./steps.ts";
 import type { Facts } from "./run.ts";
-import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Step, type Store } from "./store/store.ts";
+import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Store } from "./store/store.ts";
+import { createTeam, type AgentView, type Team } from "./team.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
 
@@ -48,6 +51,8 @@ export interface GatewayOptions {
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
   readonly texts: { readonly claimed: string; notice(about: Notice): string; /** What an owner reads who has to approve a tool's call; the keys themselves where it is left out. */ readonly approval?: ApprovalWords };
+  /** What the gateway says in chats where a sender's own language is not known. BCP 47. */
+  readonly language?: string;
   readonly count?: Count;
   /** Takes secrets out of the texts of faults before they are kept or told. */
   redact?(text: string): string;
@@ -69,6 +74,13 @@ export interface GatewayLimits {
   readonly storeBytes: number;
   /** An owner has so long to approve a tool's call. */
   readonly approvalMs: number;
+  /** Who may use which command. */
+  readonly commands: CommandUses;
+  /** Whoever writes to a paused chat is told so, once for each pause. */
+  readonly pausedAnswer: boolean;
+  /** So many messages of bots in a row pause a chat (0: never), for so long. */
+  readonly botTurns: number;
+  readonly botPauseMs: number;
 }
 /** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
 export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
@@ -79,6 +91,8 @@ export interface GatewayAccount extends Account {
   readonly webhookUrl?: string;
   /** What its flows wait for; none where it is left out. */
   readonly commands?: readonly Command[];
+  /** More names of commands that its flows have for themselves, and no menu lists. */
+  readonly words?: readonly string[];
 }
 
 /** What a gateway tells: `status` of an account, `refused` senders, `dead` letters, `end` of a run. */
@@ -87,11 +101,14 @@ export interface GatewayEvents {
   refused: [Message];
   dead: [{ readonly what: "message" | "delivery"; readonly reason: string; readonly message?: Message; readonly row?: OutboxRow }];
   end: [Run, RunEnd];
+  /** A chat went from one agent to another, by their handles; to "": to whichever its flow leads. */
+  handOver: [{ readonly at: Address; readonly from: string; readonly to: string }];
+  pause: [];
   people: [];
   room: [];
 }
 
-export interface Gateway {
+export interface Gateway extends Steps {
   readonly store: Store;
   readonly inbox: Inbox;
   /** Questions to people. */
@@ -106,8 +123,10 @@ export interface Gateway {
   /** What agents remember beyond a talk. */
   readonly memory: Memory;
   readonly tools: Tools;
-  /** By node: under which name and how far each agent remembers. */
-  readonly agents: Map<string, { readonly name: string; readonly scope: SessionScope }>;
+  /** By node. */
+  readonly agents: Map<string, AgentView>;
+  readonly team: Team;
+  readonly pauses: Pauses;
   readonly connections: Connections;
   readonly events: EventEmitter<GatewayEvents>;
   readonly clock: Clock;
@@ -120,12 +139,6 @@ export interface Gateway {
   attach(account: string, line: Line): () => void;
   /** A message that did not come from a chat platform: a tick, a webhook, a foreign msg. Its trust is the node's word. */
   accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
-  /** Names the next step of this node in this run. Each pass counts anew, so that what two passes reach has one name. */
-  step(run: string, node: string, parent: string, pass?: number): string;
-  /** Does a step once in the life of a run; a replay gets what the journal has. With `unknown` it is rather not done than twice: when it began and never ended, that is its result. */
-  once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
-  /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
-  join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   /** `about`: ref of the message that is being answered. */
@@ -148,7 +161,7 @@ const HOUR = 3_600_000;
 /** Stands for a run in the rows of notices. */
 const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, approvalMs: APPROVAL_MS };
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, commands: {}, pausedAnswer: false, botTurns: 10, botPauseMs: 30 * 60_000, approvalMs: APPROVAL_MS };
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -163,7 +176,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const tools = createTools();
   const agents: Gateway["agents"] = new Map();
   const accounts = new Map<string, GatewayAccount>();
-  const flights = new Map<string, Promise<unknown>>();
   const attached = new Map<string, Line>();
 
   const prepared = createIncoming({
@@ -184,12 +196,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return channel !== undefined && channel.shows === undefined ? degrade(whole, {}) : whole;
     },
   });
+  const steps = createSteps(store, clock, () => inbox);
   const approvals: Approvals = createApprovals({
     store, clock, asks, people,
     inbox: () => inbox,
     isAccount: (id) => accounts.has(id),
     deliver: (delivery) => deliver(delivery),
-    once,
+    once: steps.once,
     waitMs: () => limits().approvalMs,
     words: options.texts.approval ?? ((key, values = {}) => [key, ...Object.values(values)].join(" ")),
     log: options.log,
@@ -198,6 +211,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
   const inbox: Inbox = createInbox({
     full: room.refusal, tell: tally.message,
+    pausedUntil: ({ at }) => desk.pausedUntil(at),
+    takes: (receipt) => desk.takes(receipt),
     store, clock, limits,
     prepare: prepared,
     questions: asks,
@@ -235,6 +250,20 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   });
 
+  const team = createTeam({ store, clock, agents, once: steps.once, onHandOver: (at, from, to) => events.emit("handOver", { at, from, to }) });
+  let over = false;
+  const desk = await createDesk({
+    store, clock, sessions, memory, team, limits, language: options.language,
+    inbox: () => inbox,
+    deliver: (delivery) => deliver(delivery),
+    self: (account) => connections.get(account)?.connection?.self,
+    account: (id) => accounts.get(id),
+    ownerAt: (account) => people.ownerOf(account)?.at,
+    onPause: () => events.emit("pause"),
+    closed: () => over,
+    log: (text) => options.log("warn", text),
+  });
+
   async function isOver(run: string): Promise<boolean> {
     const receipt = (await inbox.find(run))?.receipt;
     return receipt?.state !== "pending" || receipt.runs[parseRunId(run)?.entry ?? ""] !== undefined;
@@ -250,7 +279,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     clock, random,
     async context(account, _channel, signal) {
       const proxy = account.settings.proxy;
-      const { commands = [], webhookUrl } = accounts.get(account.id) ?? {};
+      const known = accounts.get(account.id);
+      const { webhookUrl } = known ?? {};
       const proxied = typeof proxy === "string" && proxy !== "";
       const fetch = await options.fetchFor(proxied ? proxy : undefined);
       const download = createDownload({ fetch, proxied });
@@ -260,7 +290,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         file: createReady({ spool, download, signal, converters: createConverters(options.programs) }),
         storage: accountStorage(store, account.id),
         clock,
-        commands,
+        commands: desk.menu(known),
         log: (level, text) => options.log(level, `${accounts.get(account.id)?.name ?? account.name}: ${text}`),
         claim: (code, sender, at) => claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
@@ -297,11 +327,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       events.emit("refused", message);
       return "refused";
     }
-    const answered = (await approvals.offer(message, trust)) ?? (await asks.offer(message, trust));
+    await desk.saw(message);
+    const answered = (await approvals.offer(message, trust)) ?? (await asks.offer(desk.asCommand(message), trust)) ?? (await desk.offer(message, trust));
     if (answered !== undefined) return answered;
     // What is passed on was said by somebody else.
     const received = await take(message, { trust, tainted: message.forwarded !== undefined });
-    if (received === "saved") void prepared(message);
+    if (received === "saved") { void prepared(message); desk.waits(message); }
     if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
     return received;
   }
@@ -321,43 +352,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined);
   }
 
-  /** Of a run that is over here the journal is read from disk: late output of its flow repeats nothing either. */
-  async function once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T> {
-    return join(run, step, async () => {
-      const live = inbox.run(run);
-      const journal = live?.journal ?? new Map((await store.journal(run)).map((entry) => [entry.step, entry.data]));
-      const state = journal.has(step) ? "done" : journal.has(begun(step)) ? "begun" : undefined;
-      const asked = reduce(state === undefined ? {} : { step: state }, { type: "asked", run, step, once: unknown !== undefined, now: clock.now() });
-      if (asked.act.type === "use") return journal.get(step) as T;
-      await store.commit(asked.write);
-      if (unknown !== undefined) journal.set(begun(step), true);
-      const { data, also, saving } = asked.act.type === "tell-unknown" && unknown !== undefined ? { data: unknown() } as Step<T> : await act();
-      FAULT: await reached("before-journal", run);
-      const acted = reduce({}, { type: "acted", run, entry: { step, at: clock.now(), data }, ...(also === undefined ? {} : { also }), behind: saving !== undefined });
-      const saved = store.commit(acted.write);
-      if (acted.wait) {
-        await saved;
-        FAULT: await reached("after-journal", run);
-      } else saved.catch(() => { /* Whoever asked for it hears of it. */ });
-      saving?.(saved);
-      journal.set(step, data);
-      if (live !== undefined) live.touchedAt = clock.monotonic();
-      return data;
-    });
-  }
-  async function join<T>(run: string, step: string, act: () => Promise<T>): Promise<T> {
-    const key = `${run}\n${step}`;
-    const flight = flights.get(key);
-    if (flight !== undefined) return flight as Promise<T>;
-    const work = act();
-    flights.set(key, work);
-    try {
-      return await work;
-    } finally {
-      flights.delete(key);
-    }
-  }
-
   function resolve(to: Address): Address {
     if (to.chat !== "owner") return to;
     const owner = people.ownerOf(to.account);
@@ -372,7 +366,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     const expiresAt = delivery.expiresAt ?? (delivery.op === "send" ? (delivery.dueAt ?? clock.now()) + limits().staleMs : undefined);
     const whole = { ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) };
     // Two passes that come to the same delivery have one between them.
-    return join(delivery.run, `deliver ${delivery.step}`, () => outbox.deliver(whole));
+    return steps.join(delivery.run, `deliver ${delivery.step}`, () => outbox.deliver(whole));
   }
 
   let cancelPrune = clock.after(60_000, prune);
@@ -390,9 +384,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await inbox.load();
   await outbox.load();
   await asks.deal();
+  await desk.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, agents, connections, events, clock, spool, room,
+    store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, agents, team, pauses: desk.pauses, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);
@@ -400,7 +395,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       for (const { account, channel } of list) {
         accounts.set(account.id, account);
         people.policy(account.id, account.policy);
-        connections.open(account, channel, { webhookUrl: account.webhookUrl, commands: account.commands });
+        connections.open(account, channel, { webhookUrl: account.webhookUrl, commands: desk.menu(account) });
       }
       await closed;
     },
@@ -411,15 +406,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return () => { if (attached.get(account) === line) attached.delete(account); };
     },
     accept: take,
-    step(run, node, parent, pass) {
-      const live = inbox.run(run);
-      const key = `${pass ?? live?.pass ?? 0}\n${parent}\n${node}`;
-      const n = live?.counters.get(key) ?? 0;
-      live?.counters.set(key, n + 1);
-      return `${parent}/${node}${n === 0 ? "" : `#${n}`}`;
-    },
-    once,
-    join,
+    step: steps.step,
+    once: steps.once,
+    join: steps.join,
     deliver,
     live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),
     typing(to, about) {
@@ -447,6 +436,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close() {
       cancelPrune();
+      over = true;
       room.close();
       asks.close();
       await inbox.close();

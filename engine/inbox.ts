@@ -6,18 +6,17 @@ import { StoreError } from "./errors.ts";
 import { watchIdle } from "./idle.ts";
 import { laneOf, type Address, type Message } from "./message.ts";
 import type { Tell } from "./metrics.ts";
-import { amend, gather, prepareAll, type Queue } from "./lane.ts";
+import { createControl, type Control } from "./control.ts";
+import { amend, gather, prepareAll } from "./lane.ts";
 import { endOf, reduce, type Act, type Life } from "./life.ts";
 import { at, reached } from "./points.ts";
+import { createQueues, type Active, type Lane } from "./queues.ts";
 import type { Entry, Facts, Questions, Run } from "./run.ts";
 import { insist } from "./store/insist.ts";
+import { createTrials } from "./trial.ts";
 import { parseRunId, PRIORITIES, runId, type Change, type NewOutboxRow, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
 
 export type { Entry, Facts, Questions, Run } from "./run.ts";
-
-interface Lane { readonly queue: Queue; active: Active | undefined; waiting: (() => void) | undefined }
-/** What is under way: the head of the lane, or a burst; by entry node the runs that have not ended. `aside`: it waits for a person, or did, and its lane went on. */
-interface Active { readonly lane: string; readonly receipts: Receipt[]; readonly runs: Map<string, Run>; aside: boolean }
 
 export interface InboxOptions {
   readonly store: Store;
@@ -34,6 +33,10 @@ export interface InboxOptions {
   /** Fetches files that came with a message; resolves to the same message where there is nothing to fetch. */
   prepare?(message: Message): Promise<Message>;
   readonly questions?: Questions;
+  /** Until when nothing begins in this message's chat (Unix milliseconds); undefined: it is not paused. */
+  pausedUntil?(message: Message): number | undefined;
+  /** True: it is a word to the gateway itself, saved as such, and dealt with there. */
+  takes?(receipt: Receipt): boolean;
   /** Makes the notice of a message that is given up; undefined where nobody shall be told. */
   notice?(receipt: Receipt, code: string): NewOutboxRow | undefined;
   /** That notice is on disk; `seq` undefined: it was there already. */
@@ -74,6 +77,8 @@ export interface Inbox {
   end(id: string, how?: RunEnd | { readonly fault: string }): Promise<void>;
   /** The flow lost this run (a deploy): it starts again from its entry at the next `start`. */
   interrupt(id: string): void;
+  /** What people do to messages that wait or are under way. */
+  readonly control: Control;
   runs(): Iterable<Run>;
   readonly size: number;
   /** Notes that this process may end now, in order: nothing that is under way is to blame. `start` takes it back. */
@@ -81,14 +86,15 @@ export interface Inbox {
   close(): Promise<void>;
 }
 
-/** A suspect has the process for itself no longer than this: one that waits for a person must not hold up the others. */
-const TRIAL_MS = 60_000;
 const PROCESS = "process";
 const ENDED = "ended in order";
 
 export function createInbox(options: InboxOptions): Inbox {
   const { store, clock, maxPending = 100_000, maxInMemory = 2_000, maxActive = 1_000 } = options;
-  const lanes = new Map<string, Lane>();
+  const queues = createQueues(store, maxInMemory);
+  const { lanes, shift } = queues;
+  const trials = createTrials(clock);
+  const { suspects } = trials;
   const entries = new Map<string, Entry>();
   const runs = new Map<string, Run>();
   const homes = new Map<Run, Active>();
@@ -96,39 +102,15 @@ export function createInbox(options: InboxOptions): Inbox {
   let started = false;
   let closed = false;
   let rested = false;
-  let waiting = 0;
-  let inMemory = 0;
   let active = 0;
   /** Lanes that wait because too much is under way, the most urgent first. */
   const starved = PRIORITIES.map(() => new Set<string>());
-  /** First in their lanes when an earlier process broke off: they may be why. */
-  const suspects = new Set<number>();
-  /** The suspect that is tried without the others, since `since` by the monotonic clock; and lanes whose suspects wait for it. */
-  let trial: { readonly lane: string; readonly since: number } | undefined;
-  const onTrial = new Set<string>();
   /** The newest receipt of an earlier process: up to here there may be a journal. */
   let lastLeft = 0;
 
   function enqueue(receipt: Receipt): void {
-    let lane = lanes.get(receipt.lane);
-    if (lane === undefined) {
-      lane = { queue: [], active: undefined, waiting: undefined };
-      lanes.set(receipt.lane, lane);
-    }
-    waiting++;
-    if (inMemory < maxInMemory) { inMemory++; lane.queue.push(receipt); } else lane.queue.push(receipt.seq);
+    const lane = queues.add(receipt);
     if (started) void pump(receipt.lane, lane);
-  }
-
-  async function shift(lane: Lane): Promise<Receipt | undefined> {
-    const next = lane.queue[0];
-    if (next === undefined) return undefined;
-    // Read before it leaves the queue: a store that cannot be read loses nothing.
-    const receipt = typeof next === "number" ? await store.receipt(next) : next;
-    lane.queue.shift();
-    waiting--;
-    if (typeof next !== "number") inMemory--;
-    return receipt;
   }
 
   /** Takes up the head of a lane unless something is under way there. */
@@ -137,7 +119,7 @@ export function createInbox(options: InboxOptions): Inbox {
     if (lane.queue.length === 0) { lanes.delete(key); return; }
     if (active >= maxActive) { starved[rankOf(lane.queue[0])]?.add(key); return; }
     active++;
-    const current: Active = { lane: key, receipts: [], runs: new Map(), aside: false };
+    const current: Active = { lane: key, receipts: [], runs: new Map(), aside: false, over: false };
     lane.active = current;
     try {
       const head = await shift(lane);
@@ -145,8 +127,9 @@ export function createInbox(options: InboxOptions): Inbox {
       current.receipts.push(head);
       await take(key, lane, current, head);
     } catch (error) {
+      if (current.over) return;
       // The store cannot be read or written now: what was taken stays pending on disk and first in its lane.
-      putBack(lane, current);
+      queues.putBack(key, current.receipts);
       release(key, lane, true);
       sleep(key, lane, error instanceof StoreError ? (error.afterMs ?? 1000) : 1000);
     }
@@ -155,21 +138,21 @@ export function createInbox(options: InboxOptions): Inbox {
   async function take(key: string, lane: Lane, current: Active, head: Receipt): Promise<void> {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
     const suspect = suspects.has(head.seq);
-    const onTrialMs = trial === undefined ? 0 : trial.since + TRIAL_MS - clock.monotonic();
-    const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
+    const onTrialMs = trials.leftMs();
+    const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, pausedUntilMs: options.pausedUntil?.(head.message), entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
     if (act.type === "release") {
       if (write.length > 0) await finish(current, [...(options.questions?.forget(head.seq) ?? []), ...write], act);
       else options.tell?.(act.state, head.message.at);
       return release(key, lane);
     }
     if (act.type === "wait") {
-      if (suspect && onTrialMs > 0) onTrial.add(key);
-      putBack(lane, current);
+      if (suspect && onTrialMs > 0) trials.wait(key);
+      queues.putBack(key, current.receipts);
       release(key, lane, true);
       return sleep(key, lane, Math.min(act.untilMs - clock.now(), 60_000));
     }
     if (act.type !== "run") return;
-    if (suspect && head.attempts > 0) trial = { lane: key, since: clock.monotonic() };
+    if (suspect && head.attempts > 0) trials.begin(key);
     await store.commit(write);
     suspects.delete(head.seq);
     if (write.length > 0) current.receipts[0] = { ...head, attempts: head.attempts + 1 };
@@ -179,23 +162,19 @@ export function createInbox(options: InboxOptions): Inbox {
     const ms = Math.max(0, ...act.entries.map((id) => entries.get(id)?.gatherMs ?? 0));
     await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane) });
     if (options.prepare !== undefined) await prepareAll(store, current.receipts, options.prepare);
-    if (started && act.entries.every((entry) => entries.has(entry))) {
+    if (current.over) return;
+    if (started && options.pausedUntil?.(head.message) === undefined && act.entries.every((entry) => entries.has(entry))) {
       for (const entry of act.entries) begin(current, current.receipts[0] ?? head, entry, journals.get(entry) ?? new Map());
       return;
     }
-    // The flows were stopped or changed while it was got ready: it stays the first of its lane, and is taken up anew.
-    putBack(lane, current);
+    // The flows were stopped, paused or changed while it was got ready: it stays the first of its lane, and is taken up anew.
+    queues.putBack(key, current.receipts);
     release(key, lane, true);
     void pump(key, lane);
   }
-  function putBack(lane: Lane, { receipts }: Active): void {
-    lane.queue.unshift(...receipts);
-    waiting += receipts.length;
-    inMemory += receipts.length;
-  }
 
   async function journalOf(receipt: Receipt, entry: string): Promise<Map<string, unknown>> {
-    if (receipt.seq > lastLeft) return new Map();
+    if (receipt.seq > lastLeft && !control.begun.has(receipt.seq)) return new Map();
     return new Map((await store.journal(runId(receipt, entry))).map((row) => [row.step, row.data]));
   }
 
@@ -203,7 +182,8 @@ export function createInbox(options: InboxOptions): Inbox {
     const entry = entries.get(entryId);
     if (entry === undefined) return;
     const id = runId(head, entryId);
-    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: 0, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, waits: 0, usage: new Map(), seqs: current.receipts.map(({ seq }) => seq) };
+    const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: (control.begun.get(head.seq) ?? -1) + 1, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, replayed: journal.size > 0, waits: 0, usage: new Map(), modes: [], seqs: current.receipts.map(({ seq }) => seq) };
+    control.begins(id);
     runs.set(id, run);
     homes.set(run, current);
     current.runs.set(entryId, run);
@@ -217,7 +197,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
   async function finish(current: Active, write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
-    for (const { message } of current.receipts) options.tell?.(state, message.at, code);
+    for (const { seq, message } of current.receipts) { control.begun.delete(seq); options.tell?.(state, message.at, code); }
     const head = current.receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
@@ -242,7 +222,7 @@ export function createInbox(options: InboxOptions): Inbox {
   function release(key: string, lane: Lane, keep = false): void {
     if (lane.active !== undefined) active--;
     lane.active = undefined;
-    if (trial?.lane === key) endTrial();
+    if (trials.ended(key)) endTrial();
     if (!keep) {
       if (lane.queue.length === 0) lanes.delete(key);
       else void pump(key, lane);
@@ -259,13 +239,10 @@ export function createInbox(options: InboxOptions): Inbox {
   }
 
   function endTrial(): void {
-    trial = undefined;
-    for (const key of onTrial) {
-      onTrial.delete(key);
+    for (const key of trials.next()) {
       lanes.get(key)?.waiting?.();
       const lane = lanes.get(key);
       if (lane !== undefined) void pump(key, lane);
-      if (trial !== undefined) return;
     }
   }
   function sleep(key: string, lane: Lane, ms: number): void {
@@ -279,6 +256,15 @@ export function createInbox(options: InboxOptions): Inbox {
     for (const [key, lane] of lanes) { lane.waiting?.(); void pump(key, lane); }
   }
 
+  const control = createControl({
+    store, clock, queues, runs, homes, entries, lifeOf, release, wakeAll,
+    forget: (seq, run) => options.questions?.forget(seq, run) ?? [],
+    tell: options.tell,
+    ...(options.prepare === undefined ? {} : { prepare: options.prepare }),
+    commit: (changes) => insist(store, clock, changes, () => closed),
+    onEnd(run, end) { interrupted.delete(run.id); if (end !== undefined) options.onEnd?.(run, end); options.onRest?.(); },
+  });
+
   const stopWatching = watchIdle({
     clock, idleMs: () => options.limits().idleMs, runs: () => runs.values(),
     giveUp(run) {
@@ -291,7 +277,7 @@ export function createInbox(options: InboxOptions): Inbox {
   async function save(message: Message, facts: Facts, lane: string, priority: Priority): Promise<Receipt | undefined> {
     const refusal = options.full?.();
     if (refusal !== undefined) throw refusal;
-    if (waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
+    if (queues.waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
     const fresh: NewReceipt = {
       // 74 random bits; Node.js draws UUIDs from the system by the hundred.
       secret: randomUUID().slice(0, 23), lane, priority: facts.priority ?? priority, message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
@@ -309,12 +295,13 @@ export function createInbox(options: InboxOptions): Inbox {
       const receipt = await save(message, facts, beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at), beside ? "high" : "normal");
       options.tell?.(receipt === undefined ? "duplicate" : "received", message.at);
       if (receipt === undefined) return "duplicate";
-      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, () => { inMemory--; }))) {
+      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, queues.left))) {
         options.tell?.("done", message.at);
         return "saved";
       }
       FAULT: at("after-dedupe", message.id);
       enqueue(receipt);
+      if (message.kind === "message") void control.interrupt(receipt).catch(wakeAll);
       return "saved";
     },
     save: (message, facts, lane) => save(message, facts, lane, "high"),
@@ -327,7 +314,7 @@ export function createInbox(options: InboxOptions): Inbox {
       for (let after = 0; ; ) {
         const page = await store.pending(after, 1_000);
         for (const found of page) {
-          if (options.questions?.takes(found) === true) continue;
+          if (options.questions?.takes(found) === true || options.takes?.(found) === true) continue;
           // What waits for a person waits in a lane of its own: it keeps nobody waiting.
           const head = options.questions?.headOf(found.seq);
           const receipt = head === undefined ? found : { ...found, lane: `${found.lane}\nwaits ${head}` };
@@ -412,8 +399,9 @@ export function createInbox(options: InboxOptions): Inbox {
       await saved;
     },
     interrupt(id) { if (runs.has(id)) interrupted.add(id); },
+    control,
     runs: () => runs.values(),
-    get size() { return waiting + active; },
+    get size() { return queues.waiting + active; },
     async rest() {
       rested = true;
       await store.commit([{ do: "set", space: PROCESS, key: ENDED, value: clock.now() }]).catch(() => { /* Then what is under way counts as interrupted. */ });

@@ -33,7 +33,7 @@ export async function gather(queue: Queue, receipts: Receipt[], { store, clock, 
     const receipt = typeof next === "number" ? await store.receipt(next) : next;
     const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id);
     if (!belongs) break;
-    await shift();
+    if ((await shift()) === undefined) break;
     receipts.push(receipt);
   }
   if (known === undefined && receipts.length > 1) {

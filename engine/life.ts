@@ -9,6 +9,7 @@
  */
 import type { Delivery } from "./channels/channel.ts";
 import type { ClawError, ErrorCode } from "./errors.ts";
+import type { Message } from "./message.ts";
 import type { Change, JournalEntry, NewOutboxRow, NewReceipt, OutboxRow, OutboxUpdate, Receipt, RunEnd } from "./store/store.ts";
 
 /** A message that was under way this often when its process broke off is what breaks it: it becomes a dead letter. */
@@ -44,13 +45,19 @@ export type Event =
   /** The platform brought a message. */
   | { readonly type: "arrived"; readonly receipt: NewReceipt }
   /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off; `onTrialMs`: how much longer another suspect has the process for itself. `maxAgeMs`: how long it waits for a flow. */
-  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number; /** Why its run cannot go on. */ readonly broken?: string | undefined }
+  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number; /** Why its run cannot go on. */ readonly broken?: string | undefined; /** Until when nothing begins in its chat. */ readonly pausedUntilMs?: number | undefined }
   /** The flow of one entry has settled; `others` are still under way. */
   | { readonly type: "settled"; readonly entry: string; readonly end: RunEnd; readonly others: boolean }
   /** A run of this receipt waits for a person. `others` of its runs do not, and work. */
   | { readonly type: "waits"; readonly others: boolean }
   /** A question ends, by an answer, a word that cancels, or its time: the first of them is how. `entry` says it; `seq`: the receipt of what was said. */
   | { readonly type: "answered"; readonly run: string; readonly question: string; readonly entry: JournalEntry; readonly seq?: number }
+  /** A person ended it, under way (`entries`: its runs that have not ended) or waiting. */
+  | { readonly type: "stopped"; readonly entries: readonly string[]; readonly reason: string }
+  /** A newer message, `by`, takes its place before it was answered, and says both: `message`. */
+  | { readonly type: "interrupted"; readonly entries: readonly string[]; readonly answered: boolean; readonly by: { readonly seq: number; readonly message: Message } }
+  /** It was said while `run` was at work, and is answered by it. Written with the step of the run that has its words. */
+  | { readonly type: "joined"; readonly run: string }
   /** A step of a run wants to happen. `once`: never twice, rather not at all. */
   | { readonly type: "asked"; readonly run: string; readonly step: string; readonly once: boolean; readonly now: number }
   /** It happened. `also` is written with it; `behind`: all that uses it commits to the same store. */
@@ -118,6 +125,9 @@ function decide(life: Life, event: Event): Next {
     case "taken": return taken(life.receipt as ReceiptView, event);
     case "settled": return settled(life.receipt as ReceiptView, event);
     case "waits": return waits(life.receipt as ReceiptView, event);
+    case "stopped": return stopped(life.receipt as ReceiptView, event);
+    case "interrupted": return interrupted(life.receipt as ReceiptView, event);
+    case "joined": return joined(life.receipt as ReceiptView, event);
     case "answered": return answered(life.question, event);
     case "asked":
       if (life.step === "done") return next([], { type: "use" });
@@ -151,9 +161,10 @@ function update(key: string, set: OutboxUpdate): Change { return { do: "outbox-u
 type Of<T extends Event["type"]> = Extract<Event, { type: T }>;
 
 /** Of those that were under way when two processes broke off, each is tried without the others: what then breaks the third is it, and none of them. */
-function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0, broken }: Of<"taken">): Next {
+function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0, broken, pausedUntilMs }: Of<"taken">): Next {
   if (receipt.state !== "pending") return next([], { type: "release", state: receipt.state });
   if (broken !== undefined) return ended(receipt, { state: "dead", reason: broken });
+  if (pausedUntilMs !== undefined) return next([], { type: "wait", untilMs: pausedUntilMs });
   const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);
   if (open.length > 0) {
     if (!suspect) return next([], { type: "run", entries: open });
@@ -171,6 +182,26 @@ function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialM
 function settled(receipt: ReceiptView, { entry, end, others }: Of<"settled">): Next {
   const runs = { ...receipt.runs, [entry]: end };
   return others ? next([{ do: "receipt", seq: receipt.seq, runs }], { type: "none" }, false) : ended({ ...receipt, runs }, outcome(Object.values(runs)), "MSG_006");
+}
+
+/** The end of a message that was under way is the end of all its runs. What is final stays as it is. */
+function stopped(receipt: ReceiptView, { entries, reason }: Of<"stopped">): Next {
+  if (receipt.state !== "pending") return next([], { type: "none" });
+  const end: RunEnd = { state: "done", reason };
+  return ended({ ...receipt, runs: { ...receipt.runs, ...Object.fromEntries(entries.map((entry) => [entry, end])) } }, end);
+}
+
+/** One commit: no crash can come between the end of the old message and the new one's having its words. What was answered is not taken back. */
+function interrupted(receipt: ReceiptView, { entries, answered, by }: Of<"interrupted">): Next {
+  if (answered) return next([], { type: "none" });
+  const { write, act } = stopped(receipt, { type: "stopped", entries, reason: "a newer message took its place" });
+  return next(act.type === "release" ? [...write, { do: "receipt", seq: by.seq, message: by.message }] : [], act, false);
+}
+
+function joined({ seq, state }: ReceiptView, { run }: Of<"joined">): Next {
+  if (state !== "pending") return next([], { type: "none" });
+  const end: RunEnd = { state: "done", reason: `joined run ${run}` };
+  return next([{ do: "receipt", seq, ...end }], { type: "release", ...end });
 }
 
 /** Whoever waits breaks no process: tries that were counted before are forgotten. */

@@ -34,15 +34,22 @@ export interface Run {
   touchedAt: number;
   /** Aborted when the run is stopped or given up. */
   readonly abort: AbortController;
-  /** A visible answer was planned. */
+  /** A visible answer was planned. Of a replay that is not known at once. */
   answered: boolean;
+  /** It had steps before: an earlier pass, or an earlier process. */
+  readonly replayed: boolean;
   /** Questions to people that it waits for. */
   waits: number;
   /** Tokens its agents used, by step: a second pass counts nothing twice. */
   readonly usage: Map<string, Usage>;
+  /** Agents that work in it now, by what a new message of the same chat does to them. */
+  readonly modes: MoreMode[];
   /** The receipts of `messages`. */
   readonly seqs: readonly number[];
 }
+
+/** A new message while an agent works: it waits, joins before the next model round, or takes the run's place. */
+export type MoreMode = "queue" | "steer" | "interrupt";
 
 /** What is known of a message when it comes in. */
 export interface Facts { readonly trust: Trust; readonly tainted: boolean; readonly priority?: Priority }

@@ -2,7 +2,7 @@
 import type { Tool } from "./tool.ts";
 
 /** How an agent names the tools it may call. */
-export type ToolChoice = { readonly by: "name"; readonly value: string } | { readonly by: "tag"; readonly value: string } | { readonly by: "all" };
+export type ToolChoice = { readonly by: "name"; readonly value: string } | { readonly by: "tag"; readonly value: string } | { readonly by: "all" } | { readonly by: "agent" | "handover"; /** The handle of an agent (team.ts). */ readonly value: string };
 
 export interface Tools {
   /** Returns a problem when another tool has this name already: the first one stays. */
@@ -22,7 +22,7 @@ export function createTools(): Tools {
     },
     remove(id) { tools.delete(id); },
     choose(choices) {
-      const wanted = (tool: Tool) => choices.some((choice) => choice.by === "all" || (choice.by === "name" ? tool.name === choice.value : tool.tags.includes(choice.value)));
+      const wanted = (tool: Tool) => choices.some((choice) => choice.by === "all" || (choice.by === "name" ? tool.name === choice.value : choice.by === "tag" && tool.tags.includes(choice.value)));
       return [...tools.values()].filter(wanted);
     },
   };

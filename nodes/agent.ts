@@ -2,15 +2,20 @@
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
 import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
+import { ClawError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { jsonModel, readJson } from "../engine/models/json-answer.ts";
 import type { JsonSchema } from "../engine/models/model.ts";
 import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
 import { takeTurn } from "../engine/session-turn.ts";
-import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "../engine/message.ts";
+import type { DraftFile, Message, SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
-import type { Step } from "../engine/store/store.ts";
+import type { MoreMode } from "../engine/run.ts";
+import { joinBefore } from "../engine/control.ts";
+import { Stopped, stopOf } from "../engine/stopped.ts";
+import type { Step as StoreStep } from "../engine/store/store.ts";
 import type { Tool } from "../engine/tool.ts";
+import type { AgentView, Answered, Asked } from "../engine/team.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { parametersOf, type Param } from "./tool.ts";
@@ -20,8 +25,9 @@ import { onInput, shown } from "./shared/input.ts";
 import { promptData } from "./shared/prompt.ts";
 import { hide, redact } from "./shared/secrets.ts";
 import { createStatus } from "./shared/status.ts";
-import type { FlowMsg, Red, RedNode, Saved, Send, Status } from "./shared/red.ts";
+import type { FlowMsg, Red, RedNode, Saved, Status } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
+import { keepTyping } from "./shared/typing.ts";
 import { repliesOnly } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
 
@@ -30,6 +36,7 @@ type Config = Saved<{
   maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
   /** The answer is to be an object of these fields. */
   json?: boolean; params?: Param[]; schema?: string; schemaMode?: boolean;
+  about?: string; models?: string[]; during?: MoreMode; maxRepeats?: number | string;
 }>;
 
 function picturesOf(message: Message): DraftFile[] {
@@ -41,17 +48,12 @@ function answerOf(text: string, json: boolean): { payload: unknown; text?: strin
   return json ? { payload: readJson(text) ?? text, text } : { payload: text };
 }
 
-/** Platforms show "is typing" for about five seconds; a quick answer needs none. */
-const TYPING_AFTER_MS = 500;
-const TYPING_EVERY_MS = 4_500;
-function keepTyping(gateway: Gateway, run: string, to: Address, about: string | undefined): () => void {
-  let cancel = gateway.clock.after(TYPING_AFTER_MS, show);
-  function show(): void {
-    // Nobody types while a person is asked.
-    if (!gateway.inbox.run(run)?.waits) gateway.typing(to, about);
-    cancel = gateway.clock.after(TYPING_EVERY_MS, show);
-  }
-  return () => cancel();
+/** A run that stood aside comes back into a chat that was paused meanwhile: it begins again later. */
+function restWhilePaused(gateway: Gateway, { receipt: { message }, signal }: Known): void {
+  if (gateway.pauses.holds(message.at) === undefined) return;
+  gateway.inbox.control.suspend(({ id, at }) => id === message.id && at.account === message.at.account);
+  if (stopOf(signal) === "paused") throw new Stopped("paused");
+  throw new ClawError("AGENT_005", {}, "Expected an agent that may work, but its chat is paused and its message has ended already.");
 }
 
 /** A flow that is a tool of the same name goes before one of ours. */
@@ -67,10 +69,14 @@ export default function register(red: Red): void {
     let settings: AgentSettings | undefined;
     let schema: JsonSchema | undefined;
     const scope = config.scope ?? "account-channel-peer";
-    const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
-      gateway.agents.set(this.id, { name, scope });
-      const noLonger = gateway.asks.add(this.id);
-      return () => { gateway.agents.delete(this.id); noLonger(); };
+    const handle = slugOf(config.name || config.agentId || "agent");
+    const timeoutMs = numberOf(config.timeoutSeconds, 120) * 1000;
+    const modelView = (id: string | undefined) => { try { return id === undefined || id === "" ? [] : [{ id, label: modelNode(host, id).label }]; } catch { return []; } };
+    const view = (gateway: Gateway): AgentView & { readonly handle: string } => ({
+      name, scope, handle, label: config.name || handle, about: config.about ?? "", timeoutMs,
+      get model() { return modelView(config.model)[0] as { id: string; label: string }; },
+      get models() { return (config.models ?? []).flatMap(modelView); },
+      answer: (asked) => answer(gateway, asked),
     });
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
@@ -78,14 +84,36 @@ export default function register(red: Red): void {
     const status = createStatus(this);
     /** The model that answered last, where it was not the first one. */
     let standIn: string | undefined;
-    const idle = (): Status => (standIn === undefined ? {} : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
+    const idle = (): Status => (resting.text !== undefined || standIn === undefined ? resting : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
     const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
+    /** What stands there while nothing is under way. */
+    let resting: Status = {};
+    const rest = (next: Status) => { resting = next; showWork(); };
+    const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
+      gateway.agents.set(this.id, view(gateway));
+      const noLonger = gateway.asks.add(this.id);
+      const handed = ({ from, to }: { from: string; to: string }) => {
+        if (to === "") { if (from === handle) rest({}); } else if (from === handle) rest({ fill: "yellow", shape: "ring", text: host.say("handedTo", { agent: gateway.team.labelOf(to) }) });
+        else if (to === handle) rest({ fill: "blue", shape: "ring", text: host.say("handedFrom", { agent: gateway.team.labelOf(from) }) });
+        if ((from === handle || to === handle) && wantsEvents) this.send([null, { payload: { type: "hand-over", from, to } }]);
+      };
+      const paused = () => rest(gateway.pauses.of("all") === undefined ? {} : { fill: "yellow", shape: "ring", text: host.say("paused") });
+      gateway.events.on("handOver", handed);
+      gateway.events.on("pause", paused);
+      if (gateway.pauses.of("all") !== undefined) paused();
+      return () => {
+        gateway.agents.delete(this.id);
+        noLonger();
+        gateway.events.off("handOver", handed);
+        gateway.events.off("pause", paused);
+      };
+    });
 
     const settingsNow = (): AgentSettings => {
       if (config.json === true) schema ??= parametersOf(config);
       settings ??= {
         system: compileTemplate(config.system ?? ""), context: compileTemplate(config.context ?? ""),
-        maxRounds: Math.max(1, numberOf(config.maxRounds, 8)), timeoutMs: numberOf(config.timeoutSeconds, 120) * 1000,
+        maxRounds: Math.max(1, numberOf(config.maxRounds, 8)), maxRepeats: numberOf(config.maxRepeats, 3), timeoutMs,
         ...(config.temperature === undefined || config.temperature === "" ? {} : { temperature: Number(config.temperature) }),
         ...(config.maxTokens === undefined || config.maxTokens === "" ? {} : { maxTokens: Number(config.maxTokens) }),
       };
@@ -104,14 +132,17 @@ export default function register(red: Red): void {
       const gateway = gatewayOf();
       const known = await needRun(host, gateway, msg);
       const step = gateway.step(known.id, this.id, known.step, known.pass);
+      if (!(await gateway.team.isMine(this.id, handle, known.receipt))) return;
+      restWhilePaused(gateway, known);
       working++;
       showWork();
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
       const stopTyping = outs.length > 0 ? keepTyping(gateway, known.id, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
+      const noMore = gateway.inbox.control.more(known.id, config.during ?? "queue");
       let saved: Promise<unknown> | undefined;
       try {
-        const result = await gateway.join(known.id, step, () => answer(gateway, known, step, msg, lives, send));
+        const result = await gateway.join(known.id, step, () => gateway.team.speak(handle, askedBy(gateway, known, step, msg, lives)));
         stopTyping();
         // A channel out commits to the same store, so it needs not wait; anybody else gets only what is on disk.
         saved = result.saved;
@@ -120,42 +151,59 @@ export default function register(red: Red): void {
         for (const live of lives) await live.stop();
         const reply = { ...msg, ...answerOf(result.text, config.json === true), run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;
+        if (result.text.trim() !== "" && stopOf(known.signal) === undefined) send([reply, null]);
+      } catch (error) {
+        const stop = stopOf(known.signal);
+        stopTyping();
+        // What begins again goes on with what is shown.
+        for (const live of lives) await (stop === "paused" ? live.stop() : live.abandon());
+        throw stop === undefined ? error : new Stopped(stop);
+      } finally {
+        noMore();
         working--;
         showWork();
-        if (result.text.trim() !== "") send([reply, null]);
-      } catch (error) {
-        working--;
-        stopTyping();
-        for (const live of lives) await live.abandon();
-        throw error;
       }
       await saved;
     });
 
-    const answer = async (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[], send: Send) => {
+    const askedBy = (gateway: Gateway, known: Known, step: string, msg: FlowMsg, lives: Live[]): Asked => {
       const { receipt } = known;
-      const model = await modelNode(host, config.model).model((one) => fitModel(one, gateway.gauge));
-      const session = sessionKey(receipt.message, scope, name);
-      const text = typeof msg.payload === "string" ? msg.payload : (msg.message?.text ?? receipt.message.text);
-      const turn = await takeTurn(gateway.sessions, session, known.id, known.signal);
+      const said = msg.message ?? receipt.message;
+      return {
+        run: known.id, step, message: receipt.message, said, text: typeof msg.payload === "string" ? msg.payload : said.text, files: picturesOf(said), trust: receipt.trust, tainted: receipt.tainted,
+        signal: known.signal, chain: [], handed: 0, data: promptData(msg, known, new Date(gateway.clock.now())),
+        ...(lives.length === 0 ? {} : { show: (text) => { for (const live of lives) live.show(text); } }),
+      };
+    };
+
+    /** Answers a person, or another agent, with this node's model, prompts, tools and memory. */
+    const answer = async (gateway: Gateway, asked: Asked): Promise<Answered> => {
+      const { message, run, step, chain } = asked;
+      const me = view(gateway);
+      const model = await modelNode(host, (await gateway.team.chosen(me, message)) ?? config.model).model((one) => fitModel(one, gateway.gauge));
+      const session = gateway.team.sessionOf(me, message, chain);
+      const turn = await takeTurn(gateway.sessions, session, run, asked.signal);
       try {
         const settings = settingsNow();
-        const once = <T>(name: string, act: () => Promise<Step<T>>, unknown?: () => T) => gateway.once(known.id, `${step} ${name}`, act, unknown);
-        const on = (event: AgentEvent) => tell(event, known, step, lives, msg, send);
-        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message: receipt.message, signal: known.signal, timeoutMs: settings.timeoutMs, once, on });
-        const tools = () => withOwn(gateway.tools.choose(config.tools ?? [{ by: "all" }]), talk.tools);
-        const trust = await gateway.sessions.trust(session, receipt.trust);
+        const choices = config.tools ?? [{ by: "all" }];
+        const once = <T>(name: string, act: () => Promise<StoreStep<T>>, unknown?: () => T) => gateway.once(run, `${step} ${name}`, act, unknown);
+        const on = (event: AgentEvent) => tell(event, asked);
+        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message, signal: asked.signal, timeoutMs: settings.timeoutMs, once, on });
+        const others = await gateway.team.tools(me, choices, asked);
+        const tools = () => withOwn(gateway.tools.choose(choices), [...talk.tools, ...others]);
+        const trust = await gateway.sessions.trust(session, asked.trust);
         return await runAgent(
-          { run: known.id, message: receipt.message, text, files: picturesOf(msg.message ?? receipt.message), trust, tainted: receipt.tainted || talk.tainted, data: promptData(msg, known, new Date(gateway.clock.now())) },
+          { run, message, text: asked.text, ...(asked.files === undefined ? {} : { files: asked.files }), trust, tainted: asked.tainted || talk.tainted, data: asked.data },
           settings,
           {
-            clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: known.signal,
+            clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: asked.signal,
             secrets: { hide, redact },
             tools: tools(),
-            approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run: known.id, step: `${step} ${call.step}`, node: this.id, session, message: receipt.message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: known.signal })),
-            live: lives.length > 0 || wantsEvents, once, on,
-            remember: (turns, taint) => [...gateway.sessions.changes(session, known.id, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, receipt.trust)],
+            approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal })),
+            live: asked.show !== undefined || wantsEvents, once, on,
+            remember: (turns, taint) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, asked.trust)],
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
+            ...(chain.length === 0 && config.during === "steer" ? { more: (before) => joinBefore(gateway, run, step, before) } : {}),
           },
         );
       } finally {
@@ -163,10 +211,10 @@ export default function register(red: Red): void {
       }
     };
 
-    const tell = (event: AgentEvent, known: Known, step: string, lives: Live[], msg: FlowMsg, send: Send) => {
+    const tell = (event: AgentEvent, { run, step, said, show }: Asked) => {
       if (event.type === "end") standIn = event.by;
-      if (event.type === "delta") for (const live of lives) live.show(event.text);
-      if (wantsEvents) send([null, { payload: event, message: msg.message ?? known.receipt.message, run: { id: known.id, step: `${step}/events`, pass: known.pass } }]);
+      if (event.type === "delta") show?.(event.text);
+      if (wantsEvents) this.send([null, { payload: event, message: said, run: { id: run, step: `${step}/events` } }]);
     };
 
     // A mistake in a prompt or a missing config node shows at deploy, not at the first message.

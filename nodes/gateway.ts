@@ -1,7 +1,9 @@
 /** The gateway config node: to the user the one place that holds credentials, sessions and people. */
+import { COMMAND_USES, type CommandUses } from "../engine/commands.ts";
 import { SettingError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { secretInAddress } from "../engine/secrets.ts";
+import { slugOf } from "../engine/slug.ts";
 import { registerAdmin } from "./shared/admin.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { paused, type Handle } from "./shared/handle.ts";
@@ -9,11 +11,10 @@ import { shown } from "./shared/input.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string; storeMb?: number | string; mediaMb?: number | string; fileMb?: number | string; mediaDays?: number | string; backups?: number | string; approvalMinutes?: number | string }>;
+type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string; storeMb?: number | string; mediaMb?: number | string; fileMb?: number | string; mediaDays?: number | string; backups?: number | string; approvalMinutes?: number | string;
+  commands?: Record<string, string>; pausedAnswer?: boolean; botTurns?: number | string; botMinutes?: number | string }>;
 
-export function slugOf(text: string): string {
-  return text.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40) || "home";
-}
+export { slugOf };
 /** A number from a form, or what stands for an empty field. */
 export function numberOf(value: number | string | undefined, otherwise: number): number {
   const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
@@ -36,6 +37,11 @@ function noticeOf(value: string | undefined): "owner" | "chat" | "none" {
   return value === "chat" || value === "none" ? value : "owner";
 }
 
+/** What is no known use is left to the table of commands. */
+function commandsOf(saved: Record<string, string> | undefined): CommandUses {
+  return Object.fromEntries(Object.entries(saved ?? {}).flatMap(([name, use]) => { const known = COMMAND_USES.find((one) => one === use); return known === undefined ? [] : [[name, known]]; }));
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   registerAdmin(host);
@@ -50,6 +56,7 @@ export default function register(red: Red): void {
       staleMinutes: numberOf(config.staleMinutes, 30), keepDays: numberOf(config.keepDays, 30), notice: noticeOf(config.notice),
       storeMb: storeMbOf(config.storeMb), mediaMb: numberOf(config.mediaMb, 2048), fileMb: numberOf(config.fileMb, 20), mediaDays: numberOf(config.mediaDays, 7), backups: Math.max(1, Math.floor(numberOf(config.backups, 3))),
       approvalMinutes: approvalMinutesOf(config.approvalMinutes),
+      commands: commandsOf(config.commands), pausedAnswer: config.pausedAnswer ?? false, botTurns: numberOf(config.botTurns, 10), botMinutes: Math.max(1, numberOf(config.botMinutes, 30)),
       webhookBase: problem === undefined ? address : "",
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;

@@ -212,11 +212,11 @@ for (const [kind, make] of Object.entries(stores)) describe(`a question to a per
   it("takes the next words as the answer, which then are no message; commands and words before it is seen stay messages", async () => {
     const home = await open({ name: {} });
     await home.say("name");
-    await home.say("/help", { action: { type: "command", name: "help", args: "" } });
+    await home.say("/lights", { action: { type: "command", name: "lights", args: "" } });
     await home.say("Ada");
     await home.say("Bob");
     assert.deepEqual(home.ends, ["name: answer Ada by u1"]);
-    assert.deepEqual(home.texts(), ["name?", "done /help", "done name", "done Bob"]);
+    assert.deepEqual(home.texts(), ["name?", "done /lights", "done name", "done Bob"]);
     home.channel.fail = () => new ChannelError("CONN_001", { retry: "later", afterMs: 1_000, unsent: true }, "away");
     await home.say("name");
     home.channel.fail = undefined;

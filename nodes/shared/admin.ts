@@ -2,6 +2,7 @@
 import type { Account, ChannelContext } from "../../engine/channels/channel.ts";
 import { fromOwnPage } from "../../engine/channels/webchat/visitor.ts";
 import { systemClock } from "../../engine/clock.ts";
+import { COMMANDS, COMMAND_USES } from "../../engine/commands.ts";
 import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../../engine/errors.ts";
 import { checkModel, findPrice, listModels, PRICES, PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { EFFORTS } from "../../engine/models/model.ts";
@@ -28,6 +29,7 @@ import { ownPrices } from "./prices.ts";
 import { specOf, type ScheduleFields } from "./schedule.ts";
 import { metricsText } from "./metrics.ts";
 import { board, keysOf, keyStates, standingId } from "./models.ts";
+import { registerPauseAdmin } from "./admin-pause.ts";
 import { redact, redactWith } from "./secrets.ts";
 
 type Body = Record<string, unknown>;
@@ -61,7 +63,7 @@ export function registerAdmin(host: Host): void {
 
   get("tables", () => ({
     channels: host.channels().map(({ id, label, settings, limits }) => ({ id, label, settings, limits })),
-    providers: PROVIDERS, efforts: EFFORTS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS,
+    providers: PROVIDERS, efforts: EFFORTS, fields: FIELDS.map(({ read: _, ...field }) => field), tests: TESTS, steps: STEPS, presets: PRESETS, mappingFields: MAPPING_FIELDS, errors: ERRORS, commands: { rows: COMMANDS.filter((row) => !("elsewhere" in row)), uses: COMMAND_USES },
   }));
   red.httpAdmin.get("/clawflow/metrics", read, async (_request: Request, response: Response) => {
     try {
@@ -72,6 +74,7 @@ export function registerAdmin(host: Host): void {
       response.status(500).json({ error: { code: "CORE_001", text: redact(asClawError(thrown, "CORE_001").message) } });
     }
   });
+  registerPauseAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
@@ -194,7 +197,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
     deployed: true, slug: handle.slug, accounts, models: await Promise.all(models.map(async (model) => ({ ...model, keys: await statesOf(host, String(model["id"])) }))),
     ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
     people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [], always: await gateway?.approvals.always() ?? [],
-    counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle),
+    counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle), ...(gateway === undefined ? {} : { pauses: gateway.pauses.all().map(([scope, pause]) => ({ scope, ...pause })) }),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { delimiter, join } from "node:path";
 import { tmpdir } from "node:os";
-import type { Channel, Command } from "../../engine/channels/channel.ts";
+import type { Channel } from "../../engine/channels/channel.ts";
 import { channels as builtIn } from "../../engine/channels/index.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { createGateway, type Gateway } from "../../engine/gateway.ts";
@@ -14,6 +14,7 @@ import type { Message } from "../../engine/message.ts";
 import { createStoreCare } from "../../engine/store-care.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { apiDoor } from "./api-door.ts";
+import { commandsOf, wordsOfRoutes } from "./commands.ts";
 import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
 import { metrics } from "./metrics.ts";
 import { createHttp, type HttpDoor } from "./http.ts";
@@ -87,9 +88,10 @@ function createHost(red: Red): Host {
         store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock, limits: () => mediaLimits(handle.settings) }), clock: systemClock, fetchFor,
         programs: (process.env["PATH"] ?? "").split(delimiter),
         limits: () => {
-          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb, approvalMinutes } = handle.settings;
-          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB, approvalMs: approvalMinutes * 60_000 };
+          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb, approvalMinutes, commands, pausedAnswer, botTurns, botMinutes } = handle.settings;
+          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB, approvalMs: approvalMinutes * 60_000, commands, pausedAnswer, botTurns, botPauseMs: botMinutes * 60_000 };
         },
+        language: say("language"),
         texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }), approval: (key, values) => say(`approval.${key}`, values) },
         log,
         redact,
@@ -129,7 +131,7 @@ function createHost(red: Red): Host {
   /** Accounts of this deployment, and what the deploy took from their flows; then the flows run. */
   async function connect(handle: Handle, gateway: Gateway, lost: readonly string[]): Promise<void> {
     try {
-      await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id) }, channel })));
+      await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id), words: wordsOfRoutes(red) }, channel })));
       for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
       gateway.start();
     } catch (error) {
@@ -186,16 +188,6 @@ function createHost(red: Red): Host {
 function pluginChannels(red: Red): Channel[] {
   const plugins = (red.plugins?.getByType("clawflow-channel") ?? []) as { id?: string; channel?: Channel }[];
   return plugins.flatMap((plugin) => (plugin.channel !== undefined && typeof plugin.channel.open === "function" && typeof plugin.channel.id === "string" ? [plugin.channel] : []));
-}
-
-/** The commands of one account, each once, in an order that no deploy changes. */
-function commandsOf(handle: Handle, account: string): Command[] {
-  const found = new Map<string, Command>();
-  for (const { accounts, names, description } of handle.commands.values()) {
-    if (accounts?.has(account) === false) continue;
-    for (const name of names) if (!found.get(name)?.description) found.set(name, { name, description });
-  }
-  return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The msg a run begins with. */

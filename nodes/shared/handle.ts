@@ -12,7 +12,8 @@ import type { RedNode } from "./red.ts";
 
 export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly notice: GatewayLimits["notice"]; readonly webhookBase: string;
   /** Megabytes (2^20 bytes); 0: no limit. */
-  readonly storeMb: number; readonly mediaMb: number; readonly fileMb: number; /** 0: kept until there is no room. */ readonly mediaDays: number; readonly backups: number; /** Minutes. */ readonly approvalMinutes: number }
+  readonly storeMb: number; readonly mediaMb: number; readonly fileMb: number; /** 0: kept until there is no room. */ readonly mediaDays: number; readonly backups: number; /** Minutes. */ readonly approvalMinutes: number;
+  readonly commands: GatewayLimits["commands"]; readonly pausedAnswer: boolean; /** 0: never. */ readonly botTurns: number; readonly botMinutes: number }
 
 /** `accounts`: slugs; undefined means all of the gateway. */
 export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
@@ -113,7 +114,7 @@ export function createHandle(slug: string, node: RedNode, settings: GatewaySetti
   }
   function take({ gateway, care, problems }: Opened): void {
     Object.assign(state, { gateway, care, problems });
-    for (const event of ["status", "dead", "people", "refused", "room"] as const) gateway.events.on(event, notify);
+    for (const event of ["status", "dead", "people", "refused", "room", "pause"] as const) gateway.events.on(event, notify);
     for (const use of uses.keys()) uses.set(use, use(gateway));
     host.opened(handle, gateway);
     notify();

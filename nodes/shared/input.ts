@@ -1,5 +1,6 @@
 /** What every node with an input does alike: one act, one `done`, a fault with its code and remedy on the Catch wire and the status. */
 import { asClawError, type ClawError } from "../../engine/errors.ts";
+import { Stopped } from "../../engine/stopped.ts";
 import type { FlowMsg, RedNode, Send } from "./red.ts";
 import { metrics } from "./metrics.ts";
 import { redact } from "./secrets.ts";
@@ -8,7 +9,8 @@ import { showFault } from "./status.ts";
 export function onInput(node: RedNode, act: (msg: FlowMsg, send: Send) => Promise<void> | void): void {
   // Node-RED decides by the declared arity: three parameters mean "I call done".
   node.on("input", (msg: FlowMsg, send: Send, done: (error?: unknown) => void) => {
-    run(node, act, msg, send).then(() => done(), (thrown: unknown) => done(shown(node, thrown)));
+    // What a person broke off is no fault.
+    run(node, act, msg, send).then(() => done(), (thrown: unknown) => (thrown instanceof Stopped ? done() : done(shown(node, thrown))));
   });
 }
 

@@ -2,6 +2,7 @@
 import { ClawError } from "../../engine/errors.ts";
 import type { Gateway } from "../../engine/gateway.ts";
 import type { Message } from "../../engine/message.ts";
+import { Stopped } from "../../engine/stopped.ts";
 import type { Receipt } from "../../engine/store/store.ts";
 import type { Host } from "./gateways.ts";
 import type { FlowMsg } from "./red.ts";
@@ -13,6 +14,8 @@ export async function runOf(host: Host, gateway: Gateway, msg: FlowMsg): Promise
   const given = typeof msg.run?.id === "string" ? msg.run.id : host.settle.scopeOf(msg);
   if (given === undefined) return undefined;
   const step = typeof msg.run?.step === "string" ? msg.run.step : "";
+  const stop = gateway.inbox.control.stopped(given);
+  if (stop !== undefined) throw new Stopped(stop);
   const live = gateway.inbox.run(given);
   const pass = typeof msg.run?.pass === "number" ? msg.run.pass : (live?.pass ?? 0);
   if (live !== undefined) return { id: given, step, pass, receipt: live.receipt, signal: live.abort.signal };

@@ -39,7 +39,9 @@ export function apply(disk: Disk, changes: readonly Change[], scenario: Scenario
         const { state = found.state, attempts = found.attempts, runs = found.runs } = change;
         if (found.state === "dead" && state !== "dead") broken(`conservation: receipt ${change.seq} was dead and is ${state}`);
         if (Object.keys(found.runs).some((entry) => runs[entry] === undefined)) broken(`conservation: the end of a run of receipt ${change.seq} is forgotten`);
-        disk.receipts[change.seq - 1] = { ...found, state, attempts, runs };
+        const joined = /^joined run (\d+)\./.exec(change.reason ?? "")?.[1];
+        const said = change.message?.parts?.map(Number);
+        disk.receipts[change.seq - 1] = { ...found, state, attempts, runs, ...(joined === undefined ? {} : { joined: Number(joined) }), ...(said === undefined ? {} : { said }) };
         return change.seq;
       }
       case "journal": {

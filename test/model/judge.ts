@@ -1,4 +1,4 @@
-/** What must hold. Each finding begins with the name of the invariant: loss, double, order, conservation, ack, once, journal, window, stale, again, blame, poison, trial, notice, silent, progress, lane. */
+/** What must hold. Each finding begins with the name of the invariant: loss, double, order, conservation, ack, once, journal, window, stale, again, blame, poison, trial, notice, silent, progress, lane, pause. */
 import { MAX_TRIES } from "../../engine/life.ts";
 import { DONE, messageOfRow, messageOfRun, NOTICE, receiptKey, type Row, rowKey, runOfRow, type Scenario, WIDTH, type Worker, type World } from "./state.ts";
 
@@ -38,12 +38,13 @@ export function atWork(world: World, worker: Worker, scenario: Scenario, run: nu
   if (once === true && times > 1) broke(world, `once: ${name} of run ${run} happens a second time`);
   if (times > 1 + world.seen.ends) broke(world, `once: ${name} of run ${run} happens ${times} times after ${world.seen.ends} faults`);
   const journal = world.disk.journals[run] ?? 0;
-  if (world.stale !== worker) for (let before = 0; before < step; before++) if ((journal & (DONE << (before * WIDTH))) === 0) broke(world, `journal: ${name} of run ${run} uses ${program[before]?.name}, which is not on disk`);
+  if (world.stale !== worker) for (let before = 0; before < step; before++) if (program[before]?.joins !== true && (journal & (DONE << (before * WIDTH))) === 0) broke(world, `journal: ${name} of run ${run} uses ${program[before]?.name}, which is not on disk`);
 }
 
 /** A run begins, again perhaps. */
 export function onRunBegin(world: World, worker: Worker, scenario: Scenario, message: number): void {
   const lane = scenario.lanes[message];
+  if (world.paused) broke(world, `pause: message ${message} begins in a paused chat`);
   // A crash may be blamed on the message before, whose end was not on disk yet: then this one has more tries, but not for ever.
   const before = world.disk.receipts.filter((record) => record.message !== message && scenario.lanes[record.message] === lane && record.seq < (worker.receipts[message]?.seq ?? 0)).length;
   if ((world.seen.broken[message] ?? 0) >= MAX_TRIES * (before + 1)) broke(world, `poison: message ${message} begins again after it was under way in ${world.seen.broken[message]} crashes`);
@@ -93,6 +94,15 @@ export function atRest(world: World, scenario: Scenario): string | undefined {
     if (record.state === "pending") return `progress: message ${message} stays pending`;
     if (record.state === "dead" && !has(seen.told, message)) return `silent: message ${message} is dead and nobody was told`;
     if (record.state === "dead" || has(seen.timedOut, message)) continue;
+    if (record.joined !== undefined) {
+      const step = scenario.program.findIndex(({ joins }) => joins);
+      if (((disk.journals[record.joined * scenario.entries] ?? 0) & (DONE << (step * WIDTH))) === 0) return `loss: message ${message} has joined a run that does not have its words`;
+      continue;
+    }
+    if (disk.receipts.some(({ said }) => said?.includes(message))) {
+      if (disk.rows.some(({ id }) => messageOfRow(scenario, id) === message)) return `double: message ${message} was answered, and its words are said again by a newer one`;
+      continue;
+    }
     for (let row = message * scenario.entries * scenario.parts; row < (message + 1) * scenario.entries * scenario.parts; row++) {
       if ((seen.copies[row] ?? 0) === 0 && !has(seen.mourned, row)) return `loss: message ${message} is done, and part ${row} of its answer was never seen`;
     }

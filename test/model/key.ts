@@ -9,7 +9,7 @@ export function commitKey(changes: readonly Change[], then: Then | undefined): s
   let text = "";
   for (const change of changes) {
     if (change.do === "receive") text += `R${change.receipt.message.id}`;
-    else if (change.do === "receipt") text += `r${change.seq}${change.state?.[1] ?? ""}${change.attempts ?? ""}${change.runs === undefined ? "" : Object.keys(change.runs).join("")}`;
+    else if (change.do === "receipt") text += `r${change.seq}${change.state?.[1] ?? ""}${change.attempts ?? ""}${change.runs === undefined ? "" : Object.keys(change.runs).join("")}${change.reason?.startsWith("joined") === true ? change.reason : ""}${change.message?.parts?.join() ?? ""}`;
     else if (change.do === "journal") text += `j${change.run}${change.entry.step}`;
     else if (change.do === "outbox") text += `o${change.row.key}${change.row.state[1]}`;
     else if (change.do === "outbox-update") text += `u${change.key}${change.set.state?.slice(0, 2) ?? ""}`;
@@ -23,7 +23,7 @@ const rowText = ({ id, state, startedAt }: Row): string => `${id}${SHORT[state]}
 
 function diskText({ receipts, journals, rows, notices, ended }: Disk, entries: number): string {
   let text = ended ? "E" : "";
-  for (const { message, state, attempts, runs } of receipts) text += `${message}${SHORT[state]}${attempts}${entries > 1 ? Object.keys(runs).join("") : ""}`;
+  for (const { message, state, attempts, runs, joined, said } of receipts) text += `${message}${SHORT[state]}${attempts}${joined === undefined ? "" : `j${joined}`}${said === undefined ? "" : `s${said.join()}`}${entries > 1 ? Object.keys(runs).join("") : ""}`;
   text += journals.join(".");
   for (const row of rows) text += rowText(row);
   return text + shortly(notices);
@@ -57,8 +57,8 @@ export function createKey(scenario: Scenario): (world: World) => string {
   const { entries, parts, program } = scenario;
   const perMessage = entries * parts;
   const counted = program.some(({ once }) => once !== true);
-  return ({ disk, before, owner, stale, inbound, late, kinds, seen, bad, left }) => {
-    let text = `${left}${kinds.join("")}${late ? "L" : ""}${counted ? seen.ends : ""}${bad ?? ""}${diskText(disk, entries)}/`;
+  return ({ disk, before, owner, stale, inbound, late, paused, kinds, seen, bad, left }) => {
+    let text = `${left}${kinds.join("")}${late ? "L" : ""}${paused ? "P" : ""}${counted ? seen.ends : ""}${bad ?? ""}${diskText(disk, entries)}/`;
     for (const state of inbound) text += state[0];
     // Of what is final on disk, and of what nobody can touch any more, only the outcome is of interest.
     let open = (1 << (inbound.length * perMessage)) - 1;

@@ -45,7 +45,7 @@ describe("the life of a message, in all histories", function () {
       "arrived → confirm, written before", "taken → run", "taken → run, written before", "taken → release, written behind", "settled → release, written behind", "settled → none, written behind",
       "asked → perform", "asked → perform, written before", "asked → use", "asked → tell-unknown", "acted → use, written before", "acted → use, written behind",
       "planned → send, written before", "planned → none, written before", "due → send, written before", "due → look, written before", "looked → send", "looked → tell, written behind", "sent → tell, written behind",
-      "failed → wait, written before",
+      "failed → wait, written before", "taken → wait", "stopped → release, written behind", "interrupted → release, written behind", "interrupted → none", "joined → release, written before",
     ];
     for (const kind of kinds) assert.ok(met.has(kind), `never met: ${kind}; met: ${[...met.keys()].join("; ")}`);
     for (const type of ["due", "failed"]) assert.ok([...met.keys()].some((kind) => kind.startsWith(`${type} → mourn`)), `never met: ${type} → mourn`);

@@ -29,7 +29,7 @@ const then = (next: Next, act: Act): Next => ({ ...next, act });
 const row = (life: Life, change: Partial<NonNullable<Life["row"]>>): Life => ({ ...life, row: { ...(life.row as NonNullable<Life["row"]>), ...change } });
 
 const world = (scenario: Scenario, faults: Partial<Record<Fault, number>>, most: number, more: Partial<Scenario> = {}): Scenario => ({ ...scenario, ...more, faults, most });
-const { answer, agent, tool, parts, entries, stale, poison, suspects } = SMALL;
+const { answer, agent, tool, parts, entries, stale, poison, suspects, people, steered, hasty } = SMALL;
 const crash = (scenario: Scenario, more: Partial<Scenario> = {}) => world(scenario, { crash: 1 }, 1, more);
 const calm = (scenario: Scenario, more: Partial<Scenario> = {}) => world(scenario, {}, 0, more);
 
@@ -63,6 +63,15 @@ export const MUTANTS: readonly Mutant[] = [
   { name: "a tool of unknown outcome is called again", where: "reducer", scenario: crash(tool), reduce: on("asked", (life, event, reduce) => (life.step === "begun" ? then(reduce(life, event), { type: "perform" }) : reduce(life, event))) },
   { name: "late output of a run that is over finds no journal", where: "carried out", scenario: world(tool, { deploy: 1, timeout: 1 }, 2), rules: { lateJournal: "nowhere" } },
   { name: "a message is done before its answer is planned", where: "reducer", scenario: crash(agent, { program: agent.program.slice(2) }), reduce: on("acted", (life, event, reduce) => { const next = reduce(life, event); return { ...next, write: [...next.write, { do: "receipt", seq: Number(event.run.split(".")[0]) + 1, state: "done" }] }; }) },
+  // What people do meanwhile.
+  { name: "what a person stopped is not ended", where: "reducer", scenario: world(people, { halt: 1 }, 1), reduce: on("stopped", (life, event, reduce) => silently(reduce(life, event))) },
+  { name: "a paused chat begins all the same", where: "reducer", scenario: world(people, { pause: 1 }, 1), reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, pausedUntilMs: undefined })) },
+  { name: "what was got ready while its chat was paused begins", where: "carried out", scenario: world(people, { pause: 1, crash: 1 }, 2), rules: { heed: false } },
+  { name: "what joined a run is not ended", where: "reducer", scenario: calm(steered), reduce: on("joined", (life, event, reduce) => silently(reduce(life, event))) },
+  { name: "what joined a run is ended, and the run does not keep its words", where: "reducer", scenario: calm(steered), reduce: on("acted", (life, event, reduce) => { const next = reduce(life, event); return event.also === undefined ? next : { ...next, write: event.also }; }) },
+  { name: "what took the place of a message does not have its words", where: "reducer", scenario: calm(hasty), reduce: on("interrupted", (life, event, reduce) => { const next = reduce(life, event); return { ...next, write: next.write.slice(0, 1) }; }) },
+  { name: "a message whose place was taken is not ended", where: "reducer", scenario: calm(hasty), reduce: on("interrupted", (life, event, reduce) => { const next = reduce(life, event); return { ...next, write: next.write.slice(1) }; }) },
+  { name: "what was answered already gives up its place", where: "reducer", scenario: calm(hasty), reduce: on("interrupted", (life, event, reduce) => reduce(life, { ...event, answered: false })) },
   // Outbox.
   { name: "a row is sent before it is on disk", where: "reducer", scenario: crash(parts), reduce: on("planned", (life, event, reduce) => soon(reduce(life, event))) },
   { name: "a row is sent before \"sending\" is on disk", where: "reducer", scenario: crash(parts, { class: "B" }), reduce: on("due", (life, event, reduce) => soon(reduce(life, event))) },

@@ -94,6 +94,7 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     worker.receipts[message] = { seq, message, state: "pending", attempts: 0, runs: {}, receivedAt: 0 };
     at(worker.lanes, at(lanes, message)).waiting.push(message);
     take(world, worker, at(lanes, message));
+    if (scenario.interrupts === true) interrupt(world, worker, message);
   }
   function take(world: World, worker: Worker, number: number): void {
     const lane = at(worker.lanes, number);
@@ -102,7 +103,7 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     const receipt = at(worker.receipts, message);
     lane.active = message;
     const suspect = (worker.suspects & (1 << message)) !== 0;
-    const next = reduce(lifeOf(receiptKey(message), { receipt }), { type: "taken", suspect, onTrialMs: worker.trial === undefined || worker.overtime ? 0 : 1, entries: views, now: 0, maxAgeMs: 1 });
+    const next = reduce(lifeOf(receiptKey(message), { receipt }), { type: "taken", suspect, onTrialMs: worker.trial === undefined || worker.overtime ? 0 : 1, pausedUntilMs: world.paused ? 1 : undefined, entries: views, now: 0, maxAgeMs: 1 });
     if (next.act.type === "run" && suspect && receipt.attempts > 0) {
       worker.tried |= 1 << message;
       worker.trial = number;
@@ -117,8 +118,16 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     world.seen.told |= 1 << message;
   }
   function begin(world: World, worker: Worker, message: number, ids: readonly string[]): void {
-    onRunBegin(world, worker, scenario, message);
     worker.suspects &= ~(1 << message);
+    // Paused while it was got ready: it is put back.
+    if (world.paused && rules.heed) {
+      const number = at(lanes, message);
+      at(worker.lanes, number).active = undefined;
+      at(worker.lanes, number).waiting.unshift(message);
+      if (worker.trial === number) { worker.trial = undefined; worker.overtime = false; }
+      return;
+    }
+    onRunBegin(world, worker, scenario, message);
     for (const [entry, view] of views.entries()) {
       if (!ids.includes(view.id)) continue;
       const run = message * entries + entry;
@@ -154,6 +163,79 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     carry(world, worker, next, next.act.type === "release" ? { go: "release", lane: at(lanes, message) } : undefined);
   }
 
+  // What people do to messages that wait or are under way.
+
+  const runsOfMessage = (message: number): number[] => views.map((_, entry) => message * entries + entry);
+  /** Its flow's way is broken off: nothing of it goes on but what is on its way out. */
+  function breakWay(worker: Worker, message: number): void {
+    for (const number of runsOfMessage(message)) {
+      worker.runs[number] = undefined;
+      worker.queue = worker.queue.map((commit) => (commit.after !== undefined && "run" in commit.after && commit.after.run === number && commit.after.go !== "planned" ? { ...commit, after: undefined, key: commitKey(commit.changes, undefined) } : commit));
+    }
+  }
+  const liveEntries = (worker: Worker, message: number): string[] => runsOfMessage(message).flatMap((number) => (worker.runs[number]?.live === true ? [entryName(number % entries)] : []));
+  function interrupt(world: World, worker: Worker, message: number): void {
+    const lane = at(worker.lanes, at(lanes, message));
+    const old = lane.active;
+    if (old === undefined || old === message || !lane.waiting.includes(message) || liveEntries(worker, old).length === 0) return;
+    const isReplay = (worker.left & (1 << old)) !== 0 && runsOfMessage(old).some((number) => worker.runs[number]?.journal !== 0);
+    const answered = isReplay || runsOfMessage(old).some((number) => worker.runs[number]?.passes.some((pass) => pass.at === SETTLE || (pass.at === DELIVER && pass.waits)) === true);
+    const receipt = at(worker.receipts, old);
+    const newer = at(worker.receipts, message);
+    const said = [old, ...(receipt.said ?? [])];
+    const next = reduce(lifeOf(receiptKey(old), { receipt }), { type: "interrupted", entries: liveEntries(worker, old), answered, by: { seq: newer.seq, message: { id: `${message}`, parts: said.map(String) } as unknown as Message } });
+    if (next.act.type !== "release") return;
+    worker.receipts[message] = { ...newer, said };
+    breakWay(worker, old);
+    carry(world, worker, next, { go: "release", lane: at(lanes, message) });
+  }
+  /** A person stops a lane: what is under way there and what waits. */
+  function halt(world: World, worker: Worker, number: number): void {
+    const lane = at(worker.lanes, number);
+    for (const message of lane.waiting.splice(0)) {
+      world.seen.timedOut |= 1 << message;
+      carry(world, worker, reduce({ receipt: at(worker.receipts, message) }, { type: "stopped", entries: [], reason: "stopped" }), undefined);
+    }
+    const { active } = lane;
+    if (active === undefined || liveEntries(worker, active).length === 0) return;
+    world.seen.timedOut |= 1 << active;
+    const next = reduce({ receipt: at(worker.receipts, active) }, { type: "stopped", entries: liveEntries(worker, active), reason: "stopped" });
+    breakWay(worker, active);
+    carry(world, worker, next, { go: "release", lane: number });
+  }
+  /** `works`: what a model or tool was doing happens, and nobody hears what it came to. */
+  function pause(world: World, worker: Worker, works: boolean): void {
+    world.paused = true;
+    world.seen.ends++;
+    for (const lane of worker.lanes) {
+      const { active } = lane;
+      if (active === undefined || liveEntries(worker, active).length === 0) continue;
+      for (const number of runsOfMessage(active)) for (const { step, phase } of worker.runs[number]?.flights ?? []) if (works && phase === "works") {
+        atWork(world, worker, scenario, number, step);
+        world.seen.works[number * program.length + step] = at(world.seen.works, number * program.length + step) + 1;
+      }
+      breakWay(worker, active);
+      worker.left |= 1 << active;
+      lane.active = undefined;
+      lane.waiting.unshift(active);
+    }
+  }
+  function resume(world: World, worker: Worker): void {
+    // That it goes on is a commit too: what was written before is on disk.
+    while (worker.queue.length > 0) flush(world, worker, true);
+    world.paused = false;
+    wake(world, worker);
+  }
+  /** Takes what waits in the run's lane; false where nothing does, or the next step has happened without it. */
+  function join(world: World, worker: Worker, run: Run, number: number, step: number): boolean {
+    const lane = at(worker.lanes, at(lanes, messageOfRun(scenario, number)));
+    if (!run.live || lane.waiting.length === 0 || ((run.journal >> ((step + 1) * WIDTH)) & DONE) !== 0) return false;
+    const also = lane.waiting.splice(0).flatMap((message) => reduce({ receipt: at(worker.receipts, message) }, { type: "joined", run: runName(scenario, number) }).write);
+    setFlight(worker, number, step, "ends");
+    carry(world, worker, reduce({}, { type: "acted", run: runName(scenario, number), entry: { step: at(program, step).name, at: 0, data: true }, also }), { go: "done", run: number, step });
+    return true;
+  }
+
   function confirm(world: World, message: number): void {
     world.inbound[message] = "confirmed";
     if (!world.disk.receipts.some((record) => record.message === message)) broke(world, `ack: message ${message} is confirmed and not on disk`);
@@ -184,8 +266,12 @@ export function createProcess(scenario: Scenario, rules: Rules) {
       return;
     }
     const step = pass.at;
-    const { name, once = false } = at(program, step);
+    const { name, once = false, joins = false } = at(program, step);
     pass.waits = true;
+    if (joins && ((journalOf(world, run, number) >> (step * WIDTH)) & DONE) === 0 && !run.flights.some((flight) => flight.step === step)) {
+      if (pass.old || !join(world, worker, run, number, step)) { pass.at++; pass.waits = false; }
+      return;
+    }
     if (run.flights.some((flight) => flight.step === step)) return;
     const bits = journalOf(world, run, number) >> (step * WIDTH);
     const life: Life = (bits & DONE) !== 0 ? { step: "done" } : (bits & BEGUN) !== 0 ? { step: "begun" } : {};
@@ -429,5 +515,5 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     if (carryOn && commit.after !== undefined) go(world, worker, commit.after, results, disk);
   }
 
-  return { DELIVER, overtime, open, leave, remains, flush, arrive, flow, work, end, tidy, due, post, look };
+  return { DELIVER, overtime, halt, pause, resume, open, leave, remains, flush, arrive, flow, work, end, tidy, due, post, look };
 }

@@ -30,7 +30,9 @@ export interface Rules {
   readonly passing: boolean;
   /** An end in order is noted, and makes nobody a suspect. */
   readonly endNote: boolean;
+  /** A pause is looked for once more when all is ready to begin. */
+  readonly heed: boolean;
   /** Who may be given up: who was the first of its lane on disk when a process broke off, or only who was under way there. */
   readonly blame: "first" | "under way";
 }
-export const SOUND: Omit<Rules, "reduce"> = { sync: "full", fenced: true, lease: "renewed", dedupe: "key", lane: "oldest", records: "in-order", lateJournal: "store", rejoin: "known", idle: "planned", notices: "together", passing: false, endNote: true, blame: "first" };
+export const SOUND: Omit<Rules, "reduce"> = { sync: "full", fenced: true, lease: "renewed", dedupe: "key", lane: "oldest", records: "in-order", lateJournal: "store", rejoin: "known", idle: "planned", notices: "together", passing: false, endNote: true, heed: true, blame: "first" };

@@ -6,11 +6,12 @@ import type { ReceiptView } from "../../engine/life.ts";
 export type Class = "A" | "B" | "C";
 /**
  * crash: the process ends at once. stop: it ends in order. lease: another process opens the store while it goes on. deploy: flows lose what they hold. timeout: a run is given up.
+ * halt: a person stops what is under way and waits. pause: what is under way is broken off and put back, until it goes on.
  * removal: the entry node of a run is taken away under it. duplicate: the platform brings a message again. silence: a request is never answered. refusal: it is answered no. delay: the platform is away until everything has expired.
  */
-export type Fault = "crash" | "stop" | "lease" | "deploy" | "timeout" | "removal" | "duplicate" | "silence" | "refusal" | "delay";
+export type Fault = "crash" | "stop" | "lease" | "deploy" | "timeout" | "removal" | "duplicate" | "silence" | "refusal" | "delay" | "halt" | "pause";
 
-export const FAULTS: readonly Fault[] = ["crash", "stop", "lease", "deploy", "timeout", "removal", "duplicate", "silence", "refusal", "delay"];
+export const FAULTS: readonly Fault[] = ["crash", "stop", "lease", "deploy", "timeout", "removal", "duplicate", "silence", "refusal", "delay", "halt", "pause"];
 
 export interface Scenario {
   readonly name: string;
@@ -19,7 +20,9 @@ export interface Scenario {
   /** Entry nodes; each makes a run of each message. */
   readonly entries: number;
   /** What a run does before it answers. `once`: rather not at all than twice. `behind`: its record is not waited for. */
-  readonly program: readonly { readonly name: string; readonly once?: boolean; readonly behind?: boolean }[];
+  readonly program: readonly { readonly name: string; readonly once?: boolean; readonly behind?: boolean; /** Takes what waits in the lane into the run, where something does. */ readonly joins?: boolean }[];
+  /** A newer message takes the place of one that is under way and not answered. */
+  readonly interrupts?: boolean;
   /** Visible parts of an answer. */
   readonly parts: number;
   readonly class: Class;
@@ -40,7 +43,8 @@ export const DONE = 2;
 export const WIDTH = 2;
 export type Journal = number;
 
-export type Rec = ReceiptView & { readonly message: number };
+/** `joined`: the message whose run answers it. `said`: messages whose words it has. */
+export type Rec = ReceiptView & { readonly message: number; readonly joined?: number; readonly said?: readonly number[] };
 export type Row = OutboxRow & { readonly id: number };
 
 /** What goes on once a commit is on disk. `results` are those of its changes. */
@@ -126,6 +130,8 @@ export interface World {
   stale: Worker | undefined;
   inbound: Inbound[];
   late: boolean;
+  /** On disk: nothing begins. */
+  paused: boolean;
   /** Faults still to come, all kinds together; and in each kind, in the order of FAULTS. */
   left: number;
   kinds: number[];
@@ -153,7 +159,7 @@ export function emptyWorld(scenario: Scenario): World {
   const { lanes } = scenario;
   return {
     disk: { receipts: [], journals: zeros(runsOf(scenario)), rows: [], notices: [], ended: false }, before: undefined, owner: undefined, stale: undefined,
-    inbound: lanes.map(() => "fresh"), late: false, left: scenario.most, kinds: FAULTS.map((kind) => Math.min(scenario.most, scenario.faults[kind] ?? 0)), bad: undefined,
+    inbound: lanes.map(() => "fresh"), late: false, paused: false, left: scenario.most, kinds: FAULTS.map((kind) => Math.min(scenario.most, scenario.faults[kind] ?? 0)), bad: undefined,
     seen: { works: zeros(runsOf(scenario) * scenario.program.length), copies: zeros(rowsOf(scenario)), excused: zeros(rowsOf(scenario)), refused: 0, afterDelay: 0, mourned: 0, timedOut: 0, removed: 0, told: 0, broken: zeros(lanes.length), first: zeros(lanes.length), ends: 0 },
   };
 }
@@ -172,7 +178,7 @@ export function cloneWorld(world: World): World {
   const { disk, seen } = world;
   return {
     disk: { receipts: disk.receipts.slice(), journals: disk.journals.slice(), rows: disk.rows.slice(), notices: disk.notices, ended: disk.ended }, before: world.before,
-    owner: cloneWorker(world.owner), stale: cloneWorker(world.stale), inbound: world.inbound.slice(), late: world.late, left: world.left, kinds: world.kinds, bad: world.bad,
+    owner: cloneWorker(world.owner), stale: cloneWorker(world.stale), inbound: world.inbound.slice(), late: world.late, paused: world.paused, left: world.left, kinds: world.kinds, bad: world.bad,
     seen: { works: seen.works.slice(), copies: seen.copies.slice(), excused: seen.excused.slice(), refused: seen.refused, afterDelay: seen.afterDelay, mourned: seen.mourned, timedOut: seen.timedOut, removed: seen.removed, told: seen.told, broken: seen.broken.slice(), first: seen.first.slice(), ends: seen.ends },
   };
 }

@@ -17,7 +17,7 @@ type Fail = (kind: Fault, label: string, act: (next: World) => void) => void;
 
 export function createWorld(scenario: Scenario, rules: Rules): Machine<World> {
   const { program } = scenario;
-  const { DELIVER, overtime, open, leave, remains, flush, arrive, flow, work, end, tidy, due, post, look } = createProcess(scenario, rules);
+  const { DELIVER, overtime, halt, pause, resume, open, leave, remains, flush, arrive, flow, work, end, tidy, due, post, look } = createProcess(scenario, rules);
 
   /** A process breaks off when so many of its commits are on disk. */
   function breakOff(world: World, commits: number, how: "crash" | "stop" | "lease"): void {
@@ -106,6 +106,9 @@ export function createWorld(scenario: Scenario, rules: Rules): Machine<World> {
         end(next, worker, number, { state: "dead", reason: "its entry node is gone" });
         tidy(worker, number);
       });
+      for (const [number, { active, waiting }] of owner.lanes.entries()) if (active !== undefined || waiting.length > 0) fault("halt", `a person stops lane ${number}`, (next) => halt(next, next.owner as Worker, number));
+      if (!world.paused) for (const works of [false, true]) fault("pause", `a person pauses all; what is at work ${works ? "has its effect" : "has none"}`, (next) => pause(next, next.owner as Worker, works));
+      else move("a person lets it go on", (next) => resume(next, next.owner as Worker));
       if (!world.late) fault("delay", "the platform is away until everything has expired", (next) => { next.late = true; });
     }
     if (stale !== undefined) actsOf(world, stale, "stale", move, () => {});

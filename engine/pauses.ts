@@ -1,0 +1,92 @@
+/** The kill switch: nothing begins in a chat, or in the whole gateway, until somebody lets it go on. What comes meanwhile waits in the inbox. On disk, so that a restart keeps it. */
+import type { Clock } from "./clock.ts";
+import type { Address, Message } from "./message.ts";
+import { insist } from "./store/insist.ts";
+import type { Store } from "./store/store.ts";
+
+export interface Pause {
+  /** Unix milliseconds. */
+  readonly at: number;
+  /** Who or what did it, in words. */
+  readonly by: string;
+  /** Unix milliseconds; it ends by itself. */
+  readonly until?: number;
+  /** `bots`: two bots answered each other; a human's word ends it. */
+  readonly why: "person" | "bots";
+}
+/** All of a gateway, or one chat with all its threads. */
+export type Scope = "all" | Pick<Address, "channel" | "account" | "chat">;
+
+export interface Pauses {
+  of(at: Scope): Pause | undefined;
+  /** The one that holds for a message there: the gateway's, or the chat's. */
+  holds(at: Address): Pause | undefined;
+  /** Takes hold at once, and resolves when it is on disk. */
+  pause(scope: Scope, pause: Omit<Pause, "at">): Promise<void>;
+  /** True: there was one. */
+  resume(scope: Scope): Promise<boolean>;
+  all(): [scope: string, pause: Pause][];
+}
+export interface PausesOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Something is paused or goes on. */
+  onChange(): void;
+  /** Breaks off what is under way there. */
+  suspend(isMeant: (message: Message) => boolean): void;
+  /** Lanes look again. */
+  wake(): void;
+  closed(): boolean;
+}
+
+const SPACE = "pause";
+const ALL = "";
+const keyOf = (scope: Scope): string => (scope === "all" ? ALL : [scope.channel, scope.account, scope.chat].map(encodeURIComponent).join("/"));
+
+/** What `all` names a scope by, as one; undefined for what is none. */
+export function readScope(key: unknown): Scope | undefined {
+  if (key === ALL) return "all";
+  const parts = typeof key === "string" ? key.split("/") : [];
+  if (parts.length !== 3 || parts.includes("")) return undefined;
+  try {
+    const [channel = "", account = "", chat = ""] = parts.map(decodeURIComponent);
+    return { channel, account, chat };
+  } catch {
+    return undefined;
+  }
+}
+
+export async function createPauses({ store, clock, onChange, suspend, wake, closed }: PausesOptions): Promise<Pauses> {
+  const kept = new Map<string, Pause>();
+  for (const [key, value] of await store.list(SPACE, "")) kept.set(key, value as Pause);
+
+  function find(key: string): Pause | undefined {
+    const pause = kept.get(key);
+    return pause?.until !== undefined && pause.until <= clock.now() ? undefined : pause;
+  }
+  const holds = (at: Address): Pause | undefined => find(ALL) ?? find(keyOf(at));
+  async function set(key: string, value: Pause | undefined): Promise<void> {
+    if (value === undefined) kept.delete(key);
+    else kept.set(key, value);
+    onChange();
+    await insist(store, clock, [{ do: "set", space: SPACE, key, value }], closed);
+  }
+
+  return {
+    of: (scope) => find(keyOf(scope)),
+    holds,
+    async pause(scope, pause) {
+      const saved = set(keyOf(scope), { ...pause, at: clock.now() });
+      suspend(({ at }) => holds(at) !== undefined);
+      await saved;
+    },
+    async resume(scope) {
+      if (!kept.has(keyOf(scope))) return false;
+      const saved = set(keyOf(scope), undefined);
+      wake();
+      await saved;
+      return true;
+    },
+    all: () => [...kept.keys()].flatMap((key) => { const pause = find(key); return pause === undefined ? [] : [[key, pause] as [string, Pause]]; }),
+  };
+}

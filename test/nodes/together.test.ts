@@ -1,0 +1,180 @@
+/** Agents in a real Node-RED, with a model over HTTP: they ask one another, hand a talk over, are stopped, paused, steered and interrupted. */
+import assert from "node:assert/strict";
+import { until } from "../kit/scripted.ts";
+import { json, startLlm, wholeChat, type Answer, type LlmStub } from "../platforms/llm.ts";
+import { account, gateway, model, on, startHome, tab, type Home, type Sink } from "../rigs/home.ts";
+
+interface Turn { readonly role: string; readonly content: string | null }
+/** What an agent was asked: who it is, and all it was told. */
+interface Asked { readonly who: string; readonly model: string; readonly turns: readonly Turn[]; readonly tools: readonly string[] }
+/** A text, calls of tools by name with their arguments, or a text that is kept back until the test lets it go. */
+type Says = string | { readonly call: string; readonly input: object } | { readonly later: string | { readonly call: string; readonly input: object } };
+
+const agent = (name: string, more: Record<string, unknown> = {}) => on(name.toLowerCase(), "clawflow-agent", { gateway: "gw", model: "model", name, system: `You are ${name}.`, tools: [], live: false, version: 1, ...more }, ["out"], []);
+const func = (id: string, code: string, ...wires: string[][]) => on(id, "function", { func: code, outputs: wires.length || 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ...wires);
+const AGENTS = ["desk", "expert", "billing", "steered", "hasty", "patient"];
+const flow = (sink: Sink, llm: string) => [
+  tab, { ...gateway, commands: { pause: "all", resume: "all" } }, account(sink),
+  model({ provider: "openai", model: "small", baseUrl: `${llm}/v1`, credentials: { key: "sk-test" } }), { ...model({ provider: "openai", model: "large", baseUrl: `${llm}/v1`, credentials: { key: "sk-test" } }), id: "model2", name: "Large" },
+  on("in", "clawflow-channel-in", { gateway: "gw", version: 1 }, ["pick"], []),
+  // The first word of a chat's name is the agent that its messages go to.
+  func("pick", `const at = ${JSON.stringify(AGENTS)}.indexOf(msg.message.at.chat.split("-")[0]); return Array.from({ length: ${AGENTS.length} }, (_, n) => n === at ? msg : null);`, ...AGENTS.map((name) => [name])),
+  agent("Desk", { tools: [{ by: "agent", value: "expert" }, { by: "handover", value: "billing" }, { by: "name", value: "clock" }], models: ["model", "model2"] }),
+  agent("Expert", { tools: [{ by: "agent", value: "desk" }], about: "Knows the heating." }), agent("Billing"), agent("Patient"),
+  agent("Steered", { during: "steer", tools: [{ by: "name", value: "clock" }] }), agent("Hasty", { during: "interrupt" }),
+  on("clock", "clawflow-tool", { gateway: "gw", tool: "clock", risk: "read", shared: true, params: [], version: 1 }, ["noon"]), func("noon", "msg.payload = 'noon'; return msg;", ["clocked"]), on("clocked", "clawflow-tool-out", { field: "payload", fieldType: "msg", version: 1 }),
+  on("catch", "catch", { scope: null, uncaught: false }, ["fault"]), func("fault", "msg.payload = 'fault ' + msg.error.message.match(/AGENT_\\d+/)[0]; return msg;", ["out"]),
+  on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", version: 1 }, []),
+];
+
+describe("agents together in a real Node-RED", function () {
+  this.timeout(300_000);
+  let llm: LlmStub;
+  let home: Home;
+  let asked: Asked[] = [];
+  let says: (one: Asked) => Says = () => "fine";
+  let held: (() => void)[] = [];
+  let aborted = 0;
+
+  const answer: Answer = (response, { body }) => {
+    const { messages, tools = [], model: name } = body as unknown as { messages: Turn[]; tools?: { function: { name: string } }[]; model: string };
+    const one: Asked = { who: /You are (\w+)/.exec(messages[0]?.content ?? "")?.[1] ?? "", model: name, turns: messages.slice(1), tools: tools.map((tool) => tool.function.name) };
+    asked.push(one);
+    const given = says(one);
+    const said = typeof given === "object" && "later" in given ? given.later : given;
+    const call = typeof said === "object" ? { id: `call_${asked.length}`, type: "function", function: { name: said.call, arguments: JSON.stringify(said.input) } } : undefined;
+    const send = () => json(call === undefined ? wholeChat(String(said)) : wholeChat("", { message: { role: "assistant", content: null, tool_calls: [call] }, finish_reason: "tool_calls" }))(response, { path: "", headers: {}, body });
+    response.on("close", () => { if (!response.writableEnded) aborted++; });
+    if (typeof given === "object" && "later" in given) held.push(send);
+    else send();
+  };
+  const texts = (one: Asked | undefined) => (one?.turns ?? []).filter(({ role }) => role === "user").map(({ content }) => content);
+  const hears = (...expected: string[]) => until(() => home.texts().length >= expected.length, `${JSON.stringify(expected)}, there is ${JSON.stringify(home.texts())}\n${home.red.lines.slice(-10).join("\n")}`, 60_000).then(() => assert.deepEqual(home.texts(), expected));
+  const isAsked = (count: number) => until(() => asked.length >= count, `${count} requests, there are ${JSON.stringify(asked)}\n${home.red.lines.slice(-10).join("\n")}`, 60_000);
+  const settled = () => until(async () => (await home.red.admin<{ counts: { pending: number } }>("GET", "/clawflow/gateway/gw")).counts.pending === 0, "all to be done", 60_000);
+
+  before(async () => {
+    llm = await startLlm(answer);
+    home = await startHome((sink) => flow(sink, llm.url));
+  });
+  after(async () => { await home?.[Symbol.asyncDispose](); await llm?.close(); });
+  beforeEach(() => { asked = []; held = []; aborted = 0; home.sink.said.length = 0; });
+  afterEach(settled);
+
+  it("an agent asks another and uses its answer; one that asks back is told that this goes in a circle", async () => {
+    says = ({ who, turns }) => {
+      const last = turns.at(-1);
+      if (who === "Desk") return last?.role === "tool" ? `Expert says: ${last.content}` : { call: "ask_expert", input: { question: "How warm?" } };
+      return last?.role === "tool" ? `20 degrees (${/AGENT_\d+/.exec(last.content ?? "")?.[0]})` : { call: "ask_desk", input: { question: "You know?" } };
+    };
+    await home.say("How warm is it?", { chat: "desk-1" });
+    await hears("Expert says: 20 degrees (AGENT_004)");
+    assert.deepEqual(asked.map(({ who }) => who), ["Desk", "Expert", "Expert", "Desk"]);
+    assert.deepEqual(texts(asked[1]), ["How warm?"]);
+    assert.ok(asked[0]?.tools.includes("ask_expert") && asked[0].tools.includes("hand_over_to_billing"));
+  });
+
+  it("an agent hands a talk over: the other answers from now on, with what it should know, until /new", async () => {
+    says = ({ who, turns }) => (who === "Desk" && /bill/.test(turns.at(-1)?.content ?? "") ? { call: "hand_over_to_billing", input: { note: "wants a refund" } } : `${who} here`);
+    await home.say("about my bill", { chat: "desk-2" });
+    await hears("Billing here");
+    assert.deepEqual(texts(asked[1]), ["about my bill\n\n[wants a refund]"]);
+    await home.say("and now?", { chat: "desk-2" });
+    await hears("Billing here", "Billing here");
+    assert.ok(asked[2]?.tools.includes("hand_back"));
+    await home.say("elsewhere", { chat: "desk-3" });
+    await hears("Billing here", "Billing here", "Desk here");
+    await home.say("/status", { chat: "desk-2" });
+    await home.say("/new", { chat: "desk-2" });
+    await home.say("hello", { chat: "desk-2" });
+    await until(() => home.texts().length === 6);
+    assert.match(home.texts()[3] ?? "", /This chat is with Billing now/);
+    assert.deepEqual(home.texts().slice(4), ["A new talk begins.", "Desk here"]);
+    assert.deepEqual(texts(asked.at(-1)), ["hello"], "what was said before is forgotten");
+  });
+
+  it("an agent hands back, and the first one answers the same message", async () => {
+    let back = false;
+    says = ({ who, turns }) => {
+      if (turns.at(-1)?.role === "tool") return "never";
+      if (who === "Desk") return back ? "Desk again" : { call: "hand_over_to_billing", input: { note: "" } };
+      back = /back/.test(turns.at(-1)?.content ?? "");
+      return back ? { call: "hand_back", input: { note: "done" } } : "Billing here";
+    };
+    await home.say("bill", { chat: "desk-4" });
+    await hears("Billing here");
+    await home.say("go back", { chat: "desk-4" });
+    await hears("Billing here", "Desk again");
+    await home.say("more", { chat: "desk-4" });
+    await hears("Billing here", "Desk again", "Desk again");
+    assert.deepEqual(asked.map(({ who }) => who), ["Desk", "Billing", "Billing", "Desk", "Desk"]);
+  });
+
+  it("the same call again and again is answered with a warning, then ends with a code", async () => {
+    says = () => ({ call: "clock", input: {} });
+    await home.say("what time", { chat: "desk-5" });
+    await hears("fault AGENT_003");
+    assert.equal(asked.length, 5, "three calls run, the fourth gets the warning, the fifth ends it");
+    assert.match(asked[4]?.turns.at(-1)?.content ?? "", /\[AGENT_003\] You have called "clock" 3 times/);
+  });
+
+  it("/stop aborts the model's request; no Catch node hears of it, and the chat goes on", async () => {
+    says = ({ turns }) => (turns.at(-1)?.content === "slow" ? { later: "too late" } : "quick");
+    await home.say("slow", { chat: "patient-1" });
+    await isAsked(1);
+    await home.say("waiting", { chat: "patient-1" });
+    await home.say("/stop", { chat: "patient-1" });
+    await until(() => aborted === 1);
+    for (const send of held) send();
+    await home.say("next", { chat: "patient-1" });
+    await hears("Stopped: 2 messages.", "quick");
+    assert.equal(asked.length, 2);
+  });
+
+  it("/pause aborts the request and holds what comes; after /resume all of it is answered, once", async () => {
+    let calm = false;
+    says = ({ turns }) => (calm ? `re: ${turns.at(-1)?.content}` : { later: "too late" });
+    await home.say("one", { chat: "patient-2" });
+    await isAsked(1);
+    await home.say("/pause all", { chat: "patient-2" });
+    await until(() => aborted === 1);
+    await home.say("two", { chat: "patient-2" });
+    calm = true;
+    const view = await home.red.admin<{ pauses: { scope: string; by: string }[] }>("GET", "/clawflow/gateway/gw");
+    assert.deepEqual(view.pauses.map(({ scope }) => scope), [""]);
+    assert.equal(asked.length, 1);
+    await home.red.admin("POST", "/clawflow/gateway/gw/resume", { scope: "" });
+    await hears("All agents are paused. What comes waits until /resume all.", "re: one", "re: two");
+  });
+
+  it("steered: what is said meanwhile is read before the next round, and one answer covers both", async () => {
+    says = ({ turns }) => (turns.at(-1)?.content === "first" ? { later: { call: "clock", input: {} } } : `read ${turns.map(({ role, content }) => `${role} ${content ?? "…"}`).join(" | ")}`);
+    await home.say("first", { chat: "steered-1" });
+    await isAsked(1);
+    await home.say("and second", { chat: "steered-1" });
+    for (const send of held) send();
+    await hears("read user first | assistant … | tool noon | user and second");
+    assert.equal(asked.length, 2);
+  });
+
+  it("interrupted: the work is broken off without an answer, and the new message holds both texts", async () => {
+    says = ({ turns }) => (turns.at(-1)?.content === "turn on" ? { later: "too late" } : `got ${JSON.stringify(turns.at(-1)?.content)}`);
+    await home.say("turn on", { chat: "hasty-1" });
+    await isAsked(1);
+    await home.say("the lamp", { chat: "hasty-1" });
+    await hears('got "turn on\\nthe lamp"');
+    assert.equal(aborted, 1);
+  });
+
+  it("/model: an owner's choice is what answers", async () => {
+    says = ({ model: name }) => name;
+    await home.say("hi", { chat: "desk-6" });
+    await hears("small");
+    const { ownerCode } = await home.red.admin<{ ownerCode: string }>("POST", "/clawflow/gateway/gw/owner-code", {});
+    await home.say(ownerCode, { chat: "desk-6" });
+    await home.say("/model Large", { chat: "desk-6" });
+    await home.say("hi", { chat: "desk-6" });
+    await until(() => home.texts().length === 4);
+    assert.deepEqual(home.texts().slice(2), ["Desk answers with Large from now on.", "large"]);
+  });
+});
