@@ -38,14 +38,19 @@ export function compileTemplate(source: string): CompiledTemplate {
 /** The finished text. A name that the data does not have is empty. Throws ClawError AGENT_002 with the line, also when it takes too long or grows too large. */
 export function renderTemplate(template: CompiledTemplate, data: Readonly<Record<string, unknown>>): string {
   if (template.parsed === undefined) return template.source;
-  let text: string;
-  try {
-    text = String(liquid().renderSync(template.parsed, data));
-  } catch (error) {
-    throw new ClawError("AGENT_002", { cause: error }, `The prompt template failed: ${describe(error)}`);
-  }
+  const text = rendered(template.parsed, data);
   if (text.length > MAX_RENDERED) throw new ClawError("AGENT_002", {}, `Expected the prompt template to give at most ${MAX_RENDERED} characters, got ${text.length}. Shorten its data with the filter truncate.`);
   return text;
+}
+
+/** A machine that stood still for a moment is no fault of the template: time that ran out is given once more. */
+function rendered(parsed: Template[], data: Readonly<Record<string, unknown>>, isLast = false): string {
+  try {
+    return String(liquid().renderSync(parsed, data));
+  } catch (error) {
+    if (!isLast && /render limit exceeded/.test(describe(error))) return rendered(parsed, data, true);
+    throw new ClawError("AGENT_002", { cause: error }, `The prompt template failed: ${describe(error)}`);
+  }
 }
 
 let engine: Liquid | undefined;
