@@ -60,6 +60,7 @@ export default function register(red: Red): void {
       try {
         outcome = await useTool("mcp", { id: message.id, name: tool, input }, { run: run.id, person: message.sender.id, trust: run.receipt.trust, tainted: run.receipt.tainted, message }, {
           clock: gateway.clock, tools: offered(gateway), secrets: { hide, redact }, signal: run.abort.signal, once: (name, act, unknown) => gateway.once(run.id, name, act, unknown),
+          approve: (call) => gateway.approvals.ask({ ...call, run: run.id, node: this.id, session: `mcp/${this.id}`, message, current: () => offered(gateway).find(({ name }) => name === call.tool.name), signal: run.abort.signal }),
         });
       } catch (error) {
         outcome = { text: redact((error as Error).message), failed: true };
@@ -90,12 +91,14 @@ export default function register(red: Red): void {
         });
         const taken = host.http.open(path, server.handle);
         if (taken !== undefined) throw new SettingError("CONF_004", {}, taken);
+        const noLonger = gateway.asks.add(this.id);
         const mine = ({ at }: Message) => at.channel === "mcp" && at.account === this.id;
         gateway.inbox.add({ id: this.id, covers: mine, matches: mine, gatherMs: 0, emit: (run) => { void perform(gateway, run); } });
         show(0);
         return () => {
           host.http.close(path, server.handle);
           gateway.inbox.remove(this.id);
+          noLonger();
           for (const answer of waiting.values()) answer({ text: "[TOOL_005] ClawFlow was stopped while the tool was at work. Ask whether it was done before you try again.", failed: true });
           waiting.clear();
           closing = server.close();

@@ -100,9 +100,18 @@ describe("MCP in a real Node-RED", function () {
     const wrong = await client.callTool({ name: "add", arguments: { a: "two" } });
     assert.ok(wrong.isError && /TOOL_001/.test(text(wrong as never)));
     const refused = await client.callTool({ name: "unlock", arguments: {} });
-    assert.ok(refused.isError && /TOOL_004/.test(text(refused as never)), text(refused as never));
+    assert.ok(refused.isError && /TOOL_004/.test(text(refused as never)), "there is no owner who could be asked");
     await assert.rejects(client.callTool({ name: "hidden", arguments: {} }), /no tool/);
     assert.doesNotMatch(home.red.lines.join("\n"), /UNLOCKED/);
+    const { ownerCode } = await home.red.admin<{ ownerCode: string }>("POST", "/clawflow/gateway/gw/owner-code", {});
+    await home.say(ownerCode);
+    await home.heard(1, 60_000);
+    const asked = client.callTool({ name: "unlock", arguments: {} }, { timeout: 120_000 });
+    const question = (await home.heard(2, 60_000))[1] ?? "";
+    assert.match(question, /unlock/);
+    await home.say(`/approve ${/\/approve (\w+)/.exec(question)?.[1]}`);
+    assert.ok(!(await asked).isError);
+    assert.match(home.red.lines.join("\n"), /UNLOCKED/);
     // Killed in the middle: what changes something is not done a second time.
     client.callTool({ name: "slow", arguments: {} }).catch(() => undefined);
     await home.red.waitForLog(/SLOW/);
