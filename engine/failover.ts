@@ -90,7 +90,7 @@ export function failover(chain: readonly [Candidate, ...Candidate[]], deps: Fail
         speaker = candidate;
         course.tries.set(candidate, (course.tries.get(candidate) ?? 0) + 1);
         const others = pick(chain.filter((other) => other !== candidate), course, board.get, clock.monotonic()).do === "ask";
-        const left = end - clock.monotonic();
+        const left = Math.max(0, end - clock.monotonic());
         fault = yield* ask(candidate, request, signal, others ? left / 2 : left);
         if (fault === undefined) return;
         course.faults.set(candidate, fault);
@@ -151,7 +151,7 @@ async function waitFor(until: number, end: number, signal: AbortSignal, { clock,
     signal.addEventListener("abort", wake, { once: true });
     undo = [() => signal.removeEventListener("abort", wake), board?.watch(wake) ?? (() => undefined)];
     // A clock's timer takes no more than 2^31 ms.
-    if (at !== Number.POSITIVE_INFINITY) undo.push(clock.after(Math.min(at - clock.monotonic(), 1e9), () => resolve(until <= end)));
+    if (at !== Number.POSITIVE_INFINITY) undo.push(clock.after(Math.min(Math.max(0, at - clock.monotonic()), 1e9), () => resolve(until <= end)));
   });
   for (const each of undo) each();
   signal.throwIfAborted();

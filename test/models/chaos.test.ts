@@ -73,12 +73,15 @@ async function chaos({ standIn, times, seed, turns }: Chaos): Promise<Outcome> {
   await fetch(`${mocks.A.url}/__aimock/chaos`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ dropRate: RATE, malformedRate: RATE, disconnectRate: RATE, rateLimitRate: RATE }) });
   const own = createFetch();
   // Its delay is one for all requests, so each request carries its own.
-  const late = ((url: string, init: RequestInit) => own(url, { ...init, headers: { ...init.headers as object, ...(random() < RATE ? { "x-aimock-chaos-latency": "50" } : {}) } } as never)) as unknown as typeof fetch;
+  let requests = 0;
+  const counted = ((url: string, init: RequestInit) => { requests++; return own(url, init as never); }) as unknown as typeof fetch;
+  const late = ((url: string, init: RequestInit) => counted(url, { ...init, headers: { ...init.headers as object, ...(random() < RATE ? { "x-aimock-chaos-latency": "50" } : {}) } })) as unknown as typeof fetch;
   const faults: Record<string, number> = {};
   const candidate = async (by: "A" | "B"): Promise<Candidate> =>
-    ({ id: by, group: by, name: by, model: await openModel({ provider: "openai-compatible", model: by, key: "k", baseUrl: `${mocks[by].url}/v1` }, by === "A" ? late : own as never, { clock }) });
+    ({ id: by, group: by, name: by, model: await openModel({ provider: "openai-compatible", model: by, key: "k", baseUrl: `${mocks[by].url}/v1` }, by === "A" ? late : counted, { clock }) });
   const chain = [await candidate("A"), ...(standIn ? [await candidate("B")] : [])] as [Candidate, ...Candidate[]];
-  const model = failover(chain, { board: createBoard(), clock, random, count: (name, { code = "" }) => { if (name === "clawflow_model_faults_total") faults[code] = (faults[code] ?? 0) + 1; } });
+  const board = createBoard();
+  const model = failover(chain, { board, clock, random, count: (name, { code = "" }) => { if (name === "clawflow_model_faults_total") faults[code] = (faults[code] ?? 0) + 1; } });
 
   const channel = scriptedChannel({ edit: true, limits: { text: 1_000 } });
   const gateway = await createGateway({
@@ -95,7 +98,11 @@ async function chaos({ standIn, times, seed, turns }: Chaos): Promise<Outcome> {
   let ended = 0;
   gateway.events.on("end", () => { ended++; });
   const on = (id: string, event: AgentEvent): void => { if (event.type === "delta" && event.text === "") shown.add(id); };
-  gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => true, emit: (run) => { void answer(gateway, run, model, on).then((ms) => took.push(ms)); } });
+  gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: () => true, emit: (run) => {
+    // As if somebody pressed Test: else the first model would rest most of the time, and little would go wrong.
+    if (standIn && random() < 0.5) board.renew("A");
+    void answer(gateway, run, model, on).then((ms) => took.push(ms));
+  } });
   gateway.start();
   const texts = Array.from({ length: turns }, (_, n) => `t${n}x${random() < RATE ? " cut" : ""}`);
   await Promise.all(texts.map((text, n) => channel.context?.receive(message({ chat: `c${n % CHATS}`, text }))));
@@ -126,7 +133,6 @@ async function chaos({ standIn, times, seed, turns }: Chaos): Promise<Outcome> {
   if (left.length !== answered) wrong.push(`${left.length} messages stand in the chats for ${answered} answers`);
   const { received, done, dead: lost, pending } = await gateway.store.counts();
   if (received !== turns || pending !== 0 || done !== answered || lost !== turns - answered) wrong.push(`the store says ${JSON.stringify({ received, done, lost, pending })}`);
-  const requests = mocks.A.getRequests().length + mocks.B.getRequests().length;
   await gateway.close();
   await Promise.all([mocks.A.stop(), mocks.B.stop()]);
   await own.destroy();
@@ -172,14 +178,14 @@ const say = (outcome: Outcome, turns: number, own: number): void => {
 describe("a provider in chaos", function () {
   this.timeout(600_000);
   it(`with a healthy second model: at least 99 in 100 turns are answered, each once and within its time (${TURNS} turns)`, async () => {
-    const outcome = await chaos({ standIn: true, times: 4, seed, turns: TURNS });
+    const outcome = await chaos({ standIn: true, times: 1, seed, turns: TURNS });
     say(outcome, TURNS, seed);
     assert.deepEqual(outcome.wrong, []);
     assert.ok(outcome.answered >= 0.99 * TURNS, `${outcome.answered} of ${TURNS}`);
     assert.ok(outcome.slowest <= TURN_MS, `${outcome.slowest} ms`);
-    assert.ok(outcome.byStandIn > 0 && outcome.answered > outcome.byStandIn && outcome.takenBack > 0, "the chaos was none");
-    // Twice at once and once after a rest, for each of the two models.
-    assert.ok(outcome.requests <= 6 * TURNS);
+    assert.ok(outcome.byStandIn > 0 && outcome.answered > outcome.byStandIn && outcome.takenBack > TURNS / 50, "the chaos was none");
+    // Twice at once, and twice more after a rest, for each of the two models.
+    assert.ok(outcome.requests <= 8 * TURNS, `${outcome.requests} requests`);
   });
   it(`without a second one: nobody is answered twice, no half answer stays, and each turn without an answer says why (${TURNS} turns)`, async () => {
     const outcome = await chaos({ standIn: false, times: 40, seed, turns: TURNS });

@@ -73,4 +73,9 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "a tool that changed after it was approved runs", file: "engine/approvals.ts", find: "tool !== undefined && boundTo(asked, tool) === bound", replace: "tool !== undefined", test: approvals, grep: "is void for a tool" },
   { name: "always is offered where dangerous meets text from outside", file: "engine/approvals.ts", find: 'if (mayBeAlways(asked)) choices.push', replace: "choices.push", test: approvals, grep: "never given once for all" },
   { name: "as many approvals as a model likes", file: "engine/approvals.ts", find: "asks.sealed().length >= MAX_OPEN ||", replace: "", test: approvals, grep: "no more than three" },
+  // Models that stand in.
+  { name: "half of a broken stream is kept", file: "engine/agent.ts", find: '      text = "";\n      calls.length = 0;', replace: "", test: "test/models/chaos.test.ts", grep: "with a healthy second model" },
+  { name: "a key does not rest after a fault", file: "engine/failover/standing.ts", find: "until: event.now + rest,", replace: "until: event.now,", test: "test/failover.test.ts", grep: "does not ask a resting model again" },
+  { name: "a refused key is asked again", file: "engine/failover/rules.ts", find: '"key refused": { here: 0, key: "out"', replace: '"key refused": { here: 0, key: "rests"', test: "test/failover.test.ts", grep: "how each stands" },
+  { name: "a stream without an end is an answer", file: "engine/failover.ts", find: 'throw new ModelFault("bad answer", "Expected the model\'s stream to end properly, got a cut.");', replace: "return undefined;", test: "test/failover.test.ts", grep: "ends without an end" },
 ];
