@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import type { Turn } from "../models/model.ts";
+import { createMemoryUsage } from "./memory-usage.ts";
 import { type InboxRecord, inboxRecord, inOrder, messageTexts, type OutboxRecord, outboxOf, outboxRecord, receiptOf, receiptSeqOf } from "./rows.ts";
 import { bestOf, hitsIn } from "../words.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Note, Store, StoredTurn } from "./store.ts";
@@ -22,6 +23,7 @@ export function createMemoryStore(): Store {
   const sessions = new Map<string, TurnRecord[]>();
   const spaces = new Map<string, Map<string, string>>();
   const books = new Map<string, Note[]>();
+  const usage = createMemoryUsage();
   const last = { receipt: 0, row: 0, turn: 0, note: 0 };
   let closed = false;
 
@@ -138,7 +140,8 @@ export function createMemoryStore(): Store {
           return undefined;
         };
       }
-      case "prune": return () => prune(change.before, change.turnsBefore, change.deadBefore ?? change.before);
+      case "usage": return usage.write(change);
+      case "prune": return () => prune(change);
     }
   }
   function index(row: OutboxRecord): void {
@@ -150,8 +153,8 @@ export function createMemoryStore(): Store {
     if (after.length === 0) sessions.delete(session); else sessions.set(session, after);
     return before.length - after.length || undefined;
   }
-  function prune(before: number, turnsBefore: number, deadBefore: number): number | undefined {
-    let removed = 0;
+  function prune({ before, turnsBefore, deadBefore = before, usageBefore = 0 }: Extract<Change, { do: "prune" }>): number | undefined {
+    let removed = usage.prune(usageBefore, Number.POSITIVE_INFINITY);
     const gone = new Set<number>();
     for (const [seq, { key, state, at }] of receipts) {
       if (state === "pending" || at >= (state === "dead" ? deadBefore : before)) continue;
@@ -208,6 +211,9 @@ export function createMemoryStore(): Store {
       const chosen = last ? some(all.reverse(), limit).toReversed() : some(all, limit);
       return chosen.map(([key, text]): [string, unknown] => [key, JSON.parse(text)]);
     }),
+    usage: (query) => open(() => usage.sums(query)),
+    usageRows: (query) => open(() => usage.rows(query)),
+    lastUsage: () => open(() => usage.last()),
     counts: () => open((): Counts => {
       const dead = receipts.values().filter(({ state }) => state === "dead").toArray().length;
       const outbox = { planned: 0, sending: 0, unknown: 0, sent: 0, dead: 0 };
@@ -217,7 +223,7 @@ export function createMemoryStore(): Store {
     /** Everything as JSON, to look at; it cannot be opened again. */
     backup: (file) => open(async () => {
       await mkdir(dirname(file), { recursive: true });
-      const content = { receipts: [...receipts.values()], outbox: [...rows.values()], journals: [...journals.values()].flatMap((steps) => [...steps.values()]), turns: [...sessions.values()].flat(), notes: [...books], spaces: [...spaces].map(([space, entries]) => ({ space, entries: [...entries] })) };
+      const content = { receipts: [...receipts.values()], outbox: [...rows.values()], journals: [...journals.values()].flatMap((steps) => [...steps.values()]), turns: [...sessions.values()].flat(), notes: [...books], usage: usage.all(), spaces: [...spaces].map(([space, entries]) => ({ space, entries: [...entries] })) };
       await writeFile(file, JSON.stringify(content), { mode: 0o600 });
     }),
     async close() { closed = true; },

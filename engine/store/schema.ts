@@ -37,7 +37,20 @@ CREATE VIRTUAL TABLE note_word USING fts5 (words, content = '', contentless_dele
 CREATE VIRTUAL TABLE turn_word USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii');
 `;
 
-export const STEPS: readonly string[] = [FIRST, WORDS];
+/**
+ * Version 3: what models used. Two indexes pick a few rows of many (one talk, one person); agents and models are few, so their sums are read by time.
+ * Rows enter the table and the index of times at their ends, which costs a page at most.
+ */
+const USAGE = `
+CREATE TABLE usage (
+  n INTEGER PRIMARY KEY, at INTEGER NOT NULL, run TEXT NOT NULL, message TEXT NOT NULL, session TEXT NOT NULL, channel TEXT NOT NULL, account TEXT NOT NULL, person TEXT NOT NULL,
+  agent TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cached INTEGER NOT NULL, micros INTEGER, exact INTEGER NOT NULL);
+CREATE INDEX usage_time ON usage (at);
+CREATE INDEX usage_session ON usage (session, at);
+CREATE INDEX usage_person ON usage (person, at);
+`;
+
+export const STEPS: readonly string[] = [FIRST, WORDS, USAGE];
 
 export function schemaVersion(db: DatabaseSync): number {
   return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;

@@ -5,6 +5,7 @@ import { inboxRecord, messageTexts, outboxRecord } from "./rows.ts";
 import { isEnd, type Prune, START } from "./sqlite-prune.ts";
 import type { Turns } from "./sqlite-turns.ts";
 import type { Words } from "./sqlite-words.ts";
+import type { UsageTable } from "./sqlite-usage.ts";
 import type { Change, NewOutboxRow, NewReceipt, OutboxUpdate } from "./store.ts";
 
 type Of<Do extends Change["do"]> = Extract<Change, { do: Do }>;
@@ -27,7 +28,7 @@ export function readNumbers(db: DatabaseSync, now: number): Numbers {
 /** Turns a change into what is run inside the transaction. Throws TypeError on a value that JSON cannot hold. */
 export type Prepare = (change: Change) => Op;
 
-export function createPrepare(db: DatabaseSync, numbers: Numbers, { turns, words, prune }: { readonly turns: Turns; readonly words: Words; readonly prune: Prune }): Prepare {
+export function createPrepare(db: DatabaseSync, numbers: Numbers, { turns, words, usage, prune }: { readonly turns: Turns; readonly words: Words; readonly usage: UsageTable; readonly prune: Prune }): Prepare {
   const cache = new Map<string, StatementSync>();
   /** For statements whose columns differ from call to call. */
   function statement(sql: string): StatementSync {
@@ -129,6 +130,7 @@ export function createPrepare(db: DatabaseSync, numbers: Numbers, { turns, words
       case "outbox": return outbox(change.row);
       case "outbox-update": return outboxUpdate(change.key, change.set);
       case "set": return set(change);
+      case "usage": return usage.write(change);
       case "prune": return pruneAll(change);
     }
   };

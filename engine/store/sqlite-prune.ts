@@ -1,6 +1,7 @@
 /** Removing what is old, in portions: a table is walked from its oldest row to the first that is young. */
 import type { DatabaseSync } from "node:sqlite";
 import type { Numbers } from "./sqlite-changes.ts";
+import type { UsageTable } from "./sqlite-usage.ts";
 import type { Change } from "./store.ts";
 
 /** Rows of each table looked at in one portion: about 15 ms of work. */
@@ -11,13 +12,13 @@ const CLOCK_ERROR_MS = 24 * 60 * 60 * 1000;
 const TABLES = ["inbox", "outbox", "turn"] as const;
 type Table = (typeof TABLES)[number];
 /** How far each table was walked; undefined: to the end. */
-export type Place = Readonly<Partial<Record<Table, number>>>;
-export const START: Place = { inbox: 0, outbox: 0, turn: 0 };
+export type Place = Readonly<Partial<Record<Table | "usage", number>>>;
+export const START: Place = { inbox: 0, outbox: 0, turn: 0, usage: 0 };
 export interface Portion { readonly removed: number; readonly next: Place }
 
 export type Prune = (change: Extract<Change, { do: "prune" }>, place: Place) => Portion;
 
-export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => number): Prune {
+export function createPrune(db: DatabaseSync, numbers: Numbers, usage: UsageTable, now: () => number): Prune {
   const walks = {
     inbox: walk("inbox", "seq", "at", `(state = 'done' AND at < ? OR state = 'dead' AND at < ?)`, [
       "DELETE FROM journal WHERE run IN (SELECT journal.run FROM inbox CROSS JOIN journal ON journal.run > inbox.seq || '.' AND journal.run < inbox.seq || '/' WHERE seq > ? AND seq <= ? AND (state = 'done' AND inbox.at < ? OR state = 'dead' AND inbox.at < ?))",
@@ -42,11 +43,12 @@ export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => numbe
     };
   }
 
-  return ({ before, turnsBefore, deadBefore = before }, place) => {
+  return ({ before, turnsBefore, deadBefore = before, usageBefore = 0 }, place) => {
     // Numbers are not given twice, even when the rows that bore them are gone.
     for (const name of TABLES) keep.run(name, numbers[name]);
-    const next: Partial<Record<Table, number>> = {};
-    let removed = 0;
+    const next: Partial<Record<Table | "usage", number>> = {};
+    let removed = place.usage === undefined ? 0 : usage.prune(usageBefore, PORTION);
+    if (removed === PORTION) next.usage = 0;
     for (const table of TABLES) {
       const from = place[table];
       if (from === undefined) continue;
@@ -59,4 +61,4 @@ export function createPrune(db: DatabaseSync, numbers: Numbers, now: () => numbe
     return { removed, next };
   };
 }
-export const isEnd = (place: Place): boolean => TABLES.every((table) => place[table] === undefined);
+export const isEnd = (place: Place): boolean => Object.keys(place).length === 0;

@@ -42,7 +42,8 @@ export async function rescue(from: DatabaseSync, to: DatabaseSync, now: number):
 
   /** All that can be read of a table with numbers; around what cannot, number by number. */
   async function walk(table: string, id: string, take: (rows: Row[]) => void): Promise<void> {
-    const top = Math.max(0, ...[`SELECT max(${id}) AS top FROM ${table}`, table === "note" ? "SELECT max(n) AS top FROM note INDEXED BY note_book WHERE book > ''" : table === "turn" ? "SELECT max(n) AS top FROM turn_index" : `SELECT max(seq) AS top FROM ${table} INDEXED BY sqlite_autoindex_${table}_1 WHERE key > ''`, `SELECT value AS top FROM mark WHERE name = '${table}'`]
+    const byIndex = { turn: "SELECT max(n) AS top FROM turn_index", note: "SELECT max(n) AS top FROM note INDEXED BY note_book WHERE book > ''", usage: "SELECT max(n) AS top FROM usage INDEXED BY usage_time WHERE at > 0" }[table];
+    const top = Math.max(0, ...[`SELECT max(${id}) AS top FROM ${table}`, byIndex ?? `SELECT max(seq) AS top FROM ${table} INDEXED BY sqlite_autoindex_${table}_1 WHERE key > ''`, `SELECT value AS top FROM mark WHERE name = '${table}'`]
       .map((sql) => Number(all(sql)?.[0]?.top ?? 0)).filter((number) => number < MOST));
     let failed = 0;
     for (let at = 0; ;) {
@@ -152,6 +153,11 @@ export async function rescue(from: DatabaseSync, to: DatabaseSync, now: number):
       if (fine.length < rows.length) faults++;
     });
   }
+  if (all("SELECT 1 FROM sqlite_schema WHERE name = 'usage'")?.length !== 0) await walk("usage", "n", (rows) => {
+    const fine = rows.filter(({ n, micros, ...row }) => typeof n === "number" && n < MOST && (micros === null || typeof micros === "number") && ["at", "input", "output", "cached", "exact"].every((field) => typeof row[field] === "number") && ["run", "session", "person", "agent", "model"].every((field) => typeof row[field] === "string"));
+    put("usage", fine);
+    if (fine.length < rows.length) faults++;
+  });
   await fromBothEnds("kv", "space", "key", (rows) => {
     const fine = rows.filter(({ space, key, value }) => typeof space === "string" && typeof key === "string" && isJson(value));
     found.values += put("kv", fine);

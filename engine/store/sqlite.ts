@@ -12,6 +12,7 @@ import { createPrune, isEnd, type Portion, START } from "./sqlite-prune.ts";
 import { note, type StoreProblem } from "./sqlite-state.ts";
 import { createTurns } from "./sqlite-turns.ts";
 import { createWords } from "./sqlite-words.ts";
+import { createUsageTable } from "./sqlite-usage.ts";
 import { type InboxRecord, type OutboxRecord, inOrder, outboxOf, receiptOf } from "./rows.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Store } from "./store.ts";
 
@@ -36,9 +37,10 @@ const FULL = 13;
 function start(db: DatabaseSync, clock: Clock) {
   const numbers = readNumbers(db, clock.now());
   const turns = createTurns(db, numbers);
-  const prune = createPrune(db, numbers, clock.now);
   const words = createWords(db);
-  const prepare = createPrepare(db, numbers, { turns, words, prune });
+  const usage = createUsageTable(db);
+  const prune = createPrune(db, numbers, usage, clock.now);
+  const prepare = createPrepare(db, numbers, { turns, words, usage, prune });
   const inbox = "SELECT * FROM inbox WHERE";
   const outbox = "SELECT * FROM outbox WHERE";
   const queries = {
@@ -58,7 +60,7 @@ function start(db: DatabaseSync, clock: Clock) {
     deadRows: db.prepare("SELECT count(*) AS n FROM outbox WHERE state = 'dead'"),
     rows: db.prepare("SELECT count(*) AS n FROM outbox"),
   };
-  return { numbers, turns, words, prune, prepare, queries, begin: db.prepare("BEGIN"), end: db.prepare("COMMIT"), undo: db.prepare("ROLLBACK") };
+  return { numbers, turns, words, usage, prune, prepare, queries, begin: db.prepare("BEGIN"), end: db.prepare("COMMIT"), undo: db.prepare("ROLLBACK") };
 }
 
 /**
@@ -69,7 +71,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
   const clock = options.clock ?? systemClock;
   const { maxBytes, checkpointPages } = options;
   const { db, problems, file, started } = await openFile(folder, { now: clock.now(), synchronous: options.synchronous ?? "FULL", ...(maxBytes === undefined ? {} : { maxBytes }), ...(checkpointPages === undefined ? {} : { checkpointPages }) }, (found) => start(found, clock));
-  const { numbers, turns, words, prune, prepare, queries, begin, end, undo } = started;
+  const { numbers, turns, words, usage, prune, prepare, queries, begin, end, undo } = started;
   let closed = false;
   let damaged = false;
   let copying: Promise<void> | undefined;
@@ -190,6 +192,9 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       const pairs = rows.map(({ key, value }): [string, unknown] => [key, JSON.parse(value)]);
       return last ? pairs.reverse() : pairs;
     }),
+    usage: (query) => read(() => usage.sums(query)),
+    usageRows: (query) => read(() => usage.rows(query)),
+    lastUsage: () => read(() => usage.last()),
     counts: () => read(() => {
       numbers.receipts ??= count("receipts");
       numbers.rows ??= count("rows");

@@ -79,6 +79,45 @@ export interface StoredTurn { readonly n: number; readonly run: string; readonly
 /** Something an agent was told to remember, in a book of its own for each person, chat or gateway. */
 export interface Note { readonly n: number; readonly at: number; readonly tainted: boolean; readonly text: string }
 export interface Book { readonly book: string; readonly notes: number; /** Of its newest note. */ readonly at: number }
+/** What one call of a model used. Written before the call with what it may use, and again with what it did. */
+export interface UsageRow {
+  /** Unix milliseconds at which the call began: its day is the day it counts for. */
+  readonly at: number;
+  readonly run: string;
+  /** Id of the message that is answered, and whose it is: `person` is the sender's id in that account. */
+  readonly message: string;
+  readonly session: string;
+  readonly channel: string;
+  readonly account: string;
+  readonly person: string;
+  readonly agent: string;
+  readonly provider: string;
+  readonly model: string;
+  /** Tokens; `cached` is the part of the input that came from the provider's cache. */
+  readonly input: number;
+  readonly output: number;
+  readonly cached: number;
+  /** Millionths of a US dollar, a whole number; null where the price is not known. */
+  readonly micros: number | null;
+  /** As the provider says. False: an estimate, or nobody knows how the call ended. */
+  readonly exact: boolean;
+}
+export const USAGE_FIELDS = ["run", "session", "channel", "account", "person", "agent", "provider", "model"] as const;
+export type UsageField = (typeof USAGE_FIELDS)[number];
+/** `from` ≤ at < `to`. */
+export interface UsageQuery { readonly from: number; readonly to: number; readonly where?: Readonly<Partial<Record<UsageField, string>>>; readonly by?: readonly UsageField[] }
+export interface UsageSum {
+  /** The fields of `by`. */
+  readonly of: Readonly<Partial<Record<UsageField, string>>>;
+  readonly calls: number;
+  readonly input: number;
+  readonly output: number;
+  readonly cached: number;
+  readonly micros: number;
+  /** Calls whose price is not known, and calls whose figures are no more than an estimate. */
+  readonly unpriced: number;
+  readonly inexact: number;
+}
 
 /** All kinds of change. `receive` and `outbox` add only what is not there yet; their result tells. */
 export type Change =
@@ -94,8 +133,10 @@ export type Change =
   | { readonly do: "outbox"; readonly row: NewOutboxRow }
   | { readonly do: "outbox-update"; readonly key: string; readonly set: OutboxUpdate }
   | { readonly do: "set"; readonly space: string; readonly key: string; /** `undefined` removes. */ readonly value: unknown }
-  /** Removes finished receipts, outbox rows and journals older than `before`, dead ones older than `deadBefore` (the same where it is left out), and turns older than `turnsBefore`. */
-  | { readonly do: "prune"; readonly before: number; readonly turnsBefore: number; readonly deadBefore?: number };
+  /** Adds a row, or replaces one that is not exact yet; what is exact stays. `undefined` removes one that is not. `n` comes from whoever writes: see `lastUsage`. */
+  | { readonly do: "usage"; readonly n: number; readonly row: UsageRow | undefined }
+  /** Removes finished receipts, outbox rows and journals older than `before`, dead ones older than `deadBefore` (the same where it is left out), turns older than `turnsBefore`, and usage older than `usageBefore` (none where it is left out). */
+  | { readonly do: "prune"; readonly before: number; readonly turnsBefore: number; readonly deadBefore?: number; readonly usageBefore?: number };
 /** What a change came to, in the order of the changes. `seq` of a new receipt or row; `undefined` when it was there already or changed nothing. */
 export type CommitResult = readonly (number | undefined)[];
 
@@ -123,6 +164,12 @@ export interface Store {
   books(limit: number): Promise<Book[]>;
   get(space: string, key: string): Promise<unknown>;
   list(space: string, prefix: string, options?: { readonly after?: string; readonly limit?: number; readonly last?: boolean }): Promise<[key: string, value: unknown][]>;
+  /** Sums of what models used, one for each combination of `by` that occurs; without `by` always one. */
+  usage(query: UsageQuery): Promise<UsageSum[]>;
+  /** Single rows in the order of `n`, from after `after`. */
+  usageRows(query: { readonly from: number; readonly to: number; readonly after?: number; readonly limit: number }): Promise<(UsageRow & { readonly n: number })[]>;
+  /** The highest number a row has; 0: there is none. */
+  lastUsage(): Promise<number>;
   counts(): Promise<Counts>;
   /** Bytes in use; what was removed does not count, also where the file keeps its place. */
   size?(): Promise<number>;

@@ -9,6 +9,7 @@ import type { Message } from "../../engine/message.ts";
 import type { Turn } from "../../engine/models/model.ts";
 import type { Change, NewOutboxRow, NewReceipt, Store } from "../../engine/store/store.ts";
 import { askedIn } from "../../engine/words.ts";
+import { usageContract } from "./store-usage.ts";
 
 export const NOW = 1_790_000_000_000;
 export function message(id: string, more: Partial<Message> = {}): Message {
@@ -361,6 +362,8 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
         assert.deepEqual([await store.get("space", "__proto__"), await store.get("__proto__", "x"), await store.get("constructor", "x")], ["value", 1, undefined]);
       });
     });
+
+    usageContract(() => store);
 
     it("counts", async () => {
       await store.commit(["a", "b", "c", "d"].map((id) => receive(id)));
