@@ -67,6 +67,8 @@ export interface AgentDeps {
   remembered(turns: readonly Turn[], tainted: boolean): void;
   /** Has an owner decide over a call for which the policy says "ask"; the time of the run stands still meanwhile. Without it such calls are refused. */
   approve?(call: CallToApprove): Promise<Approved>;
+  /** What was booked for the calls of the model since the last time: committed with each reply. */
+  booked?(): readonly Change[];
   /** Keeps the installation's own secrets from model and journal: `redact` for errors, `hide` for results. */
   readonly secrets?: Pick<Redactor, "redact" | "hide">;
   /** Somebody watches the answer grow, or wants events. */
@@ -113,9 +115,10 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
       const reply = await deps.once(`model ${round}`, async () => {
         const got = await ask(system, [...deps.history, ...turns], settings, deps, limit);
-        if (got.calls.length > 0) return { data: got };
+        const booked = deps.booked?.() ?? [];
+        if (got.calls.length > 0) return { data: got, also: booked };
         final.turns = [...turns, assistantTurn(got)];
-        return { data: got, also: deps.remember(final.turns, tainted), saving: (saved) => { final.saved = saved; } };
+        return { data: got, also: [...booked, ...deps.remember(final.turns, tainted)], saving: (saved) => { final.saved = saved; } };
       });
       if (final.turns !== undefined) deps.remembered(final.turns, tainted);
       total = addUsage(total, reply.usage);

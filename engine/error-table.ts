@@ -419,6 +419,14 @@ export const ERRORS = {
     where: ["catch", "status"],
     again: "No. A message that is still on its way waits and is answered later.",
   },
+  BUDGET_001: {
+    title: "Over budget",
+    meaning: "Nothing is left of a limit in tokens or money, so the model was not asked. A running answer is never cut.",
+    causes: ["much use", "a limit that is too small for this agent", "a flow that asks the model in a loop"],
+    remedy: "Wait until the period ends, raise the limit in the agent or the gateway, or wire the agent's third port to say so in the chat.",
+    where: ["catch", "status"],
+    again: "No: the next message is answered as soon as something is left.",
+  },
   STORE_001: {
     title: "Store cannot be written",
     meaning: "What must not be lost cannot be put on disk. No message is confirmed to a platform meanwhile, so none is lost.",

@@ -3,6 +3,7 @@
  * tables in failover/); what stands here carries that out. Whoever reads the stream gets one whole answer or one error: where a stream breaks off, `again`
  * takes back what was said of it.
  */
+import { BudgetError } from "./budget.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, type ClawError, ModelError } from "./errors.ts";
 import type { Board } from "./failover/board.ts";
@@ -120,7 +121,8 @@ export function failover(chain: readonly [Candidate, ...Candidate[]], deps: Fail
           }
           throw new ModelFault("bad answer", "Expected the model's stream to end properly, got a cut.");
         } catch (thrown) {
-          if (signal.aborted) throw thrown;
+          // A budget is the asker's, whichever model is asked.
+          if (signal.aborted || thrown instanceof BudgetError) throw thrown;
           const fault = patience.late() ? new ModelFault("too slow", `${candidate.name} said nothing for ${Math.round(silentMs / 1000)} s.`) : asClawError(thrown, "MODEL_008");
           deps.count?.("clawflow_model_faults_total", { provider: candidate.model.provider, code: fault.code });
           const pause = trial ? undefined : pauseHere(fault, tried, deps.random());

@@ -11,12 +11,15 @@ import type { Clock } from "./clock.ts";
 import { type Compactor, createCompactor } from "./context/compact.ts";
 import { createGauge, type Gauge } from "./context/estimate.ts";
 import type { CommandUses } from "./commands.ts";
+import { gaugeKey } from "./context/fit.ts";
 import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
 import { createDesk } from "./desk.ts";
 import { ChannelError, ClawError, StoreError } from "./errors.ts";
 import type { Live } from "./live.ts";
 import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type Message } from "./message.ts";
+import type { Budgets, Standing } from "./budget.ts";
+import { createLedger, type Ledger, type Warning } from "./ledger.ts";
 import type { Spool } from "./media.ts";
 import type { Usage } from "./models/model.ts";
 import { createConverters } from "./media/convert.ts";
@@ -37,6 +40,7 @@ import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, typ
 import { createTeam, type AgentView, type Team } from "./team.ts";
 import type { Trust } from "./tool.ts";
 import { createTools, type Tools } from "./tools.ts";
+import { localZone } from "./schedule/zone.ts";
 
 export interface GatewayOptions {
   readonly store: Store;
@@ -50,7 +54,7 @@ export interface GatewayOptions {
   /** Asked each time: a deploy may change them while the gateway stays open. */
   readonly limits?: () => Partial<GatewayLimits>;
   /** Words the gateway itself says in a chat. */
-  readonly texts: { readonly claimed: string; notice(about: Notice): string; /** What an owner reads who has to approve a tool's call; the keys themselves where it is left out. */ readonly approval?: ApprovalWords };
+  readonly texts: { readonly claimed: string; notice(about: Notice): string; budget?(about: Standing & { readonly agent: string }): string; /** What an owner reads who has to approve a tool's call; the keys themselves where it is left out. */ readonly approval?: ApprovalWords };
   /** What the gateway says in chats where a sender's own language is not known. BCP 47. */
   readonly language?: string;
   readonly count?: Count;
@@ -81,6 +85,10 @@ export interface GatewayLimits {
   /** So many messages of bots in a row pause a chat (0: never), for so long. */
   readonly botTurns: number;
   readonly botPauseMs: number;
+  /** What everybody may use. */
+  readonly budgets: Budgets;
+  /** Where days begin and end for budgets: as in Europe/Berlin; "" is the zone of this machine. */
+  readonly timeZone: string;
 }
 /** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
 export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
@@ -127,6 +135,8 @@ export interface Gateway extends Steps {
   readonly agents: Map<string, AgentView>;
   readonly team: Team;
   readonly pauses: Pauses;
+  /** What models used, and the budgets. */
+  readonly ledger: Ledger;
   readonly connections: Connections;
   readonly events: EventEmitter<GatewayEvents>;
   readonly clock: Clock;
@@ -161,7 +171,9 @@ const HOUR = 3_600_000;
 /** Stands for a run in the rows of notices. */
 const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, commands: {}, pausedAnswer: false, botTurns: 10, botPauseMs: 30 * 60_000, approvalMs: APPROVAL_MS };
+const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, commands: {}, pausedAnswer: false, botTurns: 10, botPauseMs: 30 * 60_000, approvalMs: APPROVAL_MS, budgets: {}, timeZone: "" };
+/** What models used is kept so long: a year, and the month a bill is written in. */
+const USAGE_MS = 396 * 24 * HOUR;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -275,6 +287,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     if (notice === "none" || to === undefined) return undefined;
     return outbox.row({ run: NOTICE, step, op: "send", to, draft: { text: options.texts.notice({ ...about, to: notice }) }, priority: "low", expiresAt: clock.now() + limits().staleMs });
   }
+  /** The mark and the notice are one commit: the owner is told once, or again of nothing. */
+  function tellBudget({ subject, mark, key, ...standing }: Warning): void {
+    const to = limits().notice === "none" || standing.limit === "run" ? undefined : (people.ownerOf(subject.account) ?? people.all().find(({ trust, at }) => trust === "owner" && at !== undefined))?.at;
+    const text = options.texts.budget?.({ ...standing, agent: subject.agent });
+    const row = to === undefined || text === undefined ? undefined : outbox.row({ run: NOTICE, step: `budget ${key}`, op: "send", to, draft: { text }, priority: "low", expiresAt: clock.now() + limits().staleMs });
+    store.commit([mark, ...(row === undefined ? [] : [{ do: "outbox" as const, row }])]).then(([, seq]) => { if (row !== undefined) outbox.take(row, seq); }, (error: Error) => options.log("warn", error.message));
+  }
+  const ledger = await createLedger({
+    store, clock, zone: () => limits().timeZone || localZone(), budgets: () => limits().budgets, ratio: (model) => gauge.ratio(gaugeKey(model)), warned: tellBudget,
+    log: (text) => options.log("warn", text), ...(options.count === undefined ? {} : { count: options.count }),
+  });
   const connections = createConnections({
     clock, random,
     async context(account, _channel, signal) {
@@ -372,7 +395,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let cancelPrune = clock.after(60_000, prune);
   function prune(): void {
     const before = clock.now() - DEDUPE_MS;
-    store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs }]).catch((error: Error) => options.log("warn", error.message));
+    store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs, usageBefore: clock.now() - USAGE_MS }]).catch((error: Error) => options.log("warn", error.message));
     sessions.prune(clock.now() - limits().keepMs).catch((error: Error) => options.log("warn", error.message));
     spool.sweep().catch((error: Error) => options.log("warn", error.message));
     cancelPrune = clock.after(HOUR, prune);
@@ -387,7 +410,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await desk.deal();
 
   const gateway: Gateway = {
-    store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, agents, team, pauses: desk.pauses, connections, events, clock, spool, room,
+    store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, ledger, agents, team, pauses: desk.pauses, connections, events, clock, spool, room,
     async setAccounts(list) {
       const ids = new Set(list.map(({ account }) => account.id));
       const closed = connections.keepOnly(ids);

@@ -1,4 +1,5 @@
 /** The agents of a gateway together: who answers in which chat, with which model, and whom one may ask or hand a talk over to. */
+import type { Budgets } from "./budget.ts";
 import type { Clock } from "./clock.ts";
 import { ClawError } from "./errors.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "./message.ts";
@@ -57,6 +58,8 @@ export interface AgentView {
   /** Those an owner may choose in a chat. */
   readonly models?: readonly { readonly id: string; readonly label: string }[];
   readonly timeoutMs?: number;
+  /** What it may use. */
+  readonly budgets?: Budgets;
   answer?(asked: Asked): Promise<Answered>;
 }
 /** Who has a chat since a hand-over; `by`: those who had it before, the first one first. Nobody in particular once it is `over`. `run`: which made it, and who began that run: a replay begins alike. */

@@ -1,9 +1,12 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
+import { BudgetError, type Standing } from "../engine/budget.ts";
 import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
 import { ClawError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
+import type { RunPayer } from "../engine/ledger.ts";
+import { paidBy } from "../engine/models/charge.ts";
 import { jsonModel, readJson } from "../engine/models/json-answer.ts";
 import type { JsonSchema } from "../engine/models/model.ts";
 import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
@@ -19,6 +22,7 @@ import type { AgentView, Answered, Asked } from "../engine/team.ts";
 import type { ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { parametersOf, type Param } from "./tool.ts";
+import { budgetsOf, type BudgetTold, type Limit, refusable, told } from "./shared/budgets.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput, shown } from "./shared/input.ts";
@@ -37,7 +41,11 @@ type Config = Saved<{
   /** The answer is to be an object of these fields. */
   json?: boolean; params?: Param[]; schema?: string; schemaMode?: boolean;
   about?: string; models?: string[]; during?: MoreMode; maxRepeats?: number | string;
+  runTokens?: Limit; runUsd?: Limit; sessionTokens?: Limit; sessionUsd?: Limit; dayTokens?: Limit; dayUsd?: Limit;
 }>;
+
+/** On the events port: a limit has come to 80 %. */
+interface BudgetNear extends BudgetTold { readonly type: "budget" }
 
 function picturesOf(message: Message): DraftFile[] {
   return message.attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
@@ -71,20 +79,25 @@ export default function register(red: Red): void {
     const scope = config.scope ?? "account-channel-peer";
     const handle = slugOf(config.name || config.agentId || "agent");
     const timeoutMs = numberOf(config.timeoutSeconds, 120) * 1000;
+    const budgets = budgetsOf({ run: [config.runTokens, config.runUsd], session: [config.sessionTokens, config.sessionUsd], agentDay: [config.dayTokens, config.dayUsd] });
     const modelView = (id: string | undefined) => { try { return id === undefined || id === "" ? [] : [{ id, label: modelNode(host, id).label }]; } catch { return []; } };
     const view = (gateway: Gateway): AgentView & { readonly handle: string } => ({
-      name, scope, handle, label: config.name || handle, about: config.about ?? "", timeoutMs,
+      name, scope, handle, label: config.name || handle, about: config.about ?? "", timeoutMs, budgets,
       get model() { return modelView(config.model)[0] as { id: string; label: string }; },
       get models() { return (config.models ?? []).flatMap(modelView); },
       answer: (asked) => answer(gateway, asked),
     });
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
+    const tellsOver = (config.wires?.[2] ?? []).length > 0;
     let working = 0;
+    /** The budget that came near, until it begins anew. */
+    let near: Standing | undefined;
     const status = createStatus(this);
     /** The model that answered last, where it was not the first one. */
     let standIn: string | undefined;
-    const idle = (): Status => (resting.text !== undefined || standIn === undefined ? resting : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
+    const nearStatus = (): Status | undefined => (near === undefined || (near.until ?? 0) < Date.now() ? undefined : { fill: "yellow", shape: "ring", text: host.say(`budget.near.${near.limit}`) });
+    const idle = (): Status => (resting.text !== undefined || standIn === undefined ? (resting.text === undefined ? nearStatus() : undefined) ?? resting : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
     const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
     /** What stands there while nothing is under way. */
     let resting: Status = {};
@@ -151,13 +164,16 @@ export default function register(red: Red): void {
         for (const live of lives) await live.stop();
         const reply = { ...msg, ...answerOf(result.text, config.json === true), run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;
-        if (result.text.trim() !== "" && stopOf(known.signal) === undefined) send([reply, null]);
+        if (result.text.trim() !== "" && stopOf(known.signal) === undefined) send([reply, null, null]);
       } catch (error) {
         const stop = stopOf(known.signal);
         stopTyping();
         // What begins again goes on with what is shown.
         for (const live of lives) await (stop === "paused" ? live.stop() : live.abandon());
-        throw stop === undefined ? error : new Stopped(stop);
+        if (stop !== undefined) throw new Stopped(stop);
+        if (!(error instanceof BudgetError && tellsOver)) throw error;
+        near = error.over;
+        send([null, null, { ...msg, run: { id: known.id, step: `${step}/over`, pass: known.pass }, budget: told(error.over) }]);
       } finally {
         noMore();
         working--;
@@ -180,13 +196,16 @@ export default function register(red: Red): void {
     const answer = async (gateway: Gateway, asked: Asked): Promise<Answered> => {
       const { message, run, step, chain } = asked;
       const me = view(gateway);
-      const model = await modelNode(host, (await gateway.team.chosen(me, message)) ?? config.model).model((one) => fitModel(one, gateway.gauge));
+      const opened = await modelNode(host, (await gateway.team.chosen(me, message)) ?? config.model).model((one) => fitModel(one, gateway.gauge));
       const session = gateway.team.sessionOf(me, message, chain);
+      const payer = payerOf(gateway, asked, session);
+      const model = paidBy(opened, payer);
       const turn = await takeTurn(gateway.sessions, session, run, asked.signal);
       try {
         const settings = settingsNow();
         const choices = config.tools ?? [{ by: "all" }];
-        const once = <T>(name: string, act: () => Promise<StoreStep<T>>, unknown?: () => T) => gateway.once(run, `${step} ${name}`, act, unknown);
+        const first = <T>(name: string, act: () => Promise<StoreStep<T>>, unknown?: () => T): Promise<T> => gateway.once(run, `${step} ${name}`, act, unknown);
+        const once = tellsOver ? refusable(first) : first;
         const on = (event: AgentEvent) => tell(event, asked);
         const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message, signal: asked.signal, timeoutMs: settings.timeoutMs, once, on });
         const others = await gateway.team.tools(me, choices, asked);
@@ -200,21 +219,31 @@ export default function register(red: Red): void {
             secrets: { hide, redact },
             tools: tools(),
             approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal })),
-            live: asked.show !== undefined || wantsEvents, once, on,
+            live: asked.show !== undefined || wantsEvents, once, on, booked: payer.changes,
             remember: (turns, taint) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, asked.trust)],
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
             ...(chain.length === 0 && config.during === "steer" ? { more: (before) => joinBefore(gateway, run, step, before) } : {}),
           },
         );
       } finally {
+        payer.close();
         turn.end();
       }
     };
 
-    const tell = (event: AgentEvent, { run, step, said, show }: Asked) => {
+    const payerOf = (gateway: Gateway, asked: Asked, session: string): RunPayer => {
+      const { run, message: { id, at: { channel, account }, sender, sentAt } } = asked;
+      return gateway.ledger.payer({
+        subject: { run, message: id, session, channel, account, person: sender.id, agent: name }, budgets,
+        since: gateway.inbox.run(run)?.receipt.receivedAt ?? sentAt,
+        near(warning) { near = warning; tell({ type: "budget", ...told(warning) }, asked); },
+      });
+    };
+
+    const tell = (event: AgentEvent | BudgetNear, { run, step, said, show }: Asked) => {
       if (event.type === "end") standIn = event.by;
       if (event.type === "delta") show?.(event.text);
-      if (wantsEvents) this.send([null, { payload: event, message: said, run: { id: run, step: `${step}/events` } }]);
+      if (wantsEvents) this.send([null, { payload: event, message: said, run: { id: run, step: `${step}/events` } }, null]);
     };
 
     // A mistake in a prompt or a missing config node shows at deploy, not at the first message.

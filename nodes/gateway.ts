@@ -4,7 +4,9 @@ import { SettingError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { secretInAddress } from "../engine/secrets.ts";
 import { slugOf } from "../engine/slug.ts";
+import { isZone } from "../engine/schedule/zone.ts";
 import { registerAdmin } from "./shared/admin.ts";
+import { budgetsOf, type Limit } from "./shared/budgets.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { paused, type Handle } from "./shared/handle.ts";
 import { shown } from "./shared/input.ts";
@@ -12,7 +14,7 @@ import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ slug?: string; idleMinutes?: number | string; pendingMaxHours?: number | string; staleMinutes?: number | string; keepDays?: number | string; notice?: string; webhookBase?: string; storeMb?: number | string; mediaMb?: number | string; fileMb?: number | string; mediaDays?: number | string; backups?: number | string; approvalMinutes?: number | string;
-  commands?: Record<string, string>; pausedAnswer?: boolean; botTurns?: number | string; botMinutes?: number | string }>;
+  commands?: Record<string, string>; pausedAnswer?: boolean; botTurns?: number | string; botMinutes?: number | string; timeZone?: string; personDayTokens?: Limit; personDayUsd?: Limit; dayTokens?: Limit; dayUsd?: Limit; monthTokens?: Limit; monthUsd?: Limit }>;
 
 export { slugOf };
 /** A number from a form, or what stands for an empty field. */
@@ -42,6 +44,9 @@ function commandsOf(saved: Record<string, string> | undefined): CommandUses {
   return Object.fromEntries(Object.entries(saved ?? {}).flatMap(([name, use]) => { const known = COMMAND_USES.find((one) => one === use); return known === undefined ? [] : [[name, known]]; }));
 }
 
+/** "": the zone of this machine. */
+const zoneOf = (value = ""): string => (value.trim() !== "" && isZone(value.trim()) ? value.trim() : "");
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   registerAdmin(host);
@@ -50,6 +55,7 @@ export default function register(red: Red): void {
     const address = (config.webhookBase ?? "").replace(/\/+$/, "");
     const problem = secretInAddress("Public address", address, "Name the address alone; each account checks its requests by a secret of its own.");
     if (problem !== undefined) this.error(shown(this, new SettingError("CONF_001", {}, problem)).message);
+    if (zoneOf(config.timeZone) !== (config.timeZone ?? "").trim()) this.error(shown(this, new SettingError("CONF_001", {}, `Expected a time zone such as Europe/Berlin, got "${config.timeZone}". Budgets are counted by the clock of this machine.`)).message);
     this.handle = host.open(this, {
       slug: config.slug || slugOf(config.name || "home"),
       idleMinutes: numberOf(config.idleMinutes, 10), pendingMaxHours: numberOf(config.pendingMaxHours, 24),
@@ -58,6 +64,7 @@ export default function register(red: Red): void {
       approvalMinutes: approvalMinutesOf(config.approvalMinutes),
       commands: commandsOf(config.commands), pausedAnswer: config.pausedAnswer ?? false, botTurns: numberOf(config.botTurns, 10), botMinutes: Math.max(1, numberOf(config.botMinutes, 30)),
       webhookBase: problem === undefined ? address : "",
+      timeZone: zoneOf(config.timeZone), budgets: budgetsOf({ personDay: [config.personDayTokens, config.personDayUsd], day: [config.dayTokens, config.dayUsd], month: [config.monthTokens, config.monthUsd] }),
     });
     const code = process.env.CLAWFLOW_OWNER_CODE;
     const setCode = async (gateway: Gateway, code: string): Promise<void> => {

@@ -4,6 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { systemClock } from "../engine/clock.ts";
 import { failover, type Candidate } from "../engine/failover.ts";
 import { capTokens, type Meter } from "../engine/models/cap.ts";
+import { chargeModel } from "../engine/models/charge.ts";
 import { countModel } from "../engine/models/count.ts";
 import type { Effort, ModelSettings } from "../engine/models/model.ts";
 import type { Price } from "../engine/models/prices.ts";
@@ -85,7 +86,7 @@ export default function register(red: Red): void {
     const open = async (own: ModelSettings, index: number): Promise<Candidate> => {
       const [models, fetch] = await Promise.all([import("../engine/models/index.ts"), host.fetchFor(undefined)]);
       const name = settings.length === 1 ? this.label : host.say("keyOf", { model: this.label, number: index + 1 });
-      const made = await models.openModel(own, fetch, { readFile, prices: await ownPrices(red) }).catch((thrown: unknown) => faultyModel(this.label, own, thrown));
+      const made = chargeModel(await models.openModel(own, fetch, { readFile, prices: await ownPrices(red) }).catch((thrown: unknown) => faultyModel(this.label, own, thrown)));
       const model = countModel(meter === undefined || made.provider === "practice" ? made : capTokens(made, meter), metrics.count);
       return { id: standingId(this.id, own), group: this.id, name, model };
     };

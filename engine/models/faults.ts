@@ -32,11 +32,14 @@ export class ModelFault extends ModelError {
   readonly fault: Fault;
   /** The word, and "too long" beside it: what failover goes by. */
   readonly kind: Kind;
-  constructor(kind: Kind, message: string, options: { retry?: Retry; afterMs?: number } = {}) {
+  /** The request certainly never reached the provider: nothing was used. */
+  readonly unsent: boolean;
+  constructor(kind: Kind, message: string, { unsent = false, ...options }: { retry?: Retry; afterMs?: number; unsent?: boolean } = {}) {
     const [code, retry] = CODES[kind];
     super(code, { retry, ...options }, message);
     this.name = "ModelError";
     this.kind = kind;
+    this.unsent = unsent;
     this.fault = kind === "too long" ? "request refused" : kind;
   }
 }
@@ -116,7 +119,7 @@ function connectionFault(thrown: unknown, party: Party, say: (what: string, deta
   if (code !== undefined && /TIMEOUT/.test(code) && !neverSent(thrown)) return new ModelFault("too slow", say("took too long", `no answer in time (${code})`));
   const refused = code !== undefined && /CERT|SELF_SIGNED|ERR_INVALID_URL|WRONG_VERSION|EPROTO|PACKET_LENGTH/.test(code);
   const text = inner instanceof Error ? inner.message : String(inner);
-  return new ModelFault(refused ? "wrong address" : "no network", scrub(text.startsWith("Could not reach") ? text : `${party.name} could not be reached: ${brief(text)}`, party.secrets));
+  return new ModelFault(refused ? "wrong address" : "no network", scrub(text.startsWith("Could not reach") ? text : `${party.name} could not be reached: ${brief(text)}`, party.secrets), { unsent: neverSent(thrown) });
 }
 
 function innermost(thrown: unknown): unknown {

@@ -41,6 +41,21 @@ export interface ModelRequest {
   readonly live: boolean;
   /** Milliseconds that are left for the answer. Left out: no limit. */
   readonly withinMs?: number;
+  /** Whose budget it is; `chargeModel` asks it, and no wire ever sees it. */
+  readonly payer?: Payer;
+}
+
+/** Who pays for a request, whichever models it goes to. */
+export interface Payer {
+  /** Reserves what the call may use. Throws BudgetError, and the model is not asked. */
+  begin(model: Model, request: ModelRequest): Promise<Bill>;
+}
+/** Of one call; exactly one of the two is called. */
+export interface Bill {
+  /** It ended in good order. Gives the usage as it was booked: a provider's impossible figures are not believed. */
+  paid(usage: Usage): Usage;
+  /** It broke off: what was reserved stays booked. `unused`: the model certainly did nothing, so nothing is. */
+  broken(unused: boolean): void;
 }
 
 /** One model in another's place. Names as a person gave them, with the number of the key where there are several; `why` is the code and text of the fault. */

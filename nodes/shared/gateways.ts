@@ -88,11 +88,11 @@ function createHost(red: Red): Host {
         store, spool: createSpool(join(handle.folder, "media"), { clock: systemClock, limits: () => mediaLimits(handle.settings) }), clock: systemClock, fetchFor,
         programs: (process.env["PATH"] ?? "").split(delimiter),
         limits: () => {
-          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb, approvalMinutes, commands, pausedAnswer, botTurns, botMinutes } = handle.settings;
-          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB, approvalMs: approvalMinutes * 60_000, commands, pausedAnswer, botTurns, botPauseMs: botMinutes * 60_000 };
+          const { idleMinutes, pendingMaxHours, staleMinutes, keepDays, notice, storeMb, approvalMinutes, commands, pausedAnswer, botTurns, botMinutes, timeZone, budgets } = handle.settings;
+          return { idleMs: idleMinutes * 60_000, pendingMaxMs: pendingMaxHours * 3_600_000, staleMs: staleMinutes * 60_000, keepMs: keepDays * DAY_MS, notice, storeBytes: storeMb * MIB, approvalMs: approvalMinutes * 60_000, commands, pausedAnswer, botTurns, botPauseMs: botMinutes * 60_000, timeZone, budgets };
         },
         language: say("language"),
-        texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }), approval: (key, values) => say(`approval.${key}`, values) },
+        texts: { claimed: say("claimed"), notice: ({ what, to, sender, channel, code }) => say(`notice.${to}.${what}`, { sender: sender || channel, channel, code }), budget: ({ limit, agent }) => say(`budget.notice.${limit}`, { agent }), approval: (key, values) => say(`approval.${key}`, values) },
         log,
         redact,
         count: (name, labels, by) => metrics.count(name, { gateway: handle.slug, ...labels }, by),

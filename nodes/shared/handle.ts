@@ -2,6 +2,7 @@
  * One gateway in this process: its store is tried to open for as long as a node stands for it, nodes use it while it is open, and another store can be put
  * in its place. Nodes hold on to the handle, never to the gateway.
  */
+import type { Budgets } from "../../engine/budget.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Channel } from "../../engine/channels/channel.ts";
 import { asClawError, StoreError } from "../../engine/errors.ts";
@@ -13,7 +14,8 @@ import type { RedNode } from "./red.ts";
 export interface GatewaySettings { readonly slug: string; readonly idleMinutes: number; readonly pendingMaxHours: number; readonly staleMinutes: number; readonly keepDays: number; readonly notice: GatewayLimits["notice"]; readonly webhookBase: string;
   /** Megabytes (2^20 bytes); 0: no limit. */
   readonly storeMb: number; readonly mediaMb: number; readonly fileMb: number; /** 0: kept until there is no room. */ readonly mediaDays: number; readonly backups: number; /** Minutes. */ readonly approvalMinutes: number;
-  readonly commands: GatewayLimits["commands"]; readonly pausedAnswer: boolean; /** 0: never. */ readonly botTurns: number; readonly botMinutes: number }
+  readonly commands: GatewayLimits["commands"]; readonly pausedAnswer: boolean; /** 0: never. */ readonly botTurns: number; readonly botMinutes: number;
+  readonly timeZone: string; readonly budgets: Budgets }
 
 /** `accounts`: slugs; undefined means all of the gateway. */
 export interface CommandFilter { readonly accounts: ReadonlySet<string> | undefined; readonly names: readonly string[]; readonly description: string }
