@@ -12,10 +12,10 @@ export interface Tables {
   errors: Record<string, { title: string; remedy: string }>;
 }
 
-async function call<T>(type: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+async function call<T>(type: "GET" | "POST", path: string, body?: unknown, dataType: "json" | "text" = "json"): Promise<T> {
   try {
     return await query.ajax({
-      type, url: `clawflow/${path}`, dataType: "json", cache: false,
+      type, url: `clawflow/${path}`, dataType, cache: false,
       ...body === undefined ? {} : { contentType: "application/json", data: JSON.stringify(body) },
     }) as T;
   } catch (failure) {
@@ -35,6 +35,7 @@ function wordsOf(answer: string): string | undefined {
   }
 }
 export const ask = <T>(path: string): Promise<T> => call("GET", path);
+export const askText = (path: string): Promise<string> => call("GET", path, undefined, "text");
 export const post = <T>(path: string, body: unknown): Promise<T> => call("POST", path, body);
 
 let asked: Promise<Tables> | undefined;

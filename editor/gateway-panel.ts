@@ -8,6 +8,7 @@ import { memoryPanel } from "./memory-panel.ts";
 import { pauseRows, type PauseAnswer } from "./pause-panel.ts";
 import { t, type EditorNode } from "./red.ts";
 import { storePanel, type StoreAnswer } from "./store-panel.ts";
+import { usagePanel } from "./usage-panel.ts";
 
 interface Person { channel: string; account: string; id: string; name: string; trust: string }
 interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
@@ -26,10 +27,11 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   const parts = { problems: h("div"), pauses: h("div"), accounts: h("div"), models: h("div"), owner: h("div"), people: h("div"), refused: h("div"), always: h("div"), counts: h("p", { class: "cf-muted cf-counts" }) };
   const heading = (key: string): HTMLElement => h("h4", {}, t(key));
   const store = storePanel<Answer>(node.id, (got) => { answer = got; show(); });
+  const usage = usagePanel(node.id);
   const memory = memoryPanel(node.id);
   container.append(parts.problems, store.events, heading("gateway.agents"), parts.pauses, heading("gateway.accounts"), parts.accounts, heading("gateway.models"), parts.models,
     heading("gateway.owner"), parts.owner, heading("gateway.people"), parts.people, heading("gateway.refused"), parts.refused, heading("gateway.always"), parts.always,
-    heading("gateway.memory"), memory.element,
+    heading("gateway.memory"), memory.element, heading("usage.title"), usage.element,
     heading("gateway.store"), store.backups, parts.counts);
   let answer: Answer | undefined;
   const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then((got) => { answer = got.deployed ? got : undefined; show(); }, fail);
@@ -95,7 +97,10 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   }
 
   show();
-  if (!adding) void load().then(() => (answer?.store?.open ? memory.load() : undefined));
+  if (!adding) {
+    void load().then(() => (answer?.store?.open ? memory.load() : undefined));
+    usage.load();
+  }
   whileOpen(show);
 }
 

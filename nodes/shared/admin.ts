@@ -22,6 +22,7 @@ import { modelSecrets, modelSettings } from "../model.ts";
 import { registerMemoryAdmin } from "./admin-memory.ts";
 import { handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
 import { registerToolsAdmin } from "./admin-tools.ts";
+import { registerUsageAdmin } from "./admin-usage.ts";
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
 import type { Host } from "./gateways.ts";
 import { mappingResolver } from "./mapping.ts";
@@ -76,6 +77,7 @@ export function registerAdmin(host: Host): void {
   });
   registerPauseAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
+  registerUsageAdmin(host, read, get);
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
   registerToolsAdmin(host, secretsOf, (path, act) => post(path, red.auth.needsPermission("flows.write"), act));
