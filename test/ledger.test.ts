@@ -1,11 +1,15 @@
 /** Budgets against real calls: cents exactly, any order of reserve, settle, crash and midnight, fifty at once over HTTP, a killed process. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
+import { systemClock } from "../engine/clock.ts";
 import { BudgetError, type Budgets, type Subject } from "../engine/budget.ts";
 import { createLedger, reserveOf, type Ledger, type LedgerOptions, type Warning } from "../engine/ledger.ts";
 import { ModelError } from "../engine/errors.ts";
@@ -85,11 +89,11 @@ describe("ledger", () => {
     for (const usage of [{ input: -5, output: 1 }, { input: Number.NaN, output: 1 }, { input: 1e300, output: 1 }, { input: 1, output: 1, cachedInput: 2 }]) {
       const run = payer();
       const [last] = await drain(chargeModel(model([end(usage)])), request({ payer: run, turns: [{ role: "user", text: "x".repeat(400) }] }));
-      assert.deepEqual(last, end({ input: 104, output: 100 }), "what the agent adds up is the booked figure too");
+      assert.deepEqual(last, end({ input: 108, output: 100 }), "what the agent adds up is the booked figure too");
       run.close();
     }
     await settle();
-    assert.deepEqual(await total(), { of: {}, calls: 4, input: 416, output: 400, cached: 0, micros: 0, unpriced: 4, inexact: 4 });
+    assert.deepEqual(await total(), { of: {}, calls: 4, input: 432, output: 400, cached: 0, micros: 0, unpriced: 4, inexact: 4 });
   });
 
   it("books nothing where the provider did nothing, and the reserve where nobody knows", async () => {
@@ -153,13 +157,17 @@ describe("ledger", () => {
   });
 
   it("estimates Chinese and pictures for what they are", () => {
-    assert.deepEqual(reserveOf(request({ system: "x".repeat(40), turns: [{ role: "user", text: "漢".repeat(50), files: [{ kind: "image", media: "m" }] }] })), { input: 10 + 4 + 50 + 1600, output: 100 });
+    assert.deepEqual(reserveOf(request(), 3), { input: 12, output: 100 }, "as the provider counted before");
+    assert.deepEqual(reserveOf(request(), 0.25), { input: 4, output: 100 }, "never less than the estimate");
+    assert.deepEqual(reserveOf(request({ system: "x".repeat(40), turns: [{ role: "user", text: "漢".repeat(50), files: [{ kind: "image", media: "m" }] }] })), { input: 4 + 10 + 4 + 50 + 1200, output: 100 });
   });
 });
 
 describe("budgets under any order of calls, crashes and midnights", () => {
   interface Call { readonly who: number; readonly at: number; readonly reserve: number; readonly bill: Bill; readonly take: () => readonly Change[]; state: "open" | "paid" | "broken" | "lost"; durable: number; memory: number; changes: readonly Change[] }
   const PEOPLE = ["ada", "bob"];
+  /** Input of a request of nothing. */
+  const FRAME = 4;
   const LIMITS = { day: { tokens: 5_000 }, personDay: { tokens: 3_000 } };
   /** The day as a calendar on the wall says it: nothing of budget.ts. */
   const calendar = new Intl.DateTimeFormat("sv-SE", { timeZone: "Europe/Berlin", dateStyle: "short" });
@@ -188,12 +196,13 @@ describe("budgets under any order of calls, crashes and midnights", () => {
         if (one.do === "begin") {
           const payer = ledger.payer({ subject: subject({ person: PEOPLE[one.who] as string }), since: 0, budgets: {} });
           const asked = request({ maxTokens: one.output, payer });
+          const reserve = FRAME + one.output;
           const begun = await Promise.allSettled(Array.from({ length: one.times }, () => payer.begin(model([]), asked)));
           for (const result of begun) {
             assert.equal(result.status === "fulfilled", admits(one.who), `used ${used(undefined)}, of this person ${used(one.who)}`);
             if (result.status === "rejected") { assert.ok(refused(result.reason)); continue; }
             const bill = result.value;
-            calls.push({ who: one.who, at: clock.now(), reserve: one.output, bill, take: payer.changes, state: "open", durable: one.output, memory: one.output, changes: [] });
+            calls.push({ who: one.who, at: clock.now(), reserve, bill, take: payer.changes, state: "open", durable: reserve, memory: reserve, changes: [] });
           }
         } else if (one.do === "paid") {
           const call = pick(one.which, ["open"]);
@@ -228,7 +237,7 @@ describe("budgets under any order of calls, crashes and midnights", () => {
       const kept = new Map<string, number>([...owed.keys()].map((day) => [day, 0]));
       for (const { at, input, output } of rows) kept.set(dayOf(at), (kept.get(dayOf(at)) ?? 0) + input + output);
       assert.deepEqual(kept, owed, gone ? "after a crash" : "without a crash");
-    }), { numRuns: 60 });
+    }), { numRuns: 300 });
   });
 });
 
@@ -274,10 +283,10 @@ describe("fifty runs on one limit, over HTTP", function () {
           return "refused";
         }
       };
-      const reserve = 250 * perToken;
+      const reserve = (246 + 4 + 4) * perToken;
       // What was refused comes again, as people do, until nothing is left.
       const answers: string[] = [];
-      for (let round = 0; round < 4; round++) answers.push(...await Promise.all(Array.from({ length: 50 }, (_, n) => one(round * 50 + n))));
+      for (let round = 0; round < 6; round++) answers.push(...await Promise.all(Array.from({ length: 50 }, (_, n) => one(round * 50 + n))));
       const sum = charged.reduce((all, each) => all + each, 0) * perToken;
       assert.ok(sum >= max, `all of it can be used: ${sum} of ${max}`);
       assert.ok(sum <= max + reserve, `used ${sum}, limit ${max}, reserve ${reserve}`);
@@ -289,5 +298,22 @@ describe("fifty runs on one limit, over HTTP", function () {
       await assert.rejects(again.ledger.payer({ subject: subject(), since: START, budgets: {} }).begin(model([]), request()), refused);
       await again.store.close();
     }
+  });
+
+  it("counts what was journaled as it was, and with its reserve what a kill left without an end", async () => {
+    const path = folder();
+    const child = spawn(process.execPath, ["--no-warnings", "--experimental-strip-types", fileURLToPath(new URL("ledger-child.ts", import.meta.url)), path], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await once(child.stdout, "data");
+    } finally {
+      child.kill("SIGKILL");
+      await once(child, "close");
+    }
+    const store = await openSqliteStore(path);
+    const ledger = await createLedger({ store, clock: systemClock, zone: () => "UTC", budgets: () => ({ month: { tokens: 218 } }), log: (text) => assert.fail(text) });
+    assert.deepEqual((await store.usageRows({ ...ALL, limit: 9 })).map(({ n, run, input, output, micros, exact }) => [n, run, input, output, micros, exact]), [[1, "1.s.in", 7, 3, 10, true], [2, "2.s.in", 4, 100, 104, false], [3, "3.s.in", 4, 100, 104, false]]);
+    assert.equal((await store.journal("1.s.in")).length, 1);
+    await assert.rejects(ledger.payer({ subject: subject(), since: START, budgets: {} }).begin(model([]), request()), (error) => error instanceof BudgetError && error.over.used === 218);
+    await store.close();
   });
 });
