@@ -80,6 +80,8 @@ export interface AgentDeps {
 }
 export interface AgentResult {
   readonly text: string;
+  /** Files that its tools made for the answer. */
+  readonly files: readonly DraftFile[];
   readonly rounds: number;
   readonly usage: Usage;
   /** Outside text is in it. */
@@ -107,6 +109,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     const turns: Turn[] = [{ role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
     let total: Usage = { input: 0, output: 0 };
     let tainted = input.tainted;
+    const files: DraftFile[] = [];
     let garbled = 0;
     const repeats = createRepeats(settings.maxRepeats ?? 0);
     for (let round = 1; ; round++) {
@@ -126,7 +129,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {
         deps.on({ type: "end", text: reply.text, rounds: round, usage: total, ...(reply.by === undefined ? {} : { by: reply.by }) });
-        return { text: reply.text, rounds: round, usage: total, tainted, saved: final.saved ?? Promise.resolve() };
+        return { text: reply.text, files, rounds: round, usage: total, tainted, saved: final.saved ?? Promise.resolve() };
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
       if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
@@ -138,6 +141,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         const result = results[index] as ToolOutcome;
         turns.push({ role: "tool", call: call.id, name: call.name, text: result.text, failed: result.failed });
         if (result.tainted) tainted = true;
+        files.push(...(result.files ?? []));
       }
       const handing = results.find((result) => result.handsOver !== undefined);
       if (handing?.handsOver !== undefined) {
@@ -145,7 +149,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         let isNew = false;
         await deps.once("handed over", async () => { isNew = true; return { data: true, also: deps.remember(kept, tainted) }; });
         if (isNew) deps.remembered(kept, tainted);
-        return { text: "", rounds: round, usage: total, tainted, handsOver: handing.handsOver, saved: Promise.resolve() };
+        return { text: "", files, rounds: round, usage: total, tainted, handsOver: handing.handsOver, saved: Promise.resolve() };
       }
     }
   } catch (thrown) {
@@ -189,7 +193,7 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
 
 const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
 type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve">;
-export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly handsOver?: HandOver }
+export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly handsOver?: HandOver; readonly files?: readonly DraftFile[] }
 
 /** A call that comes from no model here but from outside, by the same rules: arguments, policy, journal, the tool's time. `trust` and `tainted` are the caller's. */
 export async function useTool(step: string, call: ToolCall, context: Omit<CallContext, "call" | "deadline">, deps: Omit<CallDeps, "on"> & Pick<AgentDeps, "signal">): Promise<ToolOutcome> {
@@ -247,7 +251,7 @@ async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock
   try {
     const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
     FAULT: await reached("after-tool", context.run);
-    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }) };
+    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }), ...(result.files === undefined ? {} : { files: result.files }) };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
     signal.throwIfAborted();

@@ -1,7 +1,7 @@
 /** The gateway: store, inbox, lanes, outbox, sessions, people, tools and connections in one object. Knows nothing of Node-RED. */
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
-import type { Account, Channel, Command, MediaSpool, Received } from "./channels/channel.ts";
+import type { Account, Channel, ChannelContext, Command, MediaSpool, Received } from "./channels/channel.ts";
 import { degrade, fitsButtons } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
 import { APPROVAL_MS, createApprovals, type Approvals } from "./approvals.ts";
@@ -153,6 +153,8 @@ export interface Gateway extends Steps {
   live(delivery: Omit<Delivery, "op" | "draft">): Live;
   /** `about`: ref of the message that is being answered. */
   typing(to: Address, about?: string): void;
+  /** A file of a draft or message, as a server takes it: see ChannelContext.file. */
+  readonly file: ChannelContext["file"];
   /** What an agent of this run used in this step. */
   spent(run: string, step: string, usage: Usage): void;
   /** Where "owner" as a chat is, and any other address unchanged. */
@@ -219,6 +221,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     words: options.texts.approval ?? ((key, values = {}) => [key, ...Object.values(values)].join(" ")),
     log: options.log,
   });
+  let made: Promise<ChannelContext["file"]> | undefined;
+  const ready = (): Promise<ChannelContext["file"]> => (made ??= options.fetchFor(undefined).then((fetch) => createReady({ spool, download: createDownload({ fetch, proxied: false }), converters: createConverters(options.programs) })));
   const tally = createTally(options.count, (id) => accounts.has(id));
   const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
   const inbox: Inbox = createInbox({
@@ -438,6 +442,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const connection = connections.get(to.account)?.connection;
       connection?.typing?.(to, about).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
     },
+    file: async (given, needs) => (await ready())(given, needs),
     spent(run, step, usage) { inbox.run(run)?.usage.set(step, usage); },
     resolve,
     settle(run, end) {

@@ -191,8 +191,9 @@ const file = record<Extract<Attachment, { media: string }>>({
   bytes: number(0),
   seconds: number(0),
   alt: text(URL),
+  transcript: text(MESSAGE_CAPS.text),
   error: text(URL),
-}, ["mime", "name", "bytes", "seconds", "alt", "error"]);
+}, ["mime", "name", "bytes", "seconds", "alt", "transcript", "error"]);
 const location = record<Extract<Attachment, { kind: "location" }>>({
   kind: choice(["location"]), latitude: number(-90, 90), longitude: number(-180, 180), title: name, address: name,
 }, ["title", "address"]);
@@ -235,9 +236,10 @@ const message = record<Message>({
   addressed: flag("Direct chat, mention of the bot, reply to the bot, or a command to it."),
   language,
   tags: list(name, LIST),
+  translated: record<NonNullable<Message["translated"]>>({ from: language, to: language, text: text(TEXT) }, ["from"], "The text was translated; what it was."),
   to: address,
   raw: json(MESSAGE_CAPS.raw, "The platform's payload; opt-in."),
-}, ["replyTo", "forwarded", "parts", "action", "mentions", "language", "tags", "to", "raw"]);
+}, ["replyTo", "forwarded", "parts", "action", "mentions", "language", "tags", "translated", "to", "raw"]);
 
 /**
  * A Message of its known fields alone, every one checked and capped. Throws ClawError MSG_001 (MSG_003 where it is too large) that names the field,

@@ -41,6 +41,8 @@ export interface FileAttachment {
   readonly seconds?: number;
   /** The emoji a sticker stands for, a caption of its own, a description for people who cannot see it. */
   readonly alt?: string;
+  /** What is said in it; set by normalize's step "voice to text". */
+  readonly transcript?: string;
   readonly error?: string;
 }
 export interface LocationAttachment { readonly kind: "location"; readonly latitude: number; readonly longitude: number; readonly title?: string; readonly address?: string }
@@ -103,6 +105,8 @@ export interface Message {
   /** BCP 47; set by normalize's language step or by the platform. */
   readonly language?: string;
   readonly tags?: readonly string[];
+  /** `text` was translated by normalize's step: from which language, as far as it is known, into which, and what it was. */
+  readonly translated?: { readonly from?: string; readonly to: string; readonly text: string };
   /** Where a reply goes when not to `at` (ticks, webhooks, foreign messages). */
   readonly to?: Address;
   /** The platform's payload, opt-in, capped; the engine never reads it. */

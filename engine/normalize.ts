@@ -6,6 +6,7 @@ import { parseCommand } from "./normalize/command.ts";
 import { detectLanguage } from "./normalize/language.ts";
 import { mentionStripper, type Self } from "./normalize/mention.ts";
 import { mergeMessages } from "./normalize/merge.ts";
+import { SENSE_STEPS, type SenseContext } from "./normalize/sense-steps.ts";
 import { maskSecrets } from "./normalize/secrets.ts";
 import { mapTexts } from "./normalize/texts.ts";
 import { wordFilter } from "./normalize/words.ts";
@@ -27,11 +28,11 @@ export interface StepParam {
 }
 export interface StepInfo { readonly type: string; readonly label: string; readonly hint: string; readonly params: readonly StepParam[] }
 /** What a step may know beside the message. `self`: who the bot is at the platform. */
-export interface NormalizeContext { readonly self?: Self }
+export interface NormalizeContext { readonly self?: Self; readonly sensing?: SenseContext }
 
-type Act = (message: Message, context: NormalizeContext) => Message;
+type Act = (message: Message, context: NormalizeContext) => Message | Promise<Message>;
 interface Params { text(key: string): string; number(key: string): number; list(key: string): string[] }
-interface StepKind extends StepInfo { make(params: Params): Act }
+export interface StepKind extends StepInfo { make(params: Params): Act }
 
 const withText = (message: Message, text: string): Message => (text === message.text ? message : { ...message, text });
 const tagged = (message: Message, tag: string): Message => (message.tags?.includes(tag) === true ? message : { ...message, tags: [...(message.tags ?? []), tag] });
@@ -145,6 +146,7 @@ const KINDS: readonly StepKind[] = [
       };
     },
   },
+  ...SENSE_STEPS,
 ];
 
 /** The steps there are, as data for the form. */
@@ -217,6 +219,13 @@ export function compileSteps(steps: readonly Step[]): Compiled {
  */
 export async function normalize(messages: readonly Message[], steps: readonly Step[], context: NormalizeContext = {}): Promise<Message> {
   const { before, separator, after } = compileSteps(steps);
-  const run = (acts: readonly Act[], message: Message): Message => acts.reduce((current, act) => act(current, context), message);
-  return run(after, mergeMessages(messages.map((message) => run(before, message)), separator));
+  const run = async (acts: readonly Act[], message: Message): Promise<Message> => {
+    let current = message;
+    // What is ready at once costs no turn.
+    for (const act of acts) { const made = act(current, context); current = made instanceof Promise ? await made : made; }
+    return current;
+  };
+  const each: Message[] = [];
+  for (const message of messages) each.push(before.length === 0 ? message : await run(before, message));
+  return run(after, mergeMessages(each, separator));
 }

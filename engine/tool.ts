@@ -1,6 +1,6 @@
 /** What an agent may call. On the canvas a tool is a flow; the engine only knows this contract. */
 import type { ToolSpec } from "./models/model.ts";
-import type { Message } from "./message.ts";
+import type { DraftFile, Message } from "./message.ts";
 import type { HandOver } from "./team.ts";
 
 /** Who somebody is to a gateway, from most to least. */
@@ -19,7 +19,7 @@ export interface CallContext {
   readonly deadline: number;
   readonly message: Message;
 }
-export interface ToolResult { readonly text: string; /** Outside text is in it, whatever the tool says of itself. */ readonly tainted?: boolean; /** Another agent answers from now on: this one says no more. */ readonly handsOver?: HandOver }
+export interface ToolResult { readonly text: string; /** Outside text is in it, whatever the tool says of itself. */ readonly tainted?: boolean; /** Another agent answers from now on: this one says no more. */ readonly handsOver?: HandOver; /** Files the agent's answer carries. */ readonly files?: readonly DraftFile[] }
 export interface Tool extends ToolSpec {
   readonly tags: readonly string[];
   readonly risk: Risk;

@@ -69,6 +69,14 @@ function withOwn(flows: readonly Tool[], own: readonly Tool[]): Tool[] {
   return [...flows, ...own.filter(({ name }) => !flows.some((flow) => flow.name === name))];
 }
 
+/** The answer with the files that its tools made. What was shown while it was written stays where it stands: the files follow it. */
+function repliesOf(reply: FlowMsg, { text, files }: { readonly text: string; readonly files: readonly DraftFile[] }, shownLive: boolean): FlowMsg[] {
+  const said = text.trim() !== "";
+  if (files.length === 0) return said ? [reply] : [];
+  if (!shownLive || !said) return [{ ...reply, draft: { text, attachments: files } }];
+  return [reply, { ...reply, payload: "", draft: { text: "", attachments: files } }];
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function AgentNode(this: RedNode, config: Config): void {
@@ -164,7 +172,7 @@ export default function register(red: Red): void {
         for (const live of lives) await live.stop();
         const reply = { ...msg, ...answerOf(result.text, config.json === true), run: { id: known.id, step, pass: known.pass }, usage: result.usage };
         delete reply.draft;
-        if (result.text.trim() !== "" && stopOf(known.signal) === undefined) send([reply, null, null]);
+        if (stopOf(known.signal) === undefined) for (const one of repliesOf(reply, result, lives.length > 0)) send([one, null, null]);
       } catch (error) {
         const stop = stopOf(known.signal);
         stopTyping();

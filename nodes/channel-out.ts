@@ -13,12 +13,14 @@ import { onInput } from "./shared/input.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { redact } from "./shared/secrets.ts";
 import { createStatus, faultStatus, short } from "./shared/status.ts";
+import { changes, outgoing, type Outgoing } from "./shared/outgoing.ts";
 import { runOf, type Known } from "./shared/run.ts";
+import { tellFaults } from "./shared/senses.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Typed<K extends string> = { readonly [key in K | `${K}Type`]?: string };
 type Config = Saved<{ gateway: string; action?: "reply" | "send" | "edit" | "react" | "remove" | "call"; account?: string; replyTo?: boolean; silent?: boolean; placeholder?: boolean; delaySeconds?: number | string; expireMinutes?: number | string; chatKind?: "direct" | "group" }
-  & Typed<"chat"> & Typed<"thread"> & Typed<"ref"> & Typed<"emoji"> & Typed<"method">>;
+  & Outgoing & Typed<"chat"> & Typed<"thread"> & Typed<"ref"> & Typed<"emoji"> & Typed<"method">>;
 
 const OPS: Record<Exclude<NonNullable<Config["action"]>, "call">, OutboxOp> = { reply: "send", send: "send", edit: "edit", react: "react", remove: "remove" };
 
@@ -80,15 +82,16 @@ export default function register(red: Red): void {
       const origin: Message | undefined = msg.message ?? known?.receipt.message;
       const ref = op === "send" ? undefined : value("ref", msg) || (op === "react" ? origin?.ref : msg.receipt?.state === "sent" ? msg.receipt.ref : origin?.ref);
       if (op !== "send" && !ref) throw new SettingError("MSG_001", {}, `Expected the id of the message to ${action}, got none. Set the field, or wire it behind a channel out.`);
-      const draft = draftOf(msg, action === "react" ? value("emoji", msg) || "👍" : undefined);
+      const said = draftOf(msg, action === "react" ? value("emoji", msg) || "👍" : undefined);
       const extra: Partial<Draft> = { ...(config.replyTo && origin !== undefined && action === "reply" ? { replyTo: origin.ref } : {}), ...(config.silent ? { silent: true } : {}) };
-      if (op === "send" && isEmpty(draft)) { this.debug("nothing to send: the text is empty"); return; }
+      if (op === "send" && isEmpty(said)) { this.debug("nothing to send: the text is empty"); return; }
       const now = gateway.clock.now();
       const delayMs = numberOf(config.delaySeconds, 0) * 1000;
       const expireMs = numberOf(config.expireMinutes, 0) * 60_000;
       const run = known?.id ?? "";
       const step = known === undefined ? `free/${this.id}/${msg._msgid ?? red.util.generateId()}` : gateway.step(known.id, this.id, known.step, known.pass);
       const to = target(msg, known);
+      const { draft, faults } = op === "send" && changes(config) ? await outgoing(host, gateway, config, said, { to: gateway.resolve(to), known, step, message: origin }) : { draft: said, faults: [] };
       // An edit can change words and buttons, nothing else.
       const { text: _text, buttons: _buttons, plain: _plain, ...more } = { ...draft, ...extra };
       if (config.placeholder && op === "send" && delayMs === 0 && Object.keys(more).length === 0) {
@@ -109,6 +112,7 @@ export default function register(red: Red): void {
         : faultStatus(receipt.code, `${host.say("queued")}: ${receipt.text ?? ""}`, "ring", "yellow"),
       );
       if (receipt.state === "failed") this.warn(`[${receipt.code}] ${receipt.text}`);
+      tellFaults(this, faults, msg);
       send({ ...msg, receipt, ...(known === undefined ? {} : { run: { id: run, step, pass: known.pass } }) });
     });
   }

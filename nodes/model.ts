@@ -6,6 +6,7 @@ import { failover, type Candidate } from "../engine/failover.ts";
 import { capTokens, type Meter } from "../engine/models/cap.ts";
 import { chargeModel } from "../engine/models/charge.ts";
 import { countModel } from "../engine/models/count.ts";
+import type { MediaModel } from "../engine/models/media.ts";
 import type { Effort, ModelSettings } from "../engine/models/model.ts";
 import type { Price } from "../engine/models/prices.ts";
 import { gatewayNode, type ModelNode } from "./shared/config.ts";
@@ -102,6 +103,12 @@ export default function register(red: Red): void {
     this.model = async (each = (model) => model) => {
       const candidates = (await Promise.all(chainNodes(host, this.id).map((node) => node.candidates()))).flat();
       return failover(asChain(candidates.map((one) => ({ ...one, model: each(one.model) }))), { board, clock: systemClock, random: Math.random, count: metrics.count });
+    };
+    let media: Promise<MediaModel> | undefined;
+    this.media = () => {
+      media ??= Promise.all([import("../engine/models/media.ts"), host.fetchFor(undefined)]).then(([{ openMedia }, fetch]) => openMedia(settings[0] ?? modelSettings(config, credentials), fetch));
+      media.catch(() => { media = undefined; });
+      return media;
     };
   }
   red.nodes.registerType("clawflow-model", versioned(red, "clawflow-model", makeModel), { credentials: { key: { type: "password" }, moreKeys: { type: "password" }, headers: { type: "password" } } });

@@ -2,17 +2,20 @@
 import type { Mapping } from "../engine/mapping.ts";
 import type { Message } from "../engine/message.ts";
 import { checkSteps, normalize, type Step } from "../engine/normalize.ts";
-import { SettingError } from "../engine/errors.ts";
+import { type ClawError, SettingError } from "../engine/errors.ts";
+import type { Gateway } from "../engine/gateway.ts";
+import { type SenseContext, SENSE_STEPS } from "../engine/normalize/sense-steps.ts";
 import { addressOf, type AddressFields } from "./shared/address.ts";
 import { withGateway } from "./shared/config.ts";
 import { firstMsg, hostOf } from "./shared/gateways.ts";
 import { onInput, shown } from "./shared/input.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
-import { gatewayOfRun } from "./shared/run.ts";
+import { gatewayOfRun, type Known, runOf } from "./shared/run.ts";
+import { onceOf, sensesOf, tellFaults } from "./shared/senses.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{ mode?: "clean" | "map"; gateway?: string; steps?: Step[]; mapping?: Mapping } & AddressFields>;
+type Config = Saved<{ mode?: "clean" | "map"; gateway?: string; steps?: Step[]; earModel?: string; mindModel?: string; mapping?: Mapping } & AddressFields>;
 /** Original msgs that wait to be sent on with their Message: an http in still finds its msg.res. */
 const MAX_KEPT = 1_000;
 
@@ -23,6 +26,11 @@ export default function register(red: Red): void {
     if (config.mode === "map") { map(this, config); return; }
     const steps = config.steps ?? [];
     const problems = checkSteps(steps);
+    const needsModels = steps.some(({ type }) => SENSE_STEPS.some((step) => step.type === type));
+    const sensingOf = (gateway: Gateway, run: Known, faults: ClawError[]): SenseContext => {
+      const step = gateway.step(run.id, this.id, run.step, run.pass);
+      return { senses: sensesOf(host, gateway, run, { ear: config.earModel, mind: config.mindModel }, onceOf(gateway, run, step), step), failed: (error) => faults.push(error) };
+    };
     if (problems.length > 0) this.error(shown(this, new SettingError("CONF_003", {}, problems.join(" "))).message);
     onInput(this, async (msg, send) => {
       if (problems.length > 0) throw new SettingError("CONF_003", {}, problems.join(" "));
@@ -31,10 +39,14 @@ export default function register(red: Red): void {
       // The whole burst, unless a node before this one has put something else in its place.
       const burst = known !== undefined && known.messages.length > 1 && msg.message.id === known.messages[0]?.id ? known.messages : [msg.message];
       const self = known?.gateway.connections.get(msg.message.at.account)?.connection?.self;
-      const message = await normalize(burst, steps, self === undefined ? {} : { self });
+      const faults: ClawError[] = [];
+      const run = known !== undefined && needsModels ? await runOf(host, known.gateway, msg) : undefined;
+      const sensing = known === undefined || run === undefined ? undefined : sensingOf(known.gateway, run, faults);
+      const message = await normalize(burst, steps, { ...(self === undefined ? {} : { self }), ...(sensing === undefined ? {} : { sensing }) });
       msg.message = message;
       if (message.kind === "message" || message.kind === "edit" || message.kind === "tick") msg.payload = message.text;
       if (message.action?.type === "command") msg.command = message.action;
+      tellFaults(this, faults, msg);
       send(msg);
     });
   }

@@ -1,11 +1,13 @@
 /** Tool: the head of a flow that agents may call. */
 import { randomBytes } from "node:crypto";
 import { ToolError } from "../engine/errors.ts";
+import type { Gateway } from "../engine/gateway.ts";
 import type { JsonSchema } from "../engine/models/model.ts";
+import { createDraw, PICTURE_PARAMETERS } from "../engine/senses/draw.ts";
 import { checkSchema } from "../engine/tool-input.ts";
 import type { CallContext, Risk, Tool, ToolResult } from "../engine/tool.ts";
 import { numberOf } from "./gateway.ts";
-import { withGateway } from "./shared/config.ts";
+import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import { createStatus } from "./shared/status.ts";
@@ -14,7 +16,7 @@ import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
 export interface Param { readonly name: string; readonly type: "string" | "number" | "integer" | "boolean" | "enum" | "array" | "object"; readonly description?: string; readonly required?: boolean; readonly values?: readonly string[] | string }
-type Config = Saved<{ gateway: string; tool: string; description?: string; params?: Param[]; schemaMode?: boolean; schema?: string; risk?: Risk; readsPrivate?: boolean; talksOutside?: boolean; shared?: boolean; tags?: string; timeoutSeconds?: number | string }>;
+type Config = Saved<{ gateway: string; tool: string; description?: string; params?: Param[]; schemaMode?: boolean; schema?: string; makes?: "" | "picture"; model?: string; size?: string; risk?: Risk; readsPrivate?: boolean; talksOutside?: boolean; shared?: boolean; tags?: string; timeoutSeconds?: number | string }>;
 
 /** The rows of the form as a JSON Schema. */
 export function schemaOf(params: readonly Param[]): JsonSchema {
@@ -28,7 +30,8 @@ export function schemaOf(params: readonly Param[]): JsonSchema {
 }
 
 /** The schema a saved node stands for; throws TOOL_006. */
-export function parametersOf(config: Pick<Config, "params" | "schemaMode" | "schema">): JsonSchema {
+export function parametersOf(config: Pick<Config, "params" | "schemaMode" | "schema" | "makes">): JsonSchema {
+  if (config.makes === "picture") return PICTURE_PARAMETERS;
   if (config.schemaMode !== true) return schemaOf(config.params ?? []);
   let schema: unknown;
   try {
@@ -47,6 +50,19 @@ export default function register(red: Red): void {
     red.nodes.createNode(this, config);
     let tool: Tool | undefined;
     let running = 0;
+    let gatewayNow: Gateway | undefined;
+    const needGateway = (): Gateway => { if (gatewayNow === undefined) throw new ToolError("TOOL_003", {}, "The gateway is not open."); return gatewayNow; };
+    const draw = (): Tool["call"] => {
+      const act = createDraw({
+        model: () => modelNode(host, config.model).media(), spool: () => needGateway().spool, size: config.size ?? "", limitMs: numberOf(config.timeoutSeconds, 30) * 1000,
+        spent: ({ run, call }, usage) => needGateway().spent(run, call, usage),
+      });
+      return (input, context, signal) => {
+        running++;
+        showRunning();
+        return act(input, context, signal).finally(() => { running--; showRunning(); });
+      };
+    };
     const status = createStatus(this);
     const showRunning = () => status(() => (running > 0 ? { fill: "blue", shape: "dot", text: host.say("running") } : {}));
     try {
@@ -59,13 +75,14 @@ export default function register(red: Red): void {
         tags: (config.tags ?? "").split(",").map((tag) => tag.trim()).filter((tag) => tag !== ""),
         risk: config.risk ?? "dangerous", readsPrivate: config.readsPrivate ?? false, talksOutside: config.talksOutside ?? false, shared: config.shared ?? false,
         timeoutMs: numberOf(config.timeoutSeconds, 30) * 1000,
-        call: (input, context, signal) => call(input, context, signal),
+        call: config.makes === "picture" ? draw() : (input, context, signal) => call(input, context, signal),
       };
     } catch (error) {
       this.error(shown(this, error).message);
     }
     const registered = tool;
     withGateway(host, this, config.gateway, (gateway) => {
+      gatewayNow = gateway;
       if (registered === undefined) return undefined;
       const problem = gateway.tools.add(this.id, registered);
       if (problem !== undefined) { this.error(shown(this, new ToolError("TOOL_006", {}, problem)).message); return undefined; }

@@ -2,6 +2,7 @@
 import { SettingError } from "../../engine/errors.ts";
 import type { Gateway } from "../../engine/gateway.ts";
 import type { Candidate } from "../../engine/failover.ts";
+import type { MediaModel } from "../../engine/models/media.ts";
 import type { Model } from "../../engine/models/model.ts";
 import type { AccountStatus } from "../../engine/connections.ts";
 import type { Handle, Host } from "./gateways.ts";
@@ -31,6 +32,8 @@ export interface ModelNode extends RedNode {
   candidates(): Promise<Candidate[]>;
   /** It and all that stand in for it; `each` is put around every one of them. */
   model(each?: (model: Model) => Model): Promise<Model>;
+  /** It alone, for sound and pictures. */
+  media(): Promise<MediaModel>;
   /** Throws where one that stands in for it is missing, or the way comes back to itself. */
   check(): void;
 }

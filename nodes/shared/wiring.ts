@@ -1,4 +1,5 @@
 /** What can be told from the wires of the deployed flow. */
+import { changes, type Outgoing } from "./outgoing.ts";
 import { migrate } from "./migrate.ts";
 import type { Red } from "./red.ts";
 
@@ -30,6 +31,6 @@ export function burstBelow(red: Red, id: string): number {
 export function repliesOnly(red: Red, id: string, port: number): string[] {
   const ids = configOf(red, id)?.wires?.[port] ?? [];
   const outs = ids.map((next) => configOf(red, next));
-  const straight = outs.every((config) => config?.type === "clawflow-channel-out" && config.d !== true && (config.action ?? "reply") === "reply");
+  const straight = outs.every((config) => config?.type === "clawflow-channel-out" && config.d !== true && (config.action ?? "reply") === "reply" && !changes(config as Outgoing));
   return straight ? [...ids] : [];
 }

@@ -38,7 +38,33 @@ const echo = {
   },
 };
 
+/** The same with files, both ways: `attach` brings some as base64, and what is sent of them reaches the sink as base64. */
+const files = {
+  ...echo, id: "echo-voice", label: "Echo with voice notes", limits: { ...echo.limits, upload: 20_000_000, caption: 1000 }, shows: { files: ["image", "voice"] },
+  async open(account, context) {
+    const connection = await echo.open(account, context);
+    return {
+      ...connection,
+      async send(to, draft, key) {
+        const sent = [];
+        for (const file of draft.attachments ?? []) { const ready = await context.file(file); sent.push({ kind: file.kind, mime: ready.mime, bytes: Buffer.from(await ready.read()).toString("base64") }); }
+        return connection.send(to, { ...draft, attachments: sent }, key);
+      },
+      async webhook(request) {
+        const body = JSON.parse(Buffer.from(request.body).toString());
+        const attachments = [];
+        for (const { kind, base64, mime } of body.attach ?? []) {
+          const kept = await context.spool.save(new Blob([Buffer.from(base64, "base64")]).stream(), { mime });
+          attachments.push({ kind, media: `spool:${kept.id}`, state: "ready", mime: kept.mime, bytes: kept.bytes });
+        }
+        const received = await context.receive({ ...asMessage(account, body), attachments });
+        return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ received }) };
+      },
+    };
+  },
+};
+
 /** The same with buttons under its messages. */
 const buttons = { ...echo, id: "echo-buttons", label: "Echo with buttons", shows: { buttons: 10 } };
 
-module.exports = (RED) => { for (const channel of [echo, buttons]) RED.plugins.registerPlugin(`${channel.id}-channel`, { type: "clawflow-channel", channel }); };
+module.exports = (RED) => { for (const channel of [echo, buttons, files]) RED.plugins.registerPlugin(`${channel.id}-channel`, { type: "clawflow-channel", channel }); };

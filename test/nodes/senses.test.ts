@@ -1,0 +1,117 @@
+/** Voice, pictures and languages in a real Node-RED: the models' servers are judged by what they were asked, the chat by what it shows. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { LLMock } from "@copilotkit/aimock";
+import { until } from "../kit/scripted.ts";
+import { account, gateway, model, on, startHome, tab, type Home } from "../rigs/home.ts";
+import { skip } from "../rigs/skip.ts";
+
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const channelIn = (...wires: string[][]) => on("in", "clawflow-channel-in", { gateway: "gw", accounts: [] }, ...wires);
+const channelOut = (more: Record<string, unknown> = {}) => on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", ...more });
+const func = (id: string, code: string, ...wires: string[][]) => on(id, "function", { func: code, outputs: wires.length || 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ...wires);
+const normal = (steps: object[], next: string) => on("norm", "clawflow-normalize", { mode: "clean", steps, earModel: "ear", mindModel: "model" }, [next]);
+
+/** A third of a second of a tone, as a phone records it. */
+function voiceNote(): string | undefined {
+  const folder = mkdtempSync(path.join(tmpdir(), "clawflow-note-"));
+  const made = spawnSync("ffmpeg", ["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=0.3", "-c:a", "libopus", "-b:a", "16k", path.join(folder, "note.ogg")]);
+  const bytes = made.status === 0 ? readFileSync(path.join(folder, "note.ogg")).toString("base64") : undefined;
+  rmSync(folder, { recursive: true, force: true });
+  return bytes;
+}
+
+describe("voice, pictures and languages in a real Node-RED", function () {
+  this.timeout(180_000);
+  let mock: LLMock;
+  const note = voiceNote();
+  before(async () => { mock = new LLMock({ port: 0 }); await mock.start(); });
+  after(async () => { await mock.stop(); });
+  beforeEach(() => { mock.clearFixtures(); mock.clearRequests(); });
+  const at = (id: string, name: string) => model({ id, name: id, provider: "openai", model: name, baseUrl: `${mock.url}/v1`, credentials: { key: "sk-test" } });
+  const house = (...more: ReturnType<typeof on>[]) => (sink: Parameters<typeof account>[0]) => [tab, gateway, account(sink, { channel: "echo-voice" }), at("model", "gpt-4o"), at("ear", "whisper-1"), at("mouth", "tts-1"), at("brush", "gpt-image-1"), ...more];
+  const asked = (part: string): number => mock.getRequests().filter((request) => request.path.includes(part)).length;
+  const files = (home: Home) => home.sink.said.map(({ draft }) => ((draft as { attachments?: { kind: string; mime: string; bytes: string }[] } | undefined)?.attachments ?? []).map(({ kind, mime }) => `${kind} ${mime}`));
+
+  it("answers a voice note by voice, routed by its words, and a written question in writing", async function () {
+    if (note === undefined) return skip(this, "no ffmpeg with Opus on this machine");
+    mock.onTranscription({ transcription: { text: "Is the door shut?" } });
+    mock.onSpeech(/shut/, { audio: note, format: "opus" });
+    mock.on({ userMessage: "door" }, { content: "The door is **shut**." });
+    await using home = await startHome(house(
+      channelIn(["norm"], []), normal([{ type: "hear" }, { type: "trim" }], "route"),
+      on("route", "switch", { property: "payload", propertyType: "msg", rules: [{ t: "cont", v: "door", vt: "str" }], outputs: 1 }, ["agent"]),
+      on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [] }, ["out"], []), channelOut({ voice: "asked", voiceModel: "mouth" }),
+    ));
+    await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
+    await home.heard(1, 20_000);
+    assert.deepEqual([home.texts()[0], files(home)[0]], ["", ["voice audio/ogg"]]);
+    assert.equal((home.sink.said[0]?.draft as unknown as { attachments: { bytes: string }[] }).attachments[0]?.bytes, note);
+    await home.say("what about the door?");
+    await home.heard(2);
+    assert.deepEqual([home.texts()[1], files(home)[1], asked("/audio/speech"), asked("/audio/transcriptions")], ["The door is **shut**.", [], 1, 1]);
+  });
+
+  it("hears a note once, also when it is killed while the flow goes on", async function () {
+    if (note === undefined) return skip(this, "no ffmpeg with Opus on this machine");
+    mock.onTranscription({ transcription: { text: "turn it off" } });
+    await using home = await startHome(house(channelIn(["norm"], []), normal([{ type: "hear" }], "wait"), on("wait", "delay", { pauseType: "delay", timeout: "3", timeoutUnits: "seconds" }, ["out"]), channelOut()));
+    await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
+    await until(() => asked("/audio/transcriptions") === 1, "the request", 20_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await home.red.kill();
+    await home.red.start();
+    assert.deepEqual(await home.heard(1, 60_000), ["turn it off"]);
+    assert.equal(asked("/audio/transcriptions"), 1);
+  });
+
+  it("lets a note that cannot be heard go on, marked, and tells Catch; an answer that cannot be spoken is written", async function () {
+    if (note === undefined) return skip(this, "no ffmpeg with Opus on this machine");
+    mock.onTranscription({ error: { message: "no credit", type: "insufficient_quota" }, status: 402 } as never);
+    mock.onSpeech(/./, { error: { message: "down", type: "server_error" }, status: 500 } as never);
+    await using home = await startHome(house(
+      channelIn(["norm"], []), normal([{ type: "hear" }], "f"), func("f", "msg.payload = msg.message.tags.join() + ' [' + msg.payload + ']'; return msg;", ["out"]), channelOut({ voice: "always", voiceModel: "mouth" }),
+      on("catch", "catch", { scope: null }, ["c"]), func("c", "node.warn('CAUGHT ' + msg.error.source.type + ' ' + msg.error.message); return null;", []),
+    ));
+    await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
+    assert.deepEqual(await home.heard(1, 20_000), ["unheard []"]);
+    assert.match(await home.red.waitForLog(/CAUGHT clawflow-normalize/), /MODEL_0\d\d/);
+    assert.match(await home.red.waitForLog(/CAUGHT clawflow-channel-out/), /MODEL_0\d\d/);
+    assert.doesNotMatch(home.red.log(), /sk-test/);
+  });
+
+  it("translates what is said, and the answer back, but neither code nor links", async () => {
+    mock.on({ userMessage: /Mach das Licht/ }, { content: "Turn on the light please, see ⟦0⟧" });
+    mock.on({ userMessage: /Turn on the light/ }, { content: "The light is on, as at https://home.example, run `off` to end" });
+    mock.on({ userMessage: /The light is on/ }, { content: "Das Licht ist an, wie auf ⟦0⟧, mit ⟦1⟧ endet es" });
+    await using home = await startHome(house(
+      channelIn(["norm"], []), normal([{ type: "translate", to: "en" }], "agent"),
+      on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [] }, ["out"], []), channelOut({ translateModel: "model" }),
+    ));
+    await home.say("Mach das Licht bitte an, siehe https://home.example/licht");
+    assert.deepEqual(await home.heard(1, 20_000), ["Das Licht ist an, wie auf https://home.example,, mit `off` endet es"]);
+    const words = mock.getRequests().map(({ body }) => (body as { messages: { content: string }[] }).messages.at(-1)?.content ?? "");
+    assert.equal(words[1], "Turn on the light please, see https://home.example/licht");
+  });
+
+  it("draws a picture as a tool, which the agent's answer carries; a picture that came in is described", async () => {
+    mock.onImage(/red door/, { image: { b64Json: PIXEL } });
+    mock.on({ userMessage: /The picture/ }, { content: "A tiny dot." });
+    mock.on({ userMessage: /draw/, hasToolResult: false }, { toolCalls: [{ name: "draw", arguments: JSON.stringify({ prompt: "a red door" }) }] });
+    mock.on({ userMessage: /draw/, hasToolResult: true }, { content: "Here it is." });
+    await using home = await startHome(house(
+      channelIn(["norm"], []), normal([{ type: "see" }], "agent"),
+      on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [{ by: "all" }] }, ["out"], []), channelOut(),
+      on("draw", "clawflow-tool", { gateway: "gw", tool: "draw", description: "Draws a picture.", makes: "picture", model: "brush", risk: "read", shared: true, params: [] }, []),
+    ));
+    await home.say("draw me this", { attach: [{ kind: "image", mime: "image/png", base64: PIXEL }] });
+    await until(() => files(home).flat().length > 0, "the picture", 20_000);
+    assert.ok(home.sink.said.some(({ draft }) => draft?.text === "Here it is."), JSON.stringify(home.sink.said).slice(0, 500));
+    assert.deepEqual(files(home).flat(), ["image image/png"]);
+    const first = mock.getRequests()[1]?.body as { messages: unknown[] } | undefined;
+    assert.match(JSON.stringify(first?.messages.at(-1)), /draw me this\\n\[image: A tiny dot\.\]/);
+  });
+});
