@@ -31,7 +31,8 @@ describe("voice, pictures and languages in a real Node-RED", function () {
   before(async () => { mock = new LLMock({ port: 0 }); await mock.start(); });
   after(async () => { await mock.stop(); });
   beforeEach(() => { mock.clearFixtures(); mock.clearRequests(); });
-  const at = (id: string, name: string) => model({ id, name: id, provider: "openai", model: name, baseUrl: `${mock.url}/v1`, credentials: { key: "sk-test" } });
+  // A name that is the id of a node would count as a link to it.
+  const at = (id: string, name: string) => model({ id, name: `The ${id}`, provider: "openai", model: name, baseUrl: `${mock.url}/v1`, credentials: { key: "sk-test" } });
   const house = (...more: ReturnType<typeof on>[]) => (sink: Parameters<typeof account>[0]) => [tab, gateway, account(sink, { channel: "echo-voice" }), at("model", "gpt-4o"), at("ear", "whisper-1"), at("mouth", "tts-1"), at("brush", "gpt-image-1"), ...more];
   const asked = (part: string): number => mock.getRequests().filter((request) => request.path.includes(part)).length;
   const files = (home: Home) => home.sink.said.map(({ draft }) => ((draft as { attachments?: { kind: string; mime: string; bytes: string }[] } | undefined)?.attachments ?? []).map(({ kind, mime }) => `${kind} ${mime}`));
