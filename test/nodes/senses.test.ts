@@ -50,7 +50,7 @@ describe("voice, pictures and languages in a real Node-RED", function () {
     await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
     await home.heard(1, 20_000);
     assert.deepEqual([home.texts()[0], files(home)[0]], ["", ["voice audio/ogg"]]);
-    assert.equal((home.sink.said[0]?.draft as unknown as { attachments: { bytes: string }[] }).attachments[0]?.bytes, note);
+    assert.equal((home.sink.said[0]?.draft as unknown as { attachments: { bytes: string }[] } | undefined)?.attachments[0]?.bytes, note);
     await home.say("what about the door?");
     await home.heard(2);
     assert.deepEqual([home.texts()[1], files(home)[1], asked("/audio/speech"), asked("/audio/transcriptions")], ["The door is **shut**.", [], 1, 1]);
