@@ -32,6 +32,8 @@ export interface Asked {
 }
 export interface Answered {
   readonly text: string;
+  /** Files that its tools made for the answer. */
+  readonly files?: readonly DraftFile[];
   readonly rounds: number;
   readonly usage: Usage;
   /** Outside text is in it. */

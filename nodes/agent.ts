@@ -70,7 +70,7 @@ function withOwn(flows: readonly Tool[], own: readonly Tool[]): Tool[] {
 }
 
 /** The answer with the files that its tools made. What was shown while it was written stays where it stands: the files follow it. */
-function repliesOf(reply: FlowMsg, { text, files }: { readonly text: string; readonly files: readonly DraftFile[] }, shownLive: boolean): FlowMsg[] {
+function repliesOf(reply: FlowMsg, { text, files = [] }: Pick<Answered, "text" | "files">, shownLive: boolean): FlowMsg[] {
   const said = text.trim() !== "";
   if (files.length === 0) return said ? [reply] : [];
   if (!shownLive || !said) return [{ ...reply, draft: { text, attachments: files } }];
