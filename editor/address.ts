@@ -35,10 +35,9 @@ export function accountsPicker(container: HTMLElement, node: EditorNode, gateway
 
   function show(): void {
     const accounts = configs(ACCOUNT, gateway());
-    boxes.hidden = mode.value === "all" || accounts.length === 0;
-    add.hidden = mode.value === "all" && accounts.length > 0;
+    boxes.hidden = accounts.length === 0;
     boxes.replaceChildren(...accounts.map((account) => h("div", { class: "cf-line" },
-      check(nameOf(account), chosen.has(account.id), (on) => { if (on) chosen.add(account.id); else chosen.delete(account.id); }),
+      mode.value === "all" ? h("span", {}, nameOf(account)) : check(nameOf(account), chosen.has(account.id), (on) => { if (on) chosen.add(account.id); else chosen.delete(account.id); }),
       button("", () => editConfig(account, node), { icon: "pencil", bare: true, title: t("edit", { name: nameOf(account) }) }))));
   }
   show();

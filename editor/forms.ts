@@ -1,4 +1,5 @@
 /** What the forms of single nodes do beyond their inputs. Each is called from the node's oneditprepare. */
+import { accountAddress } from "./account-address.ts";
 import { tables } from "./api.ts";
 import { byId, fieldOf, fill, problems } from "./dom.ts";
 import { GATEWAY, configs, makeSlug } from "./gateways.ts";
@@ -33,6 +34,7 @@ let account: { settings: Settings; store: HTMLElement } | undefined;
 export function accountForm(node: EditorNode): void {
   preselectGateway(node);
   showSlug(node);
+  accountAddress(node);
   account = undefined;
   const place = byId("clawflow-settings");
   const store = byId("clawflow-secrets");

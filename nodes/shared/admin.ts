@@ -192,7 +192,9 @@ async function overview(host: Host, id: string): Promise<unknown> {
       const fault = faultOf(node);
       const status = node === null || fault !== undefined ? undefined : gateway?.connections.status(node.slug);
       const path = `${handle.slug}/${node?.slug ?? ""}`;
-      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: fault !== undefined ? "failed" : (status?.state ?? (config.d === true ? "disabled" : "disconnected")), ...(status?.self === undefined ? {} : { self: status.self }), ...(fault ?? status?.error ?? {}), ...(status?.since === undefined ? {} : { since: status.since }), ...(status?.nextTryAt === undefined ? {} : { nextTryAt: status.nextTryAt }), path: host.http.url(path) });
+      // What is polled is reached by nobody: only an open account that takes requests has an address to give away.
+      const reached = host.http.available && node !== null && gateway?.connections.get(node.slug)?.connection?.webhook !== undefined;
+      accounts.push({ id: config.id, slug: node?.slug, name: config.name, channel: config.channel, state: fault !== undefined ? "failed" : (status?.state ?? (config.d === true ? "disabled" : "disconnected")), ...(status?.self === undefined ? {} : { self: status.self }), ...(fault ?? status?.error ?? {}), ...(status?.since === undefined ? {} : { since: status.since }), ...(status?.nextTryAt === undefined ? {} : { nextTryAt: status.nextTryAt }), path: host.http.url(path), ...(reached ? { address: `${handle.settings.webhookBase}${host.http.url(path)}` } : {}) });
     } else if (config.type === "clawflow-model") models.push({ id: config.id, name: config.name, provider: config.provider || "practice", model: config.model });
   });
   return {

@@ -367,9 +367,20 @@ describe("forms in the editor", function () {
       await close("cancel");
     });
 
+    it("a channel in that takes all accounts shows them, each to be opened, and one to be added", async () => {
+      await open(idOf("clawflow-channel-in"));
+      await page.selectOption("#node-input-accounts-mode", "all");
+      assert.equal(await page.getByRole("button", { name: "Edit Web chat" }).isVisible(), true);
+      assert.equal(await page.locator("#clawflow-accounts input[type=checkbox]").count(), 0);
+      assert.equal(await page.locator("#clawflow-accounts").getByText("Add account").isVisible(), true);
+      await close("cancel");
+    });
+
     it("an account is drawn from its channel: fields that depend, secrets as credentials, faults in words", async () => {
       const account = idOf("clawflow-account");
       await open(account);
+      await page.waitForSelector("#clawflow-address:not([hidden])");
+      assert.equal(await page.textContent("#clawflow-address code"), `${red.url}/clawflow/home/chat`);
       await page.selectOption("#node-config-input-channel", "telegram");
       assert.equal(await page.isVisible("#node-config-input-token"), true);
       assert.equal(await page.getByLabel("Webhook secret").isVisible(), false);
