@@ -12,7 +12,8 @@ export function skillsForm(node: EditorNode): { values(): { names: string[] } } 
   const said = h("div", { role: "status", "aria-live": "polite" });
   const look = (): void => {
     post<Found>("try/skills", { folder: fieldOf("node-input-folder").value }).then((found) => {
-      names = found.skills.map(({ name }) => name);
+      // A folder that cannot be read now keeps the names it had.
+      if (found.skills.length > 0 || found.problems.length === 0) names = found.skills.map(({ name }) => name);
       said.replaceChildren(
         found.sandbox ? state("ok", t("skills.sandbox")) : state("bad", t("skills.noSandbox", { why: found.why ?? "" })),
         ...found.limits ? [] : [h("div", {}, state("wait", t("skills.noLimits")))],

@@ -21,7 +21,8 @@ export function faultFlow({ platform, telegram, token, model }: Places): FlowNod
     { id: "model", type: "clawflow-model", name: "Stub", gateway: "gw", provider: "openai", model: "stub", baseUrl: `${model}/v1`, credentials: { key: "sk-stub-of-the-fault-tests" }, version: 1 },
     on("in", "clawflow-channel-in", { gateway: "gw", version: 1 }, ["clean"], []),
     on("clean", "clawflow-normalize", { steps: [{ type: "trim" }], version: 1 }, ["agent"]),
-    on("agent", "clawflow-agent", { gateway: "gw", model: "model", system: "Answer.", agentId: "agent", history: 20, version: 1 }, ["out"], []),
+    // A summary would be a question of its own: the judge counts one for each message.
+    on("agent", "clawflow-agent", { gateway: "gw", model: "model", system: "Answer.", agentId: "agent", history: 20, summarise: false, version: 1 }, ["out"], []),
     on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", version: 1 }, []),
     on("tool", "clawflow-tool", { gateway: "gw", tool: "note_it", description: "Notes it", params: [{ name: "id", type: "string", required: true }], risk: "write", shared: true, timeoutSeconds: 3, version: 1 }, ["effect"]),
     on("effect", "http request", { method: "POST", ret: "obj", paytoqs: "ignore", url: `${platform}/effect`, tls: "", persist: false, senderr: true, headers: [] }, ["done"]),
