@@ -83,7 +83,8 @@ describe("sound and pictures", function () {
       const before = asked.length;
       const media = await open("whisper-1");
       const error = await media.hear({ bytes: new Uint8Array(OGG), mime: "audio/ogg", name: "a.ogg" }, { limitMs }, signal).then(() => assert.fail("expected a fault"), (thrown: unknown) => thrown as { code: string; message: string });
-      assert.equal(asked.length, before + 1);
+      // One that ran out of time may never have come.
+      assert.ok(given === "silence" ? asked.length <= before + 1 : asked.length === before + 1, `${asked.length - before} requests`);
       assert.ok(!error.message.includes(KEY), error.message);
       return error.code;
     };

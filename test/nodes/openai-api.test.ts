@@ -16,7 +16,7 @@ const channelOut = on("out", "clawflow-channel-out", { gateway: "gw", action: "r
 const ask = (content: string, more: object = {}) => ({ model: "home", messages: [{ role: "user" as const, content }], user: "ada", ...more });
 
 describe("the OpenAI-compatible API in a real Node-RED", function () {
-  this.timeout(180_000);
+  this.timeout(400_000);
   let mock: LLMock;
   before(async () => { mock = new LLMock({ port: 0 }); await mock.start(); });
   after(async () => { await mock.stop(); });

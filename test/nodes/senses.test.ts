@@ -25,7 +25,7 @@ function voiceNote(): string | undefined {
 }
 
 describe("voice, pictures and languages in a real Node-RED", function () {
-  this.timeout(180_000);
+  this.timeout(400_000);
   let mock: LLMock;
   const note = voiceNote();
   before(async () => { mock = new LLMock({ port: 0 }); await mock.start(); });
