@@ -84,6 +84,12 @@ function writeFlows(userDir: string, flows: readonly FlowNode[]): void {
   writeFileSync(path.join(userDir, "flows_cred.json"), sealCredentials(credentials));
 }
 
+/** Node-RED's tips start a second after its settings are read; where its sidebar takes longer than that, they are written into nothing and the page throws. */
+function hideTips(userDir: string): void {
+  const file = path.join(userDir, ".config.users.json");
+  if (!existsSync(file)) writeFileSync(file, JSON.stringify({ _: { editor: { view: { "view-show-tips": false } } } }));
+}
+
 function writeSettings(userDir: string, options: NodeRedOptions): void {
   const settings = {
     uiHost: "127.0.0.1", uiPort: options.port ?? 0, flowFile: "flows.json", credentialSecret: secret,
@@ -143,6 +149,7 @@ export async function startNodeRed(options: NodeRedOptions = {}): Promise<NodeRe
   const userDir = options.userDir ?? mkdtempSync(path.join(tmpdir(), "clawflow-red-"));
   mkdirSync(userDir, { recursive: true });
   writeSettings(userDir, options);
+  hideTips(userDir);
   if (options.flows !== undefined || !existsSync(path.join(userDir, "flows.json"))) writeFlows(userDir, options.flows ?? []);
   if (options.clawflow !== false) installClawFlow(userDir, typeof options.clawflow === "string" ? options.clawflow : projectRoot);
   for (const folder of options.packages ?? []) {
