@@ -11,7 +11,7 @@ export function commandUses(container: HTMLElement, value: Uses): { values(): Us
   const usual = new Map<string, string>();
   tables().then(({ commands }) => {
     const { rows, uses } = commands as { rows: Row[]; uses: string[] };
-    container.append(h("table", { class: "cf-table", "aria-label": t("commands.label") }, h("tbody", {}, ...rows.map(({ name, use }) => {
+    container.append(h("table", { class: "cf-table cf-commands", "aria-label": t("commands.label") }, h("tbody", {}, ...rows.map(({ name, use }) => {
       const choice = select(uses.map((one) => ({ value: one, label: t(`commands.uses.${one}`) })), value[name] ?? use, { "aria-label": `/${name}` });
       selects.set(name, choice);
       usual.set(name, use);

@@ -44,7 +44,7 @@ export function fallbacksPicker(container: HTMLElement, node: EditorNode, gatewa
       const options = id === "" || known.some(({ value }) => value === id) ? known : [{ value: id, label: t("problems.missingConfig") }, ...known];
       const field = select(options.length > 0 ? options : [{ value: "", label: t("model.noOther") }], id, { "aria-label": t("model.fallback") });
       field.onchange = changed;
-      body.append(field);
+      body.append(h("div", { class: "cf-line" }, field));
       return { read: () => field.value };
     },
     changed: show,

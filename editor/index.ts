@@ -27,6 +27,8 @@ import * as validate from "./validate.ts";
 /** Every form calls it first: names and keys for Node-RED's own buttons. */
 function prepare(form: string): void {
   nameConfigButtons(byId(form).closest("form") ?? document.body);
+  // Node-RED marks the fields once the form is prepared: a fault never hides in a folded part.
+  setTimeout(() => { for (const part of document.querySelectorAll<HTMLDetailsElement>(`#${form} details:has(.input-error)`)) part.open = true; }, 100);
 }
 /** The name of a config node, for labels on the canvas. */
 const labelOf = (id: unknown): string => {

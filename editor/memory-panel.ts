@@ -25,7 +25,7 @@ export function memoryPanel(gateway: string): { readonly element: HTMLElement; l
       h("td", {}, button("", () => forget(book.book, n), { icon: "times", bare: true, title: t("memory.forget", { n }) }))));
     const details = h("details", { class: "cf-memory", open: open.has(book.book) },
       h("summary", {}, title, h("span", { class: "cf-muted" }, ` · ${t("memory.count", { count: book.count })}`)),
-      h("table", { class: "cf-table cf-members", "aria-label": title }, h("tbody", {}, ...rows)),
+      h("table", { class: "cf-table cf-notes", "aria-label": title }, h("tbody", {}, ...rows)),
       book.count > rows.length && h("p", { class: "cf-muted" }, t("memory.more", { count: book.count - rows.length })),
       h("div", { class: "cf-line" }, button(t("memory.forgetAll"), () => { if (confirm(t("memory.askAll", { name: title }))) forget(book.book); }, { icon: "trash" })));
     details.ontoggle = () => { if (details.open) open.add(book.book); else open.delete(book.book); };

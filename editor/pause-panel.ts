@@ -10,9 +10,9 @@ export function pauseRows(pauses: readonly PauseAnswer[] | undefined, act: (path
   const chats = pauses.filter(({ scope }) => scope !== "");
   const until = ({ until: end }: PauseAnswer): string => (end === undefined ? "" : ` · ${t("gateway.pausedUntil", { time: new Date(end).toLocaleString() })}`);
   return [
-    h("div", { class: "cf-line" }, all === undefined ? state("ok", t("gateway.working")) : state("wait", `${t("gateway.pausedBy", { by: all.by })}${until(all)}`),
+    h("div", { class: "cf-line cf-pause" }, all === undefined ? state("ok", t("gateway.working")) : state("wait", `${t("gateway.pausedBy", { by: all.by })}${until(all)}`),
       all === undefined ? button(t("gateway.pauseAll"), () => act("pause", { scope: "" }), { icon: "pause" }) : button(t("gateway.resumeAll"), () => act("resume", { scope: "" }), { icon: "play" })),
-    ...chats.map((pause) => h("div", { class: "cf-line" }, state("wait", `${pause.scope.split("/").map(decodeURIComponent).join(" · ")}: ${t("gateway.pausedBy", { by: pause.by })}${until(pause)}`),
+    ...chats.map((pause) => h("div", { class: "cf-line cf-pause" }, state("wait", `${pause.scope.split("/").map(decodeURIComponent).join(" · ")}: ${t("gateway.pausedBy", { by: pause.by })}${until(pause)}`),
       button(t("gateway.resumeChat"), () => act("resume", { scope: pause.scope }), { icon: "play" }))),
   ];
 }

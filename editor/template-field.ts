@@ -9,6 +9,7 @@ export function templateField(id: string): void {
   area.after(place);
   const look = latest(place, () => post<{ problems: string[] }>("try/template", { text: area.value }), (answer) => place.replaceChildren(problems(answer.problems)), () => place.replaceChildren());
   area.addEventListener("input", debounce(() => (area.value.includes("{") ? look() : place.replaceChildren()), 600));
+  if (area.value.includes("{")) look();
   const label = document.querySelector(`label[for="${id}"]`);
   label?.after(button("", () => red.editor.editText({
     mode: "ace/mode/handlebars", value: area.value, width: "Infinity",

@@ -29,7 +29,7 @@ export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[]
 
   let rows: List<ToolChoice> | undefined;
   rows = list<ToolChoice>(place, {
-    label: t("tools.label"), items: value, addLabel: t("tools.add"), empty: t("tools.none"),
+    label: t(self === "" ? "tools.offered" : "tools.label"), items: value, addLabel: t("tools.add"), empty: t(self === "" ? "tools.noneOffered" : "tools.none"),
     blank: () => ({ by: "name", value: names().find((name) => !rows?.values().some((row) => row.by === "name" && row.value === name)) ?? "" }),
     draw(body, item, changed) {
       const by = select((self === "" ? BY : [...BY, "agent", "handover"] as const).map((one) => ({ value: one, label: t(`tools.by.${one}`) })), item.by, { "aria-label": t("tools.byLabel"), class: "cf-narrow" });
@@ -54,7 +54,7 @@ export function toolsPicker(container: HTMLElement, value: readonly ToolChoice[]
     const tools = toolsOf(gateway());
     const found = chosen(tools, rows.values());
     if (tools.length === 0) result.textContent = t("tools.noneOnCanvas");
-    else result.textContent = found.length > 0 ? t("tools.sees", { names: found.map((tool) => tool.tool).join(", ") }) : "";
+    else result.textContent = found.length > 0 ? t(self === "" ? "tools.offers" : "tools.sees", { names: found.map((tool) => tool.tool).join(", ") }) : "";
   }
   show();
   return { values: () => rows?.values() ?? [...value], refresh: () => { for (const refill of refills) refill(); show(); } };

@@ -89,13 +89,15 @@ describe("forms in the editor", function () {
     assert.match(await page.textContent("#red-ui-palette-container-ClawFlow") ?? "", /channel\s+in[\s\S]*agent[\s\S]*tool\s+out/);
   });
 
-  for (const type of ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "channel-out", "ask", "cron", "webhook"]) {
+  const elsewhere: Readonly<Record<string, string>> = { ask: "Ask before switching", documents: "Answers from documents", mcp: "Tools from an MCP server", "mcp-server": "Tools for other programs", skills: "A Python skill" };
+  for (const type of ["gateway", "account", "model", "channel-in", "normalize", "route", "agent", "tool", "tool-out", "channel-out", "cron", "webhook", ...Object.keys(elsewhere)]) {
     it(`${type}: each field has a name of its own, nothing overflows, the keyboard reaches all`, async () => {
-      const flow = type === "ask" ? readExample("Ask before switching.json") : demo;
+      const flow = elsewhere[type] === undefined ? demo : readExample(`${elsewhere[type]}.json`);
       await load(flow);
       await open(idOf(`clawflow-${type}`, flow));
       const found = await page.evaluate(() => {
         const form = document.querySelector(".cf-form") as HTMLElement;
+        for (const part of form.querySelectorAll("details")) part.open = true;
         const shown = [...form.querySelectorAll<HTMLElement>("input:not([type=hidden]), select, textarea, button, [role=button], a.red-ui-button")].filter((element) => element.getClientRects().length > 0);
         const nameOf = (element: HTMLElement): string => element.getAttribute("aria-label") || element.getAttribute("aria-labelledby")
           || [...(element as HTMLInputElement).labels ?? []].map((label) => label.textContent?.trim()).join("") || (element.matches("button, a") ? element.textContent?.trim() ?? "" : "") || (element.closest(".red-ui-typedInput-container")?.previousElementSibling as HTMLInputElement | null)?.labels?.[0]?.textContent || "";
@@ -115,6 +117,19 @@ describe("forms in the editor", function () {
       assert.deepEqual({ ...found, count: 0 }, { count: 0, nameless: [], unreachable: [], wide: [], doubled: [], untranslated: 0 });
     });
   }
+
+  it("agent: a newcomer sees name, gateway, model, prompt and tools; the rest is folded, and opens where something is wrong", async () => {
+    const opened = async (more: object): Promise<string[]> => {
+      await load(demo.map((node) => (node.type === "clawflow-agent" ? { ...node, ...more } : node)));
+      await open(idOf("clawflow-agent"));
+      const found = await page.evaluate(() => [...document.querySelectorAll<HTMLDetailsElement>(".cf-form details")].filter((part) => part.open).map((part) => part.querySelector("summary")?.textContent ?? ""));
+      assert.deepEqual(await page.locator(".cf-form input:visible, .cf-form textarea:visible").evaluateAll((fields) => fields.map(({ id }) => id).filter((id) => /name|system|context/.test(id))), ["node-input-name", "node-input-system", "node-input-context"]);
+      await close("cancel");
+      return found;
+    };
+    assert.deepEqual(await opened({}), []);
+    assert.deepEqual(await opened({ maxRounds: 0 }), ["Limits"]);
+  });
 
   for (const name of examples) {
     it(`${name}: is valid, and every form saved as it is changes nothing`, async () => {
