@@ -87,8 +87,8 @@ export interface Team {
   chosen(view: AgentView, message: Message): Promise<string | undefined>;
   /** The tools by which `me` reaches the agents it may ask or hand over to. */
   tools(me: AgentView & { readonly handle: string }, choices: readonly ToolChoice[], asked: Asked): Promise<Tool[]>;
-  /** Lets `first`, or whoever the chat was handed over to, answer; and whoever it hands over to. `by`: the handle of who answered. */
-  speak(first: string, asked: Asked): Promise<Answered & { readonly by: string }>;
+  /** Lets `me`, or whoever the chat was handed over to, answer; and whoever it hands over to. Handles may be the same by mistake: `me` is itself all the same. `by`: the handle of who answered. */
+  speak(me: AgentView & { readonly handle: string }, asked: Asked): Promise<Answered & { readonly by: string }>;
 }
 export interface TeamOptions {
   readonly store: Store;
@@ -219,13 +219,15 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
       const before = held?.to === me.handle ? others.find(({ handle }) => handle === held.by.at(-1)) : undefined;
       return [...tools, ...over.map((other) => handOverTool(me.handle, other, asked)), ...(before === undefined ? [] : [handOverTool(me.handle, before, asked, "hand_back")])];
     },
-    async speak(first, asked) {
+    async speak(me, asked) {
+      const first = me.handle;
+      const answerOf = (handle: string) => (handle === first ? me : find(handle))?.answer;
       const last = await lastAt(asked.message.at);
       const meant = last !== undefined && (isPartOf(last, first) || last.first === first) ? last : undefined;
       const began = meant?.run === asked.run ? meant.first : meant === undefined || meant.over === true ? first : meant.to;
-      let who = find(began)?.answer === undefined ? first : began;
+      let who = answerOf(began) === undefined ? first : began;
       for (let handed = 0, now = asked; ; handed++) {
-        const answer = find(who)?.answer;
+        const answer = answerOf(who);
         if (answer === undefined) throw new ClawError("AGENT_004", {}, `Expected the agent "${who}" to be there, but it is gone.`);
         const result = await answer({ ...now, handed });
         if (result.handsOver === undefined) return { ...result, by: who };

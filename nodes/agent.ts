@@ -163,7 +163,7 @@ export default function register(red: Red): void {
       const noMore = gateway.inbox.control.more(known.id, config.during ?? "queue");
       let saved: Promise<unknown> | undefined;
       try {
-        const result = await gateway.join(known.id, step, () => gateway.team.speak(handle, askedBy(gateway, known, step, msg, lives)));
+        const result = await gateway.join(known.id, step, () => gateway.team.speak(view(gateway), askedBy(gateway, known, step, msg, lives)));
         stopTyping();
         // A channel out commits to the same store, so it needs not wait; anybody else gets only what is on disk.
         saved = result.saved;
