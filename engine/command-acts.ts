@@ -23,8 +23,8 @@ export interface CommandDeps {
   uses(): CommandUses;
   /** The commands of the flows on this account. */
   own(account: string): readonly MenuCommand[];
-  /** What the chat has used, in words; a plain estimate where nobody counts. */
-  usage?(message: Message, say: Say): Promise<string>;
+  /** What the person and the chat have used, in words. */
+  usage(message: Message, say: Say): Promise<string>;
   readonly memory: Memory;
 }
 export interface Given { readonly message: Message; readonly trust: Trust; readonly args: string; /** The command's own receipt. */ readonly seq: number; readonly say: Say }
@@ -97,7 +97,7 @@ async function turnsHere({ message }: Given, { sessions, team }: CommandDeps): P
   }
   return { turns, tokens };
 }
-const usage: Act = async (given, deps) => ({ text: (await deps.usage?.(given.message, given.say)) ?? given.say("usage", await turnsHere(given, deps)) });
+const usage: Act = async (given, deps) => ({ text: await deps.usage(given.message, given.say) });
 
 const SHOWN_NOTES = 20;
 const FORGET = ["forget", "vergessen", "vergiss"];

@@ -20,6 +20,7 @@ import { createInbox, type Inbox, type Run } from "./inbox.ts";
 import { sessionKey, type Address, type Message } from "./message.ts";
 import type { Budgets, Standing } from "./budget.ts";
 import { createLedger, type Ledger, type Warning } from "./ledger.ts";
+import { usageInChat } from "./ledger/chat.ts";
 import type { Spool } from "./media.ts";
 import type { Usage } from "./models/model.ts";
 import { createConverters } from "./media/convert.ts";
@@ -275,6 +276,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     self: (account) => connections.get(account)?.connection?.self,
     account: (id) => accounts.get(id),
     ownerAt: (account) => people.ownerOf(account)?.at,
+    usage: (message, say) => usageInChat(ledger, message, team.sessionsOf(message), say),
     onPause: () => events.emit("pause"),
     closed: () => over,
     log: (text) => options.log("warn", text),

@@ -133,7 +133,7 @@ describe("commands", () => {
     for (const text of ["one", "two"]) await receive({ text });
     await clock.advance(7_000);
     for (const text of ["/status", "/usage", "/memory", "/whoami"]) await receive({ text });
-    assert.deepEqual(said(), ["Under way here: 1, for 7 s.\nWaiting: 1.\nHome answers with Small.", "This talk: 1 entries, about 104 tokens.", "Of this talk I remember 1 entries. /new forgets them.", "u1 (u1), allowed, on scripted by acc."]);
+    assert.deepEqual(said(), ["Under way here: 1, for 7 s.\nWaiting: 1.\nHome answers with Small.", "You: today 0 tokens, US$ 0.00; this month 0 tokens, US$ 0.00.\nThis talk: 0 tokens, US$ 0.00.", "Of this talk I remember 1 entries. /new forgets them.", "u1 (u1), allowed, on scripted by acc."]);
   });
 
   it("/model shows to everybody, and lets an owner choose among the allowed ones, for good", async () => {

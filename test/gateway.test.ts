@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { ChannelError } from "../engine/errors.ts";
+import { chargeModel } from "../engine/models/charge.ts";
 import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../engine/gateway.ts";
 import type { Run } from "../engine/inbox.ts";
 import { createSpool, type Spool } from "../engine/media.ts";
@@ -19,7 +20,7 @@ async function setup(options: { limits?: Partial<GatewayLimits>; store?: Store; 
   const logs: string[] = [];
   const gateway = await createGateway({
     store, clock, ...(options.limits ? { limits: () => options.limits ?? {} } : {}), random: () => 0.5, spool: options.spool ?? { save: async () => ({ id: "f1", mime: "image/png", bytes: 3, path: "", name: "x" }), open: async () => undefined, sweep: async () => 0 } as never,
-    fetchFor: async () => fetch, texts: { claimed: "You are the owner now.", notice: ({ what, to, code }) => `${what} lost, told to ${to}: ${code}` }, log: (_level, text) => { logs.push(text); },
+    fetchFor: async () => fetch, texts: { claimed: "You are the owner now.", notice: ({ what, to, code }) => `${what} lost, told to ${to}: ${code}`, budget: ({ limit, unit, agent }) => `near ${limit} ${unit} of ${agent}` }, log: (_level, text) => { logs.push(text); },
   });
   await gateway.setAccounts([{ account: { ...account, ...(options.policy ? { policy: options.policy } : {}) }, channel }]);
   await settle();
@@ -245,6 +246,26 @@ describe("gateway", () => {
       await gateway.deliver({ run: "1.x.n", step: "s2", op: "send", to: { channel: "scripted", account: "acc", chat: "c9", kind: "direct" }, draft: { text: "hi" } });
       await settle();
       assert.deepEqual(lost, notice === "none" ? ["delivery", "delivery"] : ["delivery", "delivery", "delivery"], "a notice that is lost makes no other");
+    }
+  });
+
+  it("tells the owner once that a budget came near, unless nobody is to hear of it, and says in a chat what was used", async () => {
+    const usual = { id: "m", provider: "p", contextTokens: 1000, price: { input: 10_000, output: 0 }, async *stream() { yield { type: "end" as const, reason: "stop" as const, usage: { input: 85, output: 0 } }; } };
+    for (const notice of ["owner", "none"] as const) {
+      const { gateway, channel, receive } = await setup({ limits: { notice, budgets: { personDay: { tokens: 100, micros: 5_000_000 } }, timeZone: "UTC" } });
+      await claimed(gateway, receive);
+      channel.sent.length = 0;
+      for (const run of ["1.s.in", "2.s.in"]) {
+        const payer = gateway.ledger.payer({ subject: { run, message: "m", session: "s", channel: "scripted", account: "acc", person: "me", agent: "helper" }, since: 0, budgets: {} });
+        for await (const _ of chargeModel(usual).stream({ system: "", turns: [], tools: [], live: false, maxTokens: 5, payer }, new AbortController().signal));
+        payer.close();
+      }
+      await settle();
+      assert.deepEqual(channel.sent.map((one) => `${one.to.chat}: ${one.text}`), notice === "none" ? [] : ["c1: near personDay tokens of helper"]);
+      channel.sent.length = 0;
+      await receive(message({ text: "/usage", from: "me" }));
+      await settle();
+      assert.equal(channel.sent.map(({ text }) => text).join("\n"), ["You: today 170 tokens, US$ 1.70; this month 170 tokens, US$ 1.70.", "This talk: 0 tokens, US$ 0.00.", "Of your tokens for today 170 of 100 are used.", "Of your money for today US$ 1.70 of 5.00 are used."].join("\n"));
     }
   });
 

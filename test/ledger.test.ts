@@ -13,7 +13,9 @@ import { systemClock } from "../engine/clock.ts";
 import { BudgetError, type Budgets, type Subject } from "../engine/budget.ts";
 import { createLedger, reserveOf, type Ledger, type LedgerOptions, type Warning } from "../engine/ledger.ts";
 import { ModelError } from "../engine/errors.ts";
-import { chargeModel } from "../engine/models/charge.ts";
+import { type Candidate, failover } from "../engine/failover.ts";
+import { createBoard } from "../engine/failover/board.ts";
+import { chargeModel, paidBy } from "../engine/models/charge.ts";
 import { ModelFault } from "../engine/models/faults.ts";
 import { openModel } from "../engine/models/index.ts";
 import type { Bill, Model, ModelEvent, ModelRequest, Usage } from "../engine/models/model.ts";
@@ -160,6 +162,23 @@ describe("ledger", () => {
     assert.deepEqual(reserveOf(request(), 3), { input: 12, output: 100 }, "as the provider counted before");
     assert.deepEqual(reserveOf(request(), 0.25), { input: 4, output: 100 }, "never less than the estimate");
     assert.deepEqual(reserveOf(request({ system: "x".repeat(40), turns: [{ role: "user", text: "漢".repeat(50), files: [{ kind: "image", media: "m" }] }] })), { input: 4 + 10 + 4 + 50 + 1200, output: 100 });
+  });
+});
+
+describe("budgets of a chain of models", () => {
+  it("pay for the model that answered at its own price, and stop the chain without a mark on anybody when nothing is left", async () => {
+    const { payer, store, clock, total } = await rig({ day: { micros: 2_000 } });
+    const asked: string[] = [];
+    const one = (id: string, price: Price, events: readonly ModelEvent[] | Error): Candidate => ({ id, group: id, name: id, model: chargeModel({ ...model([], { id, price }), async *stream() { asked.push(id); if (events instanceof Error) throw events; yield* events; } }) });
+    const board = createBoard();
+    const chain = failover([one("dear", { input: 100, output: 100 }, new ModelFault("key refused", "no")), one("cheap", { input: 2, output: 2 }, [end({ input: 900, output: 100 })])], { board, clock, random: () => 0.5 });
+    const run = payer();
+    await drain(paidBy(chain, run), request({ maxTokens: 10 }));
+    await store.commit(run.changes());
+    assert.deepEqual([asked, await total()], [["dear", "cheap"], { of: {}, calls: 1, input: 900, output: 100, cached: 0, micros: 2_000, unpriced: 0, inexact: 0 }]);
+    const before = JSON.stringify(board.get("cheap"));
+    await assert.rejects(drain(paidBy(chain, payer({ run: "2.s.in" })), request()), refused);
+    assert.deepEqual([asked.length, JSON.stringify(board.get("cheap"))], [2, before]);
   });
 });
 

@@ -13,7 +13,7 @@ const breath = (): Promise<void> => new Promise((resolve) => { setImmediate(reso
 function add(a: UsageSum, b: UsageSum, of: UsageSum["of"]): UsageSum {
   return { of, calls: a.calls + b.calls, input: a.input + b.input, output: a.output + b.output, cached: a.cached + b.cached, micros: a.micros + b.micros, unpriced: a.unpriced + b.unpriced, inexact: a.inexact + b.inexact };
 }
-const NOTHING: UsageSum = { of: {}, calls: 0, input: 0, output: 0, cached: 0, micros: 0, unpriced: 0, inexact: 0 };
+export const NOTHING: UsageSum = { of: {}, calls: 0, input: 0, output: 0, cached: 0, micros: 0, unpriced: 0, inexact: 0 };
 /** Sums of sums, the dearest first; of equal price the largest. */
 export function sumsBy(sums: readonly UsageSum[], fields: readonly UsageField[]): UsageSum[] {
   const groups = new Map<string, UsageSum>();
