@@ -65,7 +65,8 @@ export const MUTANTS: readonly Mutant[] = [
   { name: "a message is done before its answer is planned", where: "reducer", scenario: crash(agent, { program: agent.program.slice(2) }), reduce: on("acted", (life, event, reduce) => { const next = reduce(life, event); return { ...next, write: [...next.write, { do: "receipt", seq: Number(event.run.split(".")[0]) + 1, state: "done" }] }; }) },
   // What people do meanwhile.
   { name: "what a person stopped is not ended", where: "reducer", scenario: world(people, { halt: 1 }, 1), reduce: on("stopped", (life, event, reduce) => silently(reduce(life, event))) },
-  { name: "a paused chat begins all the same", where: "reducer", scenario: world(people, { pause: 1 }, 1), reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, pausedUntilMs: undefined })) },
+  // Whoever carries it out looks once more: only both together let it begin.
+  { name: "a paused chat begins all the same", where: "reducer", scenario: world(people, { pause: 1 }, 1), rules: { heed: false }, reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, pausedUntilMs: undefined })) },
   { name: "what was got ready while its chat was paused begins", where: "carried out", scenario: world(people, { pause: 1, crash: 1 }, 2), rules: { heed: false } },
   { name: "what joined a run is not ended", where: "reducer", scenario: calm(steered), reduce: on("joined", (life, event, reduce) => silently(reduce(life, event))) },
   { name: "what joined a run is ended, and the run does not keep its words", where: "reducer", scenario: calm(steered), reduce: on("acted", (life, event, reduce) => { const next = reduce(life, event); return event.also === undefined ? next : { ...next, write: event.also }; }) },

@@ -106,6 +106,8 @@ export async function connect(account: Account, context: ChannelContext): Promis
       if (any.type === COMPONENT) await respond({ type: CALLBACK.nothing });
     }
 
+    let asked: Promise<APIApplication> | undefined;
+    const application = (): Promise<APIApplication> => (asked ??= api.call<APIApplication>("GET", "/applications/@me"));
     let webhook: Connection["webhook"];
     if (isGateway(account)) {
       await water.load();
@@ -114,10 +116,10 @@ export async function connect(account: Account, context: ChannelContext): Promis
       gateway = await openGateway({ ...(relay === undefined ? {} : { via: relay.via }), api, token: text(account, "token"), intents: intentsOf(account), clock: context.clock, log: context.log, signal, onEvent: receive, onState: context.status });
       if (signal.aborted) await gateway.close();
     } else {
-      const publicKey = text(account, "verify") || (await api.call<APIApplication>("GET", "/applications/@me")).verify_key;
+      const publicKey = text(account, "verify") || (await application()).verify_key;
       webhook = createWebhook({ publicKey, context, signal, take: interact });
     }
-    void commandsOf(api, account, context).catch((error: Error) => { if (!signal.aborted) context.log("warn", `The commands could not be registered: ${error.message}`); });
+    void commandsOf(api, account, context, application).catch((error: Error) => { if (!signal.aborted) context.log("warn", `The commands could not be registered: ${error.message}`); });
     context.status("connected");
     return {
       self: { id: me.id, name: me.username },
@@ -133,9 +135,9 @@ export async function connect(account: Account, context: ChannelContext): Promis
 }
 
 /** The application's id is asked for only where there is something to register or to take back. */
-async function commandsOf(api: Api, account: Account, context: ChannelContext): Promise<void> {
+async function commandsOf(api: Api, account: Account, context: ChannelContext, application: () => Promise<APIApplication>): Promise<void> {
   if (context.commands.length === 0 && (await context.storage.get("commands")) === undefined) return;
-  const { id } = await api.call<APIApplication>("GET", "/applications/@me");
+  const { id } = await application();
   await register(api, id, guildsOf(account), context);
 }
 
