@@ -98,8 +98,11 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
 
   show();
   if (!adding) {
-    void load().then(() => (answer?.store?.open ? memory.load() : undefined));
-    usage.load();
+    void load().then(() => {
+      if (answer?.store?.open !== true) return;
+      memory.load();
+      usage.load();
+    });
   }
   whileOpen(show);
 }
