@@ -28,8 +28,7 @@ export function registerToolsAdmin(host: Host, secretsOf: (body: Body, deployed:
     }
   });
   post("try/skills", async ({ body = {} }) => {
-    const nothing = (error: Error) => ({ skills: [], problems: [{ file: String(body.folder ?? ""), at: "", text: error.message }] });
-    const [{ skills, problems }, sandbox] = await Promise.all([findSkills(folderOf(host, String(body.folder ?? ""))).catch(nothing), sandboxHere()]);
+    const [{ skills, problems }, sandbox] = await Promise.all([findSkills(folderOf(host, String(body.folder ?? ""))), sandboxHere()]);
     return {
       skills: skills.map(({ manifest: { name, description, risk, network } }) => ({ name, description, risk, network })), problems: problems.map(problemText),
       sandbox: sandbox.bwrap !== undefined, limits: sandbox.prlimit !== undefined, ...(sandbox.why === undefined ? {} : { why: sandbox.why }),
