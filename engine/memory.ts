@@ -72,6 +72,10 @@ export function createMemory(store: Store, clock: Clock): Memory {
 
 const base = { tags: [], readsPrivate: true, talksOutside: false, shared: true, timeoutMs: 10_000 } as const;
 const schema = (properties: Readonly<Record<string, object>>, required: readonly string[]) => ({ type: "object", properties, required, additionalProperties: false });
+/** The same for all books: what they compile to is kept as long as they are. */
+const REMEMBER = schema({ text: { type: "string", description: "The fact", maxLength: NOTE_CHARS } }, ["text"]);
+const RECALL = schema({ query: { type: "string", description: "What it is about, in a few words; empty for the newest notes" } }, ["query"]);
+const FORGET = schema({ note: { type: "integer", description: "Number of the note", minimum: 1 } }, ["note"]);
 const day = (at: number): string => new Date(at).toISOString().slice(0, 10);
 const ABOUT: Readonly<Record<MemoryScope, string>> = { person: "this person", chat: "this chat", gateway: "everybody here" };
 
@@ -81,14 +85,14 @@ export function memoryTools(memory: Memory, scope: MemoryScope, book: string): T
     {
       ...base, name: "remember", risk: "write",
       description: `Keeps a fact about ${ABOUT[scope]} for later talks: a name, a preference, a date, a decision. One fact for each call, as a whole sentence that can be understood alone.`,
-      parameters: schema({ text: { type: "string", description: "The fact", maxLength: NOTE_CHARS } }, ["text"]),
+      parameters: REMEMBER,
       // What others read too is outside text to them where somebody wrote it who is only allowed.
       call: async (input, { tainted, trust }) => ({ text: `Kept as note ${await memory.remember(book, (input as { text: string }).text, tainted || (scope !== "person" && trust !== "owner" && trust !== "paired"))}.` }),
     },
     {
       ...base, name: "recall", risk: "read",
       description: `Looks up what was kept about ${ABOUT[scope]} in earlier talks. Use it before you say that you do not know.`,
-      parameters: schema({ query: { type: "string", description: "What it is about, in a few words; empty for the newest notes" } }, ["query"]),
+      parameters: RECALL,
       async call(input) {
         const notes = await memory.recall(book, (input as { query: string }).query);
         if (notes.length === 0) return { text: "Nothing is kept about that." };
@@ -98,7 +102,7 @@ export function memoryTools(memory: Memory, scope: MemoryScope, book: string): T
     {
       ...base, name: "forget", risk: "write",
       description: "Removes a note by its number, as recall shows it, when it is wrong or the user asks for it.",
-      parameters: schema({ note: { type: "integer", description: "Number of the note", minimum: 1 } }, ["note"]),
+      parameters: FORGET,
       async call(input) {
         const { note } = input as { note: number };
         if ((await memory.forget(book, note)) === 0) throw new ToolError("MEM_001", {}, `Expected the number of a note that is kept, got ${note}. Look for it with recall.`);

@@ -106,6 +106,10 @@ const MAX_HANDED = 3;
 const HELD = "hand-over";
 const CHOSEN = "model";
 
+const words = (name: string, description: string): Tool["parameters"] => ({ type: "object", properties: { [name]: { type: "string", description } }, required: [name], additionalProperties: false });
+const QUESTION = words("question", "All it needs to know: it does not see this talk.");
+const NOTE = words("note", "What the other agent should know.");
+
 export const toolName = (verb: string, handle: string): string => `${verb}_${handle.replace(/[^a-zA-Z0-9]+/g, "_")}`.slice(0, 64);
 
 export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptions): Team {
@@ -140,12 +144,10 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
     // It changes nothing by itself: what the other agent does is held against the same person's rights, call by call.
     return { name, description, parameters, tags: [], risk: "read", readsPrivate: false, talksOutside: false, shared: true, timeoutMs: 30_000 };
   }
-  const words = (name: string, description: string): Tool["parameters"] => ({ type: "object", properties: { [name]: { type: "string", description } }, required: [name], additionalProperties: false });
-
   function askTool(me: string, other: AgentView & { handle: string }, asked: Asked): Tool {
     const about = other.about === undefined || other.about === "" ? "" : ` ${other.about}`;
     return {
-      ...base(toolName("ask", other.handle), `Asks the agent ${labelOf(other)} and gives its answer.${about}`, words("question", "All it needs to know: it does not see this talk.")),
+      ...base(toolName("ask", other.handle), `Asks the agent ${labelOf(other)} and gives its answer.${about}`, QUESTION),
       timeoutMs: (other.timeoutMs ?? 120_000) + 5_000,
       async call(input, context: CallContext, signal) {
         const chain = [...asked.chain, me];
@@ -161,7 +163,7 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
   }
   function handOverTool(me: string, other: AgentView & { handle: string }, asked: Asked, name = toolName("hand_over_to", other.handle)): Tool {
     return {
-      ...base(name, `Hands this talk over: ${labelOf(other)} answers the person from now on.${other.about ? ` ${other.about}` : ""}`, words("note", "What the other agent should know.")),
+      ...base(name, `Hands this talk over: ${labelOf(other)} answers the person from now on.${other.about ? ` ${other.about}` : ""}`, NOTE),
       async call(input) {
         if (asked.handed >= MAX_HANDED) throw new ClawError("AGENT_004", {}, `Expected a talk to be handed over at most ${MAX_HANDED} times for one message. Answer yourself.`);
         await handOver(asked, me, other.handle);

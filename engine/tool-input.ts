@@ -2,9 +2,11 @@
 import { Ajv, type ValidateFunction } from "ajv";
 import type { JsonSchema } from "./models/model.ts";
 
-const ajv = new Ajv({ strict: false, allErrors: true, logger: false, validateFormats: false });
-/** Keeps nothing of what it has checked. */
-const checker = new Ajv({ strict: false, logger: false, validateFormats: false });
+const OPTIONS = { strict: false, allErrors: true, logger: false, validateFormats: false } as const;
+/** Knows what a schema may say, and is never given one to keep. */
+const standard = new Ajv(OPTIONS);
+/** Ajv keeps whatever it has compiled, and refuses an `$id` that comes twice: so each schema has an Ajv of its own, which goes with it. */
+const compile = (schema: object): ValidateFunction => new Ajv({ ...OPTIONS, meta: false, validateSchema: false }).compile(schema);
 const compiled = new WeakMap<JsonSchema, ValidateFunction>();
 
 /** A sentence the model can act on, or undefined when the arguments fit. */
@@ -22,7 +24,7 @@ export function checkJson(schema: JsonSchema, answer: unknown): string | undefin
 function faultsOf(schema: JsonSchema, value: unknown, whole: string): string | undefined {
   let validate = compiled.get(schema);
   if (validate === undefined) {
-    validate = ajv.compile(schema as object);
+    validate = compile(schema);
     compiled.set(schema, validate);
   }
   if (validate(value)) return undefined;
@@ -34,11 +36,10 @@ export function checkSchema(schema: unknown): string | undefined {
   if (schema === null || typeof schema !== "object" || Array.isArray(schema)) return `Expected the parameters to be a JSON Schema object, got ${JSON.stringify(schema)}.`;
   if ((schema as { type?: unknown }).type !== "object") return `Expected the parameters to have "type": "object", got ${JSON.stringify((schema as { type?: unknown }).type)}.`;
   try {
-    checker.compile(schema);
+    if (!standard.validateSchema(schema)) return `Expected a valid JSON Schema: ${standard.errorsText(standard.errors, { dataVar: "schema" })}`;
+    compile(schema);
     return undefined;
   } catch (error) {
     return `Expected a valid JSON Schema: ${(error as Error).message}`;
-  } finally {
-    checker.removeSchema(schema);
   }
 }

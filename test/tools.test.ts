@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Tool } from "../engine/tool.ts";
 import { checkInput, checkSchema } from "../engine/tool-input.ts";
 import { createTools } from "../engine/tools.ts";
@@ -61,5 +63,35 @@ describe("a tool's schema", () => {
   it("must be a JSON Schema of an object", () => {
     assert.equal(checkSchema(weather.parameters), undefined);
     for (const [schema, pattern] of [[null, /object/], [[], /object/], ["x", /object/], [{}, /"type": "object"/], [{ type: "string" }, /"type": "object"/], [{ type: "object", properties: { a: { type: "nonsense" } } }, /valid JSON Schema/]] as const) assert.match(checkSchema(schema) ?? "", pattern);
+  });
+  it("may have an id that another one has too: a deploy makes each of them anew", () => {
+    const parameters = () => ({ type: "object", $id: "https://example.org/mine", properties: { city: { $ref: "#/$defs/name" } }, $defs: { name: { type: "string" } } });
+    for (const one of [parameters(), parameters()]) {
+      assert.equal(checkSchema(one), undefined);
+      assert.equal(checkInput({ name: "weather", parameters: one }, { city: "Berlin" }), undefined);
+      assert.match(checkInput({ name: "weather", parameters: one }, { city: 5 }) ?? "", /string/);
+    }
+  });
+  it("does not spoil the next one, whatever it calls itself", () => {
+    checkSchema({ type: "object", $id: "http://json-schema.org/draft-07/schema" });
+    checkSchema({ type: "object", $id: "http://json-schema.org/draft-07/schema#" });
+    assert.equal(checkSchema(weather.parameters), undefined);
+    assert.match(checkSchema({ type: "object", properties: { a: { minLength: "x" } } }) ?? "", /minLength/);
+  });
+  it("is forgotten with its tool", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const use = (): WeakRef<object> => {
+      const parameters = { ...weather.parameters, description: "used once" };
+      assert.equal(checkSchema(parameters), undefined);
+      assert.equal(checkInput({ name: "weather", parameters }, { city: "Berlin" }), undefined);
+      return new WeakRef(parameters);
+    };
+    const used = Array.from({ length: 5 }, use);
+    for (let turn = 0; turn < 20 && used.some((one) => one.deref() !== undefined); turn++) {
+      await new Promise((resolve) => { setImmediate(resolve); });
+      collect();
+    }
+    assert.equal(used.filter((one) => one.deref() !== undefined).length, 0);
   });
 });

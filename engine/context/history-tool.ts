@@ -9,15 +9,17 @@ const SHOWN = 5;
 const MOST_SHOWN = 20;
 /** Characters of one turn that are shown. */
 const SAID_CHARS = 600;
+/** One for all talks: what it compiles to is kept as long as it is. */
+const PARAMETERS = {
+  type: "object", required: ["query"], additionalProperties: false,
+  properties: { query: { type: "string", description: "Words that were used then" }, limit: { type: "integer", minimum: 1, maximum: MOST_SHOWN, description: `How many places, ${SHOWN} as a rule` } },
+} as const;
 
 export function historyTool(sessions: Sessions, session: string): Tool {
   return {
     name: "search_history", tags: [], risk: "read", readsPrivate: true, talksOutside: false, shared: true, timeoutMs: 10_000,
     description: "Finds what was said earlier in this talk, in its own words, also what is no longer shown. Use it when something from before is asked and the summary does not say it.",
-    parameters: {
-      type: "object", required: ["query"], additionalProperties: false,
-      properties: { query: { type: "string", description: "Words that were used then" }, limit: { type: "integer", minimum: 1, maximum: MOST_SHOWN, description: `How many places, ${SHOWN} as a rule` } },
-    },
+    parameters: PARAMETERS,
     async call(input) {
       const { query, limit = SHOWN } = input as { query: string; limit?: number };
       const asked = askedIn(query);
