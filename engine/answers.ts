@@ -38,7 +38,13 @@ export function readAnswer(form: AnswerForm, text: string): Read | undefined {
 }
 const readOf = ({ value, label }: Choice): Read => ({ value, label });
 /** Case, and marks at the end, make no other word. */
-export const folded = (text: string): string => text.trim().toLocaleLowerCase().replace(/[.!…]+$/u, "").trim();
+export function folded(text: string): string {
+  const said = text.trim();
+  let end = said.length;
+  while (end > 0 && MARKS.includes(said.charAt(end - 1))) end--;
+  return said.slice(0, end).trim().toLocaleLowerCase();
+}
+const MARKS = ".!…";
 
 const PRESS = /^ask:([A-Za-z0-9_-]{12}):(\d{1,3})(?::([A-Za-z0-9_-]{22}))?$/;
 /** The button value of a choice, at most 43 bytes: platforms allow 64 and more. */

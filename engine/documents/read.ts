@@ -15,6 +15,8 @@ export class DocumentFault extends Error {
 
 export const ENDINGS = ["txt", "md", "markdown", "html", "htm", "pdf"] as const;
 const MOST_PAGES = 3_000;
+/** Characters of a heading; what is longer is none. */
+const MOST_HEADING = 300;
 /** Characters of one document. */
 const MOST_CHARS = 10_000_000;
 
@@ -52,13 +54,21 @@ function bySections(text: string): Section[] {
   for (const line of text.split(/\r?\n/)) {
     const mark = /^\s{0,3}(```|~~~)/.exec(line)?.[1];
     if (mark !== undefined) fence = fence === undefined ? mark : fence === mark ? undefined : fence;
-    const [, signs, title] = (fence === undefined ? /^\s{0,3}(#{1,6})\s+(.{1,300}?)\s*#*\s*$/.exec(line) : null) ?? [];
-    if (signs === undefined || title === undefined) { sections.at(-1)?.lines.push(line); continue; }
+    const [, signs, rest = ""] = (fence === undefined ? /^\s{0,3}(#{1,6})(?=\s)(.*)$/.exec(line) : null) ?? [];
+    const title = withoutSigns(rest.trim());
+    if (signs === undefined || title === "" || title.length > MOST_HEADING) { sections.at(-1)?.lines.push(line); continue; }
     path.length = Math.min(path.length, signs.length - 1);
     path[signs.length - 1] = title.replace(/[*_`]/g, "");
     sections.push({ place: path.filter((part) => part !== undefined && part !== "").join(" › "), lines: [] });
   }
   return sections.map(({ place, lines }) => ({ place, text: lines.join("\n") }));
+}
+
+/** "Heading ##" is "Heading", "C#" is itself. By hand: a pattern for it would try each way to part blanks and signs. */
+function withoutSigns(text: string): string {
+  let end = text.length;
+  while (end > 0 && text.charAt(end - 1) === "#") end--;
+  return end === 0 || /\s/.test(text.charAt(end - 1)) ? text.slice(0, end).trimEnd() : text;
 }
 
 interface PdfItem { readonly str?: string; readonly hasEOL?: boolean }

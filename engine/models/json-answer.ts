@@ -32,7 +32,7 @@ const words = (schema: JsonSchema): string => `Answer with one JSON object and n
 
 /** The JSON of an answer; models like to put a fence or a word around it. Undefined: there is none. */
 export function readJson(text: string): unknown {
-  const inside = /```(?:json)?\s*([\s\S]*?)```/.exec(text)?.[1];
+  const inside = /```(?:json)?([\s\S]*?)```/.exec(text)?.[1];
   for (const candidate of [text, inside, text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1)]) {
     try {
       if (candidate) return JSON.parse(candidate);

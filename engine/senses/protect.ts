@@ -1,7 +1,8 @@
 /** Keeps what a translation must not touch: code, links, addresses, handles and the names the user listed. Pure. */
 
 export interface Protected { readonly text: string; readonly kept: readonly string[] }
-const KEPT = /```[\s\S]*?```|`[^`\n]+`|\bhttps?:\/\/[^\s<>()]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|<@[^>\s]{1,80}>|(?<![\w@])[@#][\p{L}\p{N}_]{2,}|(?<!\S)\/[A-Za-z][\w-]*/gu;
+/** A piece begins where none of its kind stands before it: else a long word is read anew from each of its letters. */
+const KEPT = /```[\s\S]*?```|`[^`\n]+`|\bhttps?:\/\/[^\s<>()]+|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+|<@[^>\s]{1,80}>|(?<![\w@])[@#][\p{L}\p{N}_]{2,}|(?<!\S)\/[A-Za-z][\w-]*/gu;
 const mark = (index: number): string => `⟦${index}⟧`;
 
 /** `names`: words that stay as they are, whole and to the letter. Marks that stand in the text already are kept too. */

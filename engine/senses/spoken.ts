@@ -3,11 +3,11 @@ import { PLAIN_TEXT, renderMarkdown } from "../channels/markdown.ts";
 import type { Draft } from "../message.ts";
 import { MAX_SPOKEN } from "../models/media.ts";
 
-const UNSPEAKABLE = /```[\s\S]*?(?:```|(?![\s\S]))|\bhttps?:\/\/[^\s<>()]+|^\s*\|.*\|\s*$/gm;
+const UNSPEAKABLE = /```[\s\S]*?(?:```|(?![\s\S]))|\bhttps?:\/\/[^\s<>()]+|^[ \t]*\|.*\|[ \t]*$/gm;
 
 /** Undefined where nothing is left to be said. */
 export function spokenText({ text, plain }: Pick<Draft, "text" | "plain">): string | undefined {
-  const bare = text.replace(/\[([^\]\n]*)\]\(https?:[^)\s]*\)/g, "$1").replace(UNSPEAKABLE, " ");
+  const bare = text.replace(/\[([^[\]\n]*)\]\(https?:[^()\s]*\)/g, "$1").replace(UNSPEAKABLE, " ");
   const words = (plain === true ? bare : renderMarkdown(bare, PLAIN_TEXT)).replace(/[ \t]+/g, " ").replace(/\n{3,}/g, "\n\n").trim();
   if (!/[\p{L}\p{N}]/u.test(words)) return undefined;
   if (words.length <= MAX_SPOKEN) return words;
