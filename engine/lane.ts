@@ -17,7 +17,7 @@ export interface Gathering {
   shift(): Promise<Receipt | undefined>;
 }
 
-/** Waits for the quiet that ends a burst, and takes the whole burst behind its head. What was gathered is journaled: a replay has the same messages. */
+/** Waits for the quiet that ends a burst, and takes the whole burst behind its head: what the same person said, as far trusted (what was passed on is another matter than what was typed). What was gathered is journaled: a replay has the same messages. */
 export async function gather(queue: Queue, receipts: Receipt[], { store, clock, ms, entries, journals, shift }: Gathering): Promise<void> {
   const head = receipts[0] as Receipt;
   const known = [...journals.values()].map((journal) => journal.get("gather")).find((seqs) => Array.isArray(seqs)) as number[] | undefined;
@@ -31,7 +31,7 @@ export async function gather(queue: Queue, receipts: Receipt[], { store, clock, 
   while (queue.length > 0) {
     const next = queue[0] as Receipt | number;
     const receipt = typeof next === "number" ? await store.receipt(next) : next;
-    const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id);
+    const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id && receipt.trust === head.trust && receipt.tainted === head.tainted);
     if (!belongs) break;
     if ((await shift()) === undefined) break;
     receipts.push(receipt);

@@ -263,6 +263,16 @@ describe("inbox", () => {
     assert.deepEqual(again.runs[0]?.messages.map((part) => part.text), ["one", "two"]);
   });
 
+  it("puts nothing into a burst that is trusted less, or comes from elsewhere: what is passed on has a run of its own", async () => {
+    const { inbox, clock } = setup();
+    const one = entry("n1", { gatherMs: 500 });
+    inbox.add(one);
+    inbox.start();
+    for (const [id, facts] of [["typed", owner], ["also typed", owner], ["passed on", { ...owner, tainted: true }], ["when no owner any more", { trust: "allowed", tainted: true }]] as const) await inbox.receive(message({ id }), facts);
+    for (let left = 3; left > 0; left--) { await clock.advance(1_500); await endAll(inbox); }
+    assert.deepEqual(one.runs.map((run) => [run.messages.map(({ id }) => id).join(" + "), run.receipt.trust, run.receipt.tainted]), [["typed + also typed", "owner", false], ["passed on", "owner", true], ["when no owner any more", "allowed", true]]);
+  });
+
   it("lets a button press pass the run that waits in its chat", async () => {
     const { inbox } = setup();
     const one = entry("n1");
