@@ -1,12 +1,12 @@
 /** The agent loop: model, tools, model … until there is an answer. Every reply and tool result is on disk before it is used. */
 import type { Approved } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
-import { asClawError, ModelError, ToolError } from "./errors.ts";
+import { asClawError, ClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { Failover, Model, ToolCall, Turn, Usage } from "./models/model.ts";
 import { addUsage } from "./models/usage.ts";
 import type { Said } from "./control.ts";
-import { decide } from "./policy.ts";
+import { decide, lowestTrust } from "./policy.ts";
 import { reached } from "./points.ts";
 import { createRepeats } from "./repeats.ts";
 import type { Redactor } from "./secrets.ts";
@@ -45,6 +45,8 @@ export type AgentEvent =
 
 export interface AgentInput {
   readonly run: string;
+  /** Names this answer among all of its run, so that the calls of two agents in one run never have one name. */
+  readonly step?: string;
   readonly message: Message;
   /** What the user said, as the flow left it. */
   readonly text: string;
@@ -63,8 +65,10 @@ export interface AgentDeps {
   /** Does a step once in the life of a run: a replay gets the recorded result. With `unknown` it is rather not done than twice: that is its result when it began and never ended. */
   once<T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
   /** The changes that keep these turns in the session. */
-  remember(turns: readonly Turn[], tainted: boolean): readonly Change[];
+  remember(turns: readonly Turn[], tainted: boolean, trust: Trust): readonly Change[];
   remembered(turns: readonly Turn[], tainted: boolean): void;
+  /** The talk is free for others until `act` has ended: a person is waited for. */
+  aside?<T>(act: () => Promise<T>): Promise<T>;
   /** Has an owner decide over a call for which the policy says "ask"; the time of the run stands still meanwhile. Without it such calls are refused. */
   approve?(call: CallToApprove): Promise<Approved>;
   /** What was booked for the calls of the model since the last time: committed with each reply. */
@@ -86,6 +90,8 @@ export interface AgentResult {
   readonly usage: Usage;
   /** Outside text is in it. */
   readonly tainted: boolean;
+  /** The lowest of all whose words are in it. */
+  readonly trust: Trust;
   /** Another agent answers: there is no text. */
   readonly handsOver?: HandOver;
   /** Settles when the answer is on disk. Whoever uses it otherwise than by a commit to the same store waits for this first; commits keep their order. */
@@ -104,11 +110,11 @@ interface Reply { readonly text: string; readonly calls: readonly ToolCall[]; re
 export async function runAgent(input: AgentInput, settings: AgentSettings, deps: AgentDeps): Promise<AgentResult> {
   const started = deps.clock.monotonic();
   const limit = withTimeout(deps.signal, settings.timeoutMs, deps.clock);
+  let { tainted, trust } = input;
   try {
     const system = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim()).filter((text) => text !== "").join("\n\n");
     const turns: Turn[] = [{ role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) }];
     let total: Usage = { input: 0, output: 0 };
-    let tainted = input.tainted;
     const files: DraftFile[] = [];
     let garbled = 0;
     const repeats = createRepeats(settings.maxRepeats ?? 0);
@@ -121,7 +127,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         const booked = deps.booked?.() ?? [];
         if (got.calls.length > 0) return { data: got, also: booked };
         final.turns = [...turns, assistantTurn(got)];
-        return { data: got, also: [...booked, ...deps.remember(final.turns, tainted)], saving: (saved) => { final.saved = saved; } };
+        return { data: got, also: [...booked, ...deps.remember(final.turns, tainted, trust)], saving: (saved) => { final.saved = saved; } };
       });
       if (final.turns !== undefined) deps.remembered(final.turns, tainted);
       total = addUsage(total, reply.usage);
@@ -129,31 +135,33 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       turns.push(assistantTurn(reply));
       if (reply.calls.length === 0) {
         deps.on({ type: "end", text: reply.text, rounds: round, usage: total, ...(reply.by === undefined ? {} : { by: reply.by }) });
-        return { text: reply.text, files, rounds: round, usage: total, tainted, saved: final.saved ?? Promise.resolve() };
+        return { text: reply.text, files, rounds: round, usage: total, tainted, trust, saved: final.saved ?? Promise.resolve() };
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
       if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
-      const context = { run: input.run, person: input.message.sender.id, trust: input.trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message };
+      const context = { run: input.run, person: input.message.sender.id, trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message };
       const outside = () => outsideTexts(input, [...deps.history, ...turns], deps.tools);
       const warnings = reply.calls.map((call) => repeats.saw(call));
-      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit }, deps, warnings[index])));
+      const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit, under: input.step }, deps, warnings[index])));
       for (const [index, call] of reply.calls.entries()) {
         const result = results[index] as ToolOutcome;
         turns.push({ role: "tool", call: call.id, name: call.name, text: result.text, failed: result.failed });
         if (result.tainted) tainted = true;
+        if (result.trust !== undefined) trust = lowestTrust([trust, result.trust]);
         files.push(...(result.files ?? []));
       }
       const handing = results.find((result) => result.handsOver !== undefined);
       if (handing?.handsOver !== undefined) {
         const kept: Turn[] = [...turns, { role: "assistant", text: handing.text }];
         let isNew = false;
-        await deps.once("handed over", async () => { isNew = true; return { data: true, also: deps.remember(kept, tainted) }; });
+        await deps.once("handed over", async () => { isNew = true; return { data: true, also: deps.remember(kept, tainted, trust) }; });
         if (isNew) deps.remembered(kept, tainted);
-        return { text: "", files, rounds: round, usage: total, tainted, handsOver: handing.handsOver, saved: Promise.resolve() };
+        return { text: "", files, rounds: round, usage: total, tainted, trust, handsOver: handing.handsOver, saved: Promise.resolve() };
       }
     }
   } catch (thrown) {
     if (limit.expired()) throw new ModelError("MODEL_010", { retry: "later", cause: thrown }, `Expected an answer within ${settings.timeoutMs / 1000} s, got none.`);
+    if (tainted && thrown instanceof ClawError) thrown.tainted = true;
     throw thrown;
   } finally {
     limit.end();
@@ -192,8 +200,8 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
 }
 
 const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
-type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve">;
-export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly handsOver?: HandOver; readonly files?: readonly DraftFile[] }
+type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve" | "aside">;
+export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly trust?: Trust; readonly handsOver?: HandOver; readonly files?: readonly DraftFile[] }
 
 /** A call that comes from no model here but from outside, by the same rules: arguments, policy, journal, the tool's time. `trust` and `tainted` are the caller's. */
 export async function useTool(step: string, call: ToolCall, context: Omit<CallContext, "call" | "deadline">, deps: Omit<CallDeps, "on"> & Pick<AgentDeps, "signal">): Promise<ToolOutcome> {
@@ -209,10 +217,10 @@ const LONGEST_CALL_MS = 3_600_000;
 
 /** One use of a tool. Whatever goes wrong becomes a text the model reads; nothing is thrown but an abort. */
 async function callTool(step: string, call: ToolCall, round: Round, deps: CallDeps, warning?: string): Promise<ToolOutcome> {
-  const id = `${round.context.run}/${step}`;
+  const id = round.under === undefined ? step : `${round.under} ${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
   const { tool, refused = "" } = warning === undefined ? await permitted(step, call, round, deps) : { refused: warning };
-  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit.signal) });
+  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit) });
   // What changes something is on disk before it begins: after a crash in the middle it is not done again.
   const once = tool !== undefined && tool.risk !== "read";
   const outcome = await deps.once<ToolOutcome>(step, act, once ? () => failedWith(`[TOOL_005] The outcome of this call is unknown: the system stopped while "${call.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`) : undefined);
@@ -220,7 +228,7 @@ async function callTool(step: string, call: ToolCall, round: Round, deps: CallDe
   return outcome;
 }
 
-interface Round { readonly context: Omit<CallContext, "call">; readonly limit: Limit; outside(): readonly string[] }
+interface Round { readonly context: Omit<CallContext, "call">; readonly limit: Limit; readonly under?: string | undefined; outside(): readonly string[] }
 
 /** The tool that may run now, or why none may. What the model wrote is checked before anybody is asked about it. */
 async function permitted(step: string, call: ToolCall, { context, outside, limit }: Round, deps: CallDeps): Promise<{ readonly tool?: Tool; readonly refused?: string }> {
@@ -245,18 +253,22 @@ function outsideTexts({ tainted, text }: AgentInput, turns: readonly Turn[], too
   return tainted ? [...fetched, text] : fetched;
 }
 
-async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets }: CallDeps, signal: AbortSignal): Promise<ToolOutcome> {
+async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock, secrets, aside: free = (act) => act() }: CallDeps, { signal, hold }: Limit): Promise<ToolOutcome> {
   signal.throwIfAborted();
   const limit = withTimeout(signal, tool.timeoutMs, clock);
+  async function aside<T>(act: () => Promise<T>): Promise<T> {
+    const resume = [hold(), limit.hold()];
+    return free(act).finally(() => { for (const goOn of resume) goOn(); });
+  }
   try {
-    const result = await Promise.race([tool.call(call.input, context, limit.signal), aborted(limit.signal)]);
+    const result = await Promise.race([tool.call(call.input, { ...context, aside }, limit.signal), aborted(limit.signal)]);
     FAULT: await reached("after-tool", context.run);
-    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }), ...(result.files === undefined ? {} : { files: result.files }) };
+    return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.trust === undefined ? {} : { trust: result.trust }), ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }), ...(result.files === undefined ? {} : { files: result.files }) };
   } catch (thrown) {
     if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
     signal.throwIfAborted();
     const error = asClawError(thrown, "TOOL_003");
-    return { text: `[${error.code}] ${secrets?.redact(error.message) ?? error.message}`, failed: true, tainted: tool.talksOutside };
+    return { text: `[${error.code}] ${secrets?.redact(error.message) ?? error.message}`, failed: true, tainted: tool.talksOutside || error.tainted };
   } finally {
     limit.end();
   }

@@ -29,6 +29,11 @@ export type Amount = Readonly<Record<Unit, number>>;
 /** The limits that are set; what is left out has none. */
 export type Budgets = Readonly<Partial<Record<BudgetName, Readonly<Partial<Amount>>>>>;
 
+/** What both leave: of each unit the smaller limit. */
+export function lesser(one: Partial<Amount> = {}, other: Partial<Amount> = {}): Partial<Amount> {
+  return Object.fromEntries(UNITS.flatMap((unit) => { const most = Math.min(one[unit] ?? Number.POSITIVE_INFINITY, other[unit] ?? Number.POSITIVE_INFINITY); return most === Number.POSITIVE_INFINITY ? [] : [[unit, most]]; }));
+}
+
 /** Instants; `from` ≤ now < `to`. */
 export interface Span { readonly from: number; readonly to: number }
 const EVER: Span = { from: 0, to: Number.MAX_SAFE_INTEGER };

@@ -13,6 +13,8 @@ export class ClawError extends Error {
   readonly retry: Retry;
   /** Milliseconds to wait before the next try, where the other side named them. */
   readonly afterMs: number | undefined;
+  /** Its text may hold words from outside: what a model wrote who had read some. */
+  tainted = false;
   constructor(code: ErrorCode, options: ErrorOptionsOf, message: string = ERRORS[code].title) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;

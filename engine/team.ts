@@ -1,5 +1,5 @@
 /** The agents of a gateway together: who answers in which chat, with which model, and whom one may ask or hand a talk over to. */
-import type { Budgets } from "./budget.ts";
+import { lesser, type Amount, type Budgets } from "./budget.ts";
 import type { Clock } from "./clock.ts";
 import { ClawError } from "./errors.ts";
 import { sessionKey, type Address, type DraftFile, type Message, type SessionScope } from "./message.ts";
@@ -27,8 +27,12 @@ export interface Asked {
   /** The message as the flow left it, and values for prompt templates. */
   readonly said: Message;
   readonly data: Readonly<Record<string, unknown>>;
+  /** Limits of whoever asks for all of this message: they hold for the asked one too. */
+  readonly most?: Partial<Amount>;
   /** Shows the answer as it grows, where somebody watches. */
   show?(text: string): void;
+  /** Waits for a person, without whoever asks running out of time or keeping others waiting. */
+  aside?<T>(act: () => Promise<T>): Promise<T>;
 }
 export interface Answered {
   readonly text: string;
@@ -38,6 +42,8 @@ export interface Answered {
   readonly usage: Usage;
   /** Outside text is in it. */
   readonly tainted: boolean;
+  /** The lowest of all whose words are in it. */
+  readonly trust: Trust;
   /** Settles when it is on disk. */
   readonly saved: Promise<unknown>;
   /** It does not answer itself: this agent does, from now on. `note`: what it should know. */
@@ -130,34 +136,40 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
   };
 
   const isPartOf = ({ to, by }: Held, handle: string): boolean => to === handle || by.includes(handle);
-  async function handOver({ run, message: { at } }: Asked, from: string, to: string): Promise<void> {
-    const last = await lastAt(at);
-    const by = last === undefined || last.over === true ? [] : last.by;
-    const before = by.indexOf(to);
-    // Whoever had it before has it back; nobody comes twice.
-    const value: Held = { to, by: before >= 0 ? by.slice(0, before) : [...by.filter((one) => one !== from), from], at: clock.now(), run, first: last?.run === run ? last.first : from, ...(before === 0 ? { over: true } : {}) };
-    await store.commit([{ do: "set", space: HELD, key: placeOf(at), value }]);
-    onHandOver(at, from, to);
+  /** Resolves to whoever has the chat now: the first that is named in this answer. What changes hands is one commit with the step that says so, so a crash leaves neither half. */
+  async function handOver({ run, step, message: { at } }: Asked, from: string, to: string): Promise<string> {
+    let isNew = false;
+    const now = await once(run, `${step} hands over`, async () => {
+      isNew = true;
+      const last = await lastAt(at);
+      const by = last === undefined || last.over === true ? [] : last.by;
+      const before = by.indexOf(to);
+      // Whoever had it before has it back; nobody comes twice.
+      const value: Held = { to, by: before >= 0 ? by.slice(0, before) : [...by.filter((one) => one !== from), from], at: clock.now(), run, first: last?.run === run ? last.first : from, ...(before === 0 ? { over: true } : {}) };
+      return { data: to, also: [{ do: "set", space: HELD, key: placeOf(at), value }] };
+    });
+    if (isNew) onHandOver(at, from, to);
+    return now;
   }
 
   function base(name: string, description: string, parameters: Tool["parameters"]): Omit<Tool, "call"> {
     // It changes nothing by itself: what the other agent does is held against the same person's rights, call by call.
     return { name, description, parameters, tags: [], risk: "read", readsPrivate: false, talksOutside: false, shared: true, timeoutMs: 30_000 };
   }
-  function askTool(me: string, other: AgentView & { handle: string }, asked: Asked): Tool {
+  function askTool(me: AgentView & { readonly handle: string }, other: AgentView & { handle: string }, asked: Asked): Tool {
     const about = other.about === undefined || other.about === "" ? "" : ` ${other.about}`;
     return {
       ...base(toolName("ask", other.handle), `Asks the agent ${labelOf(other)} and gives its answer.${about}`, QUESTION),
       timeoutMs: (other.timeoutMs ?? 120_000) + 5_000,
       async call(input, context: CallContext, signal) {
-        const chain = [...asked.chain, me];
+        const chain = [...asked.chain, me.handle];
         if (chain.includes(other.handle)) throw new ClawError("AGENT_004", {}, `Expected an agent that is not asking already, got ${[...chain, other.handle].join(" → ")}. Answer yourself.`);
         if (chain.length > MAX_DEPTH) throw new ClawError("AGENT_004", {}, `Expected at most ${MAX_DEPTH} agents to ask one another, got ${[...chain, other.handle].join(" → ")}. Answer yourself.`);
         const view = find(other.handle);
         if (view?.answer === undefined) throw new ClawError("AGENT_004", {}, `Expected the agent "${labelOf(other)}" to be there, but it is gone.`);
-        const result = await view.answer({ run: context.run, step: context.call, message: context.message, text: String((input as { question?: unknown }).question ?? ""), trust: context.trust, tainted: context.tainted, signal, chain, handed: 0, said: asked.said, data: asked.data });
+        const result = await view.answer({ run: context.run, step: context.call, message: context.message, text: String((input as { question?: unknown }).question ?? ""), trust: context.trust, tainted: context.tainted, signal, chain, handed: 0, said: asked.said, data: asked.data, most: lesser(me.budgets?.run, asked.most), ...(context.aside === undefined ? {} : { aside: context.aside }) });
         await result.saved;
-        return { text: result.text, tainted: result.tainted };
+        return { text: result.text, tainted: result.tainted, trust: result.trust };
       },
     };
   }
@@ -166,13 +178,14 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
       ...base(name, `Hands this talk over: ${labelOf(other)} answers the person from now on.${other.about ? ` ${other.about}` : ""}`, NOTE),
       async call(input) {
         if (asked.handed >= MAX_HANDED) throw new ClawError("AGENT_004", {}, `Expected a talk to be handed over at most ${MAX_HANDED} times for one message. Answer yourself.`);
-        await handOver(asked, me, other.handle);
-        return { text: `${labelOf(other)} has this talk now.`, handsOver: { to: other.handle, note: String((input as { note?: unknown }).note ?? "") } };
+        const to = await handOver(asked, me, other.handle);
+        if (to !== other.handle) throw new ClawError("AGENT_004", {}, `Expected a talk to be handed over to one agent, but ${team.labelOf(to)} has it already.`);
+        return { text: `${labelOf(other)} has this talk now.`, handsOver: { to, note: String((input as { note?: unknown }).note ?? "") } };
       },
     };
   }
 
-  return {
+  const team: Team = {
     sessionOf, chosen,
     async holder(at) {
       const held = await heldAt(at);
@@ -213,7 +226,7 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
     async tools(me, choices, asked) {
       const others = [...agents.values()].filter((view): view is AgentView & { handle: string } => view.handle !== undefined && view.handle !== me.handle && view.answer !== undefined);
       const named = (by: ToolChoice["by"]) => others.filter(({ handle }) => choices.some((choice) => choice.by !== "all" && choice.by === by && choice.value === handle));
-      const tools = named("agent").map((other) => askTool(me.handle, other, asked));
+      const tools = named("agent").map((other) => askTool(me, other, asked));
       // Whoever is asked by an agent does not speak with the person.
       if (asked.chain.length > 0) return tools;
       const over = named("handover");
@@ -236,8 +249,9 @@ export function createTeam({ store, clock, agents, once, onHandOver }: TeamOptio
         await result.saved;
         who = result.handsOver.to;
         const { note } = result.handsOver;
-        now = { ...asked, tainted: asked.tainted || result.tainted, step: `${asked.step} handed ${handed + 1}`, text: note === "" ? asked.text : `${asked.text}\n\n[${note}]` };
+        now = { ...asked, tainted: asked.tainted || result.tainted, trust: result.trust, step: `${asked.step} handed ${handed + 1}`, text: note === "" ? asked.text : `${asked.text}\n\n[${note}]` };
       }
     },
   };
+  return team;
 }

@@ -10,7 +10,7 @@ export type Risk = "read" | "write" | "dangerous";
 /** Who calls: from the store, never from msg. */
 export interface CallContext {
   readonly run: string;
-  /** The call's id; a write tool runs at most once per call id. */
+  /** Names the call in its run; a tool that writes runs at most once for it. */
   readonly call: string;
   readonly person: string;
   readonly trust: Trust;
@@ -18,8 +18,10 @@ export interface CallContext {
   /** Monotonic milliseconds. */
   readonly deadline: number;
   readonly message: Message;
+  /** Waits for a person beside the agent's work: the time of the call and of its agent stand still, and others may talk to the agent. */
+  aside?<T>(act: () => Promise<T>): Promise<T>;
 }
-export interface ToolResult { readonly text: string; /** Outside text is in it, whatever the tool says of itself. */ readonly tainted?: boolean; /** Another agent answers from now on: this one says no more. */ readonly handsOver?: HandOver; /** Files the agent's answer carries. */ readonly files?: readonly DraftFile[] }
+export interface ToolResult { readonly text: string; /** Outside text is in it, whatever the tool says of itself. */ readonly tainted?: boolean; /** The lowest of all whose words are in it, where others than the caller have a part. */ readonly trust?: Trust; /** Another agent answers from now on: this one says no more. */ readonly handsOver?: HandOver; /** Files the agent's answer carries. */ readonly files?: readonly DraftFile[] }
 export interface Tool extends ToolSpec {
   readonly tags: readonly string[];
   readonly risk: Risk;

@@ -1,6 +1,6 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
-import { BudgetError, type Standing } from "../engine/budget.ts";
+import { BudgetError, lesser, type Standing } from "../engine/budget.ts";
 import { fitModel } from "../engine/context/fit.ts";
 import { openTalk } from "../engine/context/talk.ts";
 import { ClawError } from "../engine/errors.ts";
@@ -219,16 +219,18 @@ export default function register(red: Red): void {
         const others = await gateway.team.tools(me, choices, asked);
         const tools = () => withOwn(gateway.tools.choose(choices), [...talk.tools, ...others]);
         const trust = await gateway.sessions.trust(session, asked.trust);
+        // Whoever asks this agent waits with it.
+        const aside = <T>(act: () => Promise<T>): Promise<T> => turn.aside(() => asked.aside?.(act) ?? act());
         return await runAgent(
-          { run, message, text: asked.text, ...(asked.files === undefined ? {} : { files: asked.files }), trust, tainted: asked.tainted || talk.tainted, data: asked.data },
+          { run, step, message, text: asked.text, ...(asked.files === undefined ? {} : { files: asked.files }), trust, tainted: asked.tainted || talk.tainted, data: asked.data },
           settings,
           {
             clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: asked.signal,
             secrets: { hide, redact },
             tools: tools(),
-            approve: (call) => turn.aside(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal })),
+            aside, approve: (call) => aside(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal })),
             live: asked.show !== undefined || wantsEvents, once, on, booked: payer.changes,
-            remember: (turns, taint) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, asked.trust)],
+            remember: (turns, taint, least) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, least)],
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
             ...(chain.length === 0 && config.during === "steer" ? { more: (before) => joinBefore(gateway, run, step, before) } : {}),
           },
@@ -242,7 +244,7 @@ export default function register(red: Red): void {
     const payerOf = (gateway: Gateway, asked: Asked, session: string): RunPayer => {
       const { run, message: { id, at: { channel, account }, sender, sentAt } } = asked;
       return gateway.ledger.payer({
-        subject: { run, message: id, session, channel, account, person: sender.id, agent: name }, budgets,
+        subject: { run, message: id, session, channel, account, person: sender.id, agent: name }, budgets: asked.most === undefined ? budgets : { ...budgets, run: lesser(budgets.run, asked.most) },
         since: gateway.inbox.run(run)?.receipt.receivedAt ?? sentAt,
         near(warning) { near = warning; tell({ type: "budget", ...told(warning) }, asked); },
       });
