@@ -7,7 +7,7 @@ import { t, type EditorNode } from "./red.ts";
 import { tryButton } from "./try-credentials.ts";
 
 interface Offer { models: string[]; problem?: string }
-interface Known { price?: { input: number; output: number; cachedInput?: number }; asOf?: string }
+interface Known { price?: { input: number; output: number; cachedInput?: number } | { per: "minute" | "million characters" | "picture"; usd: number }; asOf?: string }
 
 /** Gives what reads the models that stand in. */
 export function modelForm(node: EditorNode): { values(): string[] } {
@@ -87,9 +87,13 @@ function showPrice(asked: () => { provider: string; model: string }): () => void
   const line = byId("clawflow-price-known");
   return latest<Known>(line, () => post("model/price", asked()), ({ price, asOf }) => {
     const { model } = asked();
-    const cached = price?.cachedInput === undefined ? "" : ` ${t("model.priceCached", { cached: price.cachedInput })}`;
-    line.textContent = model === "" ? "" : price === undefined ? t("model.noPrice") : `${t("model.price", { input: price.input, output: price.output, asOf: asOf ?? "" })}${cached} ${t("model.priceHelp")}`;
+    line.textContent = model === "" ? "" : price === undefined ? t("model.noPrice") : `${priceText(price, asOf ?? "")} ${t("model.priceHelp")}`;
   }, () => { line.textContent = ""; });
+}
+
+function priceText(price: NonNullable<Known["price"]>, asOf: string): string {
+  if ("per" in price) return t({ minute: "model.perMinute", "million characters": "model.perCharacters", picture: "model.perPicture" }[price.per], { usd: Number(price.usd.toPrecision(3)), asOf });
+  return `${t("model.price", { input: price.input, output: price.output, asOf })}${price.cachedInput === undefined ? "" : ` ${t("model.priceCached", { cached: price.cachedInput })}`}`;
 }
 
 /** A credential of several lines: while it is saved and unseen, a button replaces the field. */

@@ -47,7 +47,7 @@ function figures(sum: Sum): HTMLElement[] {
   return [h("td", {}, number(sum.calls)), h("td", { title: t("usage.detail", { input: number(sum.input), output: number(sum.output), cached: number(sum.cached) }) }, number(sum.input + sum.output)), h("td", {}, cost)];
 }
 function nameOf(kind: Kind, { of, name }: Sum): (HTMLElement | string)[] {
-  if (kind === "agent") return [of.agent ?? ""];
+  if (kind === "agent") return [of.agent || t("usage.noAgent")];
   if (kind === "model") return [of.model || (of.provider ?? ""), h("div", { class: "cf-muted" }, of.provider ?? "")];
   return [name || (of.person ?? ""), h("div", { class: "cf-muted" }, [of.account, name ? of.person : ""].filter((part) => part).join(" · "))];
 }

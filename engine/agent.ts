@@ -3,7 +3,7 @@ import type { Approved } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ClawError, ModelError, ToolError } from "./errors.ts";
 import type { DraftFile, Message } from "./message.ts";
-import type { Failover, Model, ToolCall, Turn, Usage } from "./models/model.ts";
+import type { Failover, Model, Payer, ToolCall, Turn, Usage } from "./models/model.ts";
 import { addUsage } from "./models/usage.ts";
 import type { Said } from "./control.ts";
 import { decide, lowestTrust } from "./policy.ts";
@@ -71,8 +71,10 @@ export interface AgentDeps {
   aside?<T>(act: () => Promise<T>): Promise<T>;
   /** Has an owner decide over a call for which the policy says "ask"; the time of the run stands still meanwhile. Without it such calls are refused. */
   approve?(call: CallToApprove): Promise<Approved>;
-  /** What was booked for the calls of the model since the last time: committed with each reply. */
+  /** What was booked for calls of models since the last time: committed with each reply, and with what came of each tool. */
   booked?(): readonly Change[];
+  /** Pays for models that its tools ask. */
+  readonly payer?: Payer;
   /** Keeps the installation's own secrets from model and journal: `redact` for errors, `hide` for results. */
   readonly secrets?: Pick<Redactor, "redact" | "hide">;
   /** Somebody watches the answer grow, or wants events. */
@@ -139,7 +141,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
       }
       garbled = reply.calls.some(({ malformed }) => malformed !== undefined) ? garbled + 1 : 0;
       if (garbled > MAX_REPAIRS) throw new ModelError("MODEL_007", {}, `Expected arguments that are JSON after ${MAX_REPAIRS} corrections, got: ${reply.calls.find(({ malformed }) => malformed !== undefined)?.malformed?.slice(0, 200)}`);
-      const context = { run: input.run, person: input.message.sender.id, trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message };
+      const context = { run: input.run, person: input.message.sender.id, trust, tainted, deadline: started + settings.timeoutMs + limit.heldMs(), message: input.message, ...(deps.payer === undefined ? {} : { payer: deps.payer }) };
       const outside = () => outsideTexts(input, [...deps.history, ...turns], deps.tools);
       const warnings = reply.calls.map((call) => repeats.saw(call));
       const results = await Promise.all(reply.calls.map((call, index) => callTool(`tool ${round}.${index}`, call, { context, outside, limit, under: input.step }, deps, warnings[index])));
@@ -200,7 +202,7 @@ async function ask(system: string, turns: readonly Turn[], settings: AgentSettin
 }
 
 const failedWith = (text: string): ToolOutcome => ({ text, failed: true, tainted: false });
-type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve" | "aside">;
+type CallDeps = Pick<AgentDeps, "clock" | "tools" | "once" | "secrets" | "on" | "approve" | "aside" | "booked">;
 export interface ToolOutcome { readonly text: string; readonly failed: boolean; readonly tainted: boolean; readonly trust?: Trust; readonly handsOver?: HandOver; readonly files?: readonly DraftFile[] }
 
 /** A call that comes from no model here but from outside, by the same rules: arguments, policy, journal, the tool's time. `trust` and `tainted` are the caller's. */
@@ -220,7 +222,10 @@ async function callTool(step: string, call: ToolCall, round: Round, deps: CallDe
   const id = round.under === undefined ? step : `${round.under} ${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
   const { tool, refused = "" } = warning === undefined ? await permitted(step, call, round, deps) : { refused: warning };
-  const act = async (): Promise<Step<ToolOutcome>> => ({ data: tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit) });
+  const act = async (): Promise<Step<ToolOutcome>> => {
+    const data = tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit);
+    return { data, also: deps.booked?.() ?? [] };
+  };
   // What changes something is on disk before it begins: after a crash in the middle it is not done again.
   const once = tool !== undefined && tool.risk !== "read";
   const outcome = await deps.once<ToolOutcome>(step, act, once ? () => failedWith(`[TOOL_005] The outcome of this call is unknown: the system stopped while "${call.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`) : undefined);

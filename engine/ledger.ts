@@ -9,8 +9,8 @@ import type { Clock } from "./clock.ts";
 import { frameTokens, turnsTokens } from "./context/estimate.ts";
 import { createMeters, MARKS, type Counted, type MeasuredPlace } from "./ledger/meters.ts";
 import type { Count } from "./metrics.ts";
-import type { Bill, Model, ModelRequest, Payer, Usage } from "./models/model.ts";
-import { costOf } from "./models/prices.ts";
+import type { Bill, Model, ModelRequest, Payer, Usage, WorkBill, Worker } from "./models/model.ts";
+import { costOf, type Work, workCost } from "./models/prices.ts";
 import type { Change, Store, UsageRow, UsageSum } from "./store/store.ts";
 
 /** A limit that came near; told once in its span. `mark` is to be committed with what is told. */
@@ -62,20 +62,28 @@ const MOST_MICROS = 1e12;
 const MARKS_MS = 40 * 86_400_000;
 const NOTHING: Amount = { tokens: 0, micros: 0 };
 
-interface Call { readonly model: Model; readonly row: UsageRow; readonly estimate: Usage; readonly n: number }
+/** What a call used, or may use. */
+type Spent = Pick<UsageRow, "input" | "output" | "cached" | "micros" | "work">;
+/** A call under way: it ends with what it used, with nothing, or with what was reserved. */
+interface Call { paid(spent: Spent, exact: boolean): void; broken(unused: boolean): void }
 
 /** What a call may use: its input by estimate, and the longest answer it may give. `ratio`: tokens of this model for one estimated. */
 export function reserveOf(request: ModelRequest, ratio = 1): Usage {
   return { input: Math.ceil((frameTokens(request) + turnsTokens(request.turns)) * Math.max(1, ratio)), output: request.maxTokens ?? USUAL_OUTPUT };
 }
 /** Micros, or null where the price is not known. */
-function costFor({ price }: Model, usage: Usage): number | null {
-  const cost = price === undefined ? Number.NaN : costOf(price, usage);
-  return Number.isSafeInteger(cost) && cost >= 0 && cost <= MOST_MICROS ? cost : null;
+const plausible = (cost = Number.NaN): number | null => (Number.isSafeInteger(cost) && cost >= 0 && cost <= MOST_MICROS ? cost : null);
+const spentBy = ({ price }: Model, usage: Usage): Spent => ({ input: usage.input, output: usage.output, cached: usage.cachedInput ?? 0, micros: plausible(price === undefined ? undefined : costOf(price, usage)) });
+/** Of several things that can be counted the one that is paid stands in the row. */
+function spentOn({ price }: Worker, { size, tokens, ...work }: Work): Spent {
+  const unit = price !== undefined && "per" in price ? ({ minute: "seconds", "million characters": "characters", picture: "pictures" } as const)[price.per] : (["pictures", "characters", "seconds"] as const).find((one) => work[one] !== undefined);
+  const amount = unit === undefined ? undefined : work[unit];
+  return {
+    input: tokens?.input ?? 0, output: tokens?.output ?? 0, cached: tokens?.cachedInput ?? 0, micros: plausible(price === undefined ? undefined : workCost(price, { size, tokens, ...work } as Work)),
+    ...(unit === undefined || amount === undefined ? {} : { work: { unit, amount: Math.ceil(amount * 1_000) / 1_000 } }),
+  };
 }
-const amountOf = (usage: Usage, micros: number | null): Amount => ({ tokens: usage.input + usage.output, micros: micros ?? 0 });
-const rowOf = (subject: Subject, model: Model, at: number, usage: Usage, exact: boolean): UsageRow => (
-  { ...subject, at, provider: model.provider, model: model.id, input: usage.input, output: usage.output, cached: usage.cachedInput ?? 0, micros: costFor(model, usage), exact });
+const amountOf = ({ input, output, micros }: Spent): Amount => ({ tokens: input + output, micros: micros ?? 0 });
 
 export async function createLedger({ store, clock, zone, budgets, ratio, count, warned, log }: LedgerOptions): Promise<Ledger> {
   const meters = createMeters({ store, clock, zone });
@@ -104,49 +112,57 @@ export async function createLedger({ store, clock, zone, budgets, ratio, count, 
     hold(counted.meters, amount);
     return counted;
   }
-  function bill({ model, row, estimate, n }: Call, end: (real: Amount | "reserve") => void, book: (change: Change) => void): Bill {
-    return {
-      paid(said) {
-        const { usage, exact } = believed(said, estimate);
-        const micros = costFor(model, usage);
-        if (micros === null) count?.("clawflow_model_unpriced_total", { provider: model.provider });
-        else count?.("clawflow_model_cost_microdollars_total", { provider: model.provider }, micros);
-        book({ do: "usage", n, row: rowOf(row, model, row.at, usage, exact) });
-        end(amountOf(usage, micros));
-        return usage;
-      },
-      broken(unused) {
-        if (unused) save([{ do: "usage", n, row: undefined }]);
-        end(unused ? NOTHING : "reserve");
-      },
-    };
-  }
-
   function payer(account: Account): RunPayer {
     let booked: Change[] = [];
     const limits = (): Budgets => ({ ...budgets(), ...account.budgets });
-    async function begin(model: Model, request: ModelRequest): Promise<Bill> {
-      const now = clock.now();
-      const estimate = reserveOf(request, ratio?.(model));
-      const amount = amountOf(estimate, costFor(model, estimate));
-      const { counted, n, limited } = await meters.with(meters.places({ ...account.subject, since: account.since }, now), (start, measured) => {
+    async function open({ id, provider }: Worker, most: Spent): Promise<Call> {
+      const at = clock.now();
+      const amount = amountOf(most);
+      const { counted, n, limited } = await meters.with(meters.places({ ...account.subject, since: account.since }, at), (start, measured) => {
         const limited = measured(limits());
         return { counted: reserve(limited, start, amount), n: ++last, limited: limited.length > 0 };
       });
-      const end = (real: Amount | "reserve"): void => {
-        settle(counted.meters, amount, real === "reserve" ? amount : real);
+      const end = (real: Amount): void => {
+        settle(counted.meters, amount, real);
         tellNear(account, counted.measured(limits()));
         counted.end();
       };
-      const row = rowOf(account.subject, model, now, estimate, false);
-      const saved = store.commit([{ do: "usage", n, row }]);
+      const rowOf = (spent: Spent, exact: boolean): UsageRow => ({ ...account.subject, at, provider, model: id, ...spent, exact });
+      const saved = store.commit([{ do: "usage", n, row: rowOf(most, false) }]);
       // Without a limit nothing depends on the row, so the call needs not wait for the disk.
       if (limited) await saved.catch((error: unknown) => { end(NOTHING); throw error; });
       else saved.catch((error: Error) => log(`usage: ${error.message}`));
-      return bill({ model, row, estimate, n }, end, (change) => { booked.push(change); });
+      return {
+        paid(spent, exact) {
+          if (spent.micros === null) count?.("clawflow_model_unpriced_total", { provider });
+          else count?.("clawflow_model_cost_microdollars_total", { provider }, spent.micros);
+          booked.push({ do: "usage", n, row: rowOf(spent, exact) });
+          end(amountOf(spent));
+        },
+        broken(unused) {
+          if (unused) save([{ do: "usage", n, row: undefined }]);
+          end(unused ? NOTHING : amount);
+        },
+      };
+    }
+    async function begin(model: Model, request: ModelRequest): Promise<Bill> {
+      const estimate = reserveOf(request, ratio?.(model));
+      const call = await open(model, spentBy(model, estimate));
+      return {
+        broken: call.broken,
+        paid(said) {
+          const { usage, exact } = believed(said, estimate);
+          call.paid(spentBy(model, usage), exact);
+          return usage;
+        },
+      };
+    }
+    async function beginWork(model: Worker, most: Work): Promise<WorkBill> {
+      const call = await open(model, spentOn(model, most));
+      return { broken: call.broken, paid: (work, exact) => call.paid(spentOn(model, work), exact) };
     }
     const changes = (): readonly Change[] => { const taken = booked; booked = []; return taken; };
-    return { begin, changes, close() { const rest = changes(); if (rest.length > 0) save(rest); } };
+    return { begin, beginWork, changes, close() { const rest = changes(); if (rest.length > 0) save(rest); } };
   }
 
   async function usage({ budgets: own = {}, ...scope }: UsageScope): Promise<UsageReport> {

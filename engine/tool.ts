@@ -1,5 +1,5 @@
 /** What an agent may call. On the canvas a tool is a flow; the engine only knows this contract. */
-import type { ToolSpec } from "./models/model.ts";
+import type { Payer, ToolSpec } from "./models/model.ts";
 import type { DraftFile, Message } from "./message.ts";
 import type { HandOver } from "./team.ts";
 
@@ -20,6 +20,8 @@ export interface CallContext {
   readonly message: Message;
   /** Waits for a person beside the agent's work: the time of the call and of its agent stand still, and others may talk to the agent. */
   aside?<T>(act: () => Promise<T>): Promise<T>;
+  /** Who pays for models that the tool asks: the agent that calls it. */
+  readonly payer?: Payer;
 }
 export interface ToolResult { readonly text: string; /** Outside text is in it, whatever the tool says of itself. */ readonly tainted?: boolean; /** The lowest of all whose words are in it, where others than the caller have a part. */ readonly trust?: Trust; /** Another agent answers from now on: this one says no more. */ readonly handsOver?: HandOver; /** Files the agent's answer carries. */ readonly files?: readonly DraftFile[] }
 export interface Tool extends ToolSpec {

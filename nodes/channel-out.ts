@@ -91,7 +91,7 @@ export default function register(red: Red): void {
       const run = known?.id ?? "";
       const step = known === undefined ? `free/${this.id}/${msg._msgid ?? red.util.generateId()}` : gateway.step(known.id, this.id, known.step, known.pass);
       const to = target(msg, known);
-      const { draft, faults } = op === "send" && changes(config) ? await outgoing(host, gateway, config, said, { to: gateway.resolve(to), known, step, message: origin }) : { draft: said, faults: [] };
+      const { draft, faults } = op === "send" && changes(config) ? await outgoing(host, gateway, config, said, { to: gateway.resolve(to), known, step, node: this.id, message: origin }) : { draft: said, faults: [] };
       // An edit can change words and buttons, nothing else.
       const { text: _text, buttons: _buttons, plain: _plain, ...more } = { ...draft, ...extra };
       if (config.placeholder && op === "send" && delayMs === 0 && Object.keys(more).length === 0) {

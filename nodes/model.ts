@@ -106,7 +106,7 @@ export default function register(red: Red): void {
     };
     let media: Promise<MediaModel> | undefined;
     this.media = () => {
-      media ??= Promise.all([import("../engine/models/media.ts"), host.fetchFor(undefined)]).then(([{ openMedia }, fetch]) => openMedia(settings[0] ?? modelSettings(config, credentials), fetch));
+      media ??= Promise.all([import("../engine/models/media.ts"), host.fetchFor(undefined), ownPrices(red)]).then(([{ openMedia }, fetch, prices]) => openMedia(settings[0] ?? modelSettings(config, credentials), fetch, { prices }));
       media.catch(() => { media = undefined; });
       return media;
     };

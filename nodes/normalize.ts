@@ -12,6 +12,7 @@ import { onInput, shown } from "./shared/input.ts";
 import { mapForeign } from "./shared/mapping.ts";
 import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { gatewayOfRun, type Known, runOf } from "./shared/run.ts";
+import { payerFor } from "./shared/payer.ts";
 import { onceOf, sensesOf, tellFaults } from "./shared/senses.ts";
 import { versioned } from "./shared/versioned.ts";
 
@@ -29,7 +30,7 @@ export default function register(red: Red): void {
     const needsModels = steps.some(({ type }) => SENSE_STEPS.some((step) => step.type === type));
     const sensingOf = (gateway: Gateway, run: Known, faults: ClawError[]): SenseContext => {
       const step = gateway.step(run.id, this.id, run.step, run.pass);
-      return { senses: sensesOf(host, gateway, run, { ear: config.earModel, mind: config.mindModel }, onceOf(gateway, run, step), step), failed: (error) => faults.push(error) };
+      return { senses: sensesOf(host, gateway, run, { ear: config.earModel, mind: config.mindModel }, onceOf(gateway, run, step), step, payerFor(host, gateway, run, this.id)), failed: (error) => faults.push(error) };
     };
     if (problems.length > 0) this.error(shown(this, new SettingError("CONF_003", {}, problems.join(" "))).message);
     onInput(this, async (msg, send) => {

@@ -55,6 +55,11 @@ export default function register(red: Red): void {
     const draw = (): Tool["call"] => {
       const act = createDraw({
         model: () => modelNode(host, config.model).media(), spool: () => needGateway().spool, size: config.size ?? "", limitMs: numberOf(config.timeoutSeconds, 30) * 1000,
+        payer: ({ run, message }) => {
+          const gateway = needGateway();
+          const receipt = gateway.inbox.run(run)?.receipt;
+          return gateway.ledger.payer({ subject: { run, message: message.id, session: "", channel: message.at.channel, account: message.at.account, person: message.sender.id, agent: "" }, since: receipt?.receivedAt ?? message.sentAt, budgets: {} });
+        },
         spent: ({ run, call }, usage) => needGateway().spent(run, call, usage),
       });
       return (input, context, signal) => {

@@ -15,11 +15,12 @@ import { createLedger, reserveOf, type Ledger, type LedgerOptions, type Warning 
 import { ModelError } from "../engine/errors.ts";
 import { type Candidate, failover } from "../engine/failover.ts";
 import { createBoard } from "../engine/failover/board.ts";
-import { chargeModel, paidBy } from "../engine/models/charge.ts";
+import { chargeModel, paidBy, paidMedia } from "../engine/models/charge.ts";
 import { ModelFault } from "../engine/models/faults.ts";
 import { openModel } from "../engine/models/index.ts";
+import type { HeardSound, MediaModel, Picture } from "../engine/models/media.ts";
 import type { Bill, Model, ModelEvent, ModelRequest, Usage } from "../engine/models/model.ts";
-import type { Price } from "../engine/models/prices.ts";
+import type { MediaPrice, Price } from "../engine/models/prices.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import { openSqliteStore } from "../engine/store/sqlite.ts";
 import type { Change, Store } from "../engine/store/store.ts";
@@ -162,6 +163,94 @@ describe("ledger", () => {
     assert.deepEqual(reserveOf(request(), 3), { input: 12, output: 100 }, "as the provider counted before");
     assert.deepEqual(reserveOf(request(), 0.25), { input: 4, output: 100 }, "never less than the estimate");
     assert.deepEqual(reserveOf(request({ system: "x".repeat(40), turns: [{ role: "user", text: "漢".repeat(50), files: [{ kind: "image", media: "m" }] }] })), { input: 4 + 10 + 4 + 50 + 1200, output: 100 });
+  });
+});
+
+describe("budgets of sound and pictures", () => {
+  const signal = new AbortController().signal;
+  /** A WAV file of so many seconds, 1000 bytes each. */
+  function recording(seconds: number): Uint8Array<ArrayBuffer> {
+    const bytes = Buffer.alloc(44 + seconds * 1_000);
+    bytes.write("RIFF", 0); bytes.write("WAVEfmt ", 8); bytes.writeUInt32LE(16, 16); bytes.writeUInt32LE(1_000, 28); bytes.write("data", 36); bytes.writeUInt32LE(seconds * 1_000, 40);
+    return new Uint8Array(bytes);
+  }
+  const sound = (seconds: number) => ({ bytes: recording(seconds), mime: "audio/wav", name: "a.wav" });
+  function media(price: MediaPrice | undefined, more: { hears?: HeardSound; speaks?: Uint8Array<ArrayBuffer>; draws?: Partial<Picture>; fault?: Error; wait?: Promise<unknown> } = {}) {
+    const asked: string[] = [];
+    const act = async <T>(what: string, gives: T): Promise<T> => { asked.push(what); await more.wait; if (more.fault !== undefined) throw more.fault; return gives; };
+    const model: MediaModel = {
+      id: "m", provider: "p", ...(price === undefined ? {} : { price }),
+      hear: () => act("hear", more.hears ?? { text: "words" }), speak: () => act("speak", { bytes: more.speaks ?? recording(2), mime: "audio/wav" }), draw: () => act("draw", { bytes: recording(0), mime: "image/png", ...more.draws }),
+    };
+    return { asked, model };
+  }
+  const MINUTE = { per: "minute", usd: 0.006 } as const;
+
+  it("come to cents by the minute, by the character and by the picture, with what was counted in the row", async () => {
+    const { store, payer, ledger } = await rig();
+    const run = payer();
+    await paidMedia(media(MINUTE).model, run).hear(sound(90), { limitMs: 1 }, signal);
+    await paidMedia(media(MINUTE, { hears: { text: "x", counted: { seconds: 60 } } }).model, run).hear(sound(90), { limitMs: 1 }, signal);
+    await paidMedia(media(MINUTE, { hears: { text: "x", counted: { tokens: { input: 7, output: 3 } } } }).model, run).hear(sound(10), { limitMs: 1 }, signal);
+    await paidMedia(media({ per: "million characters", usd: 15 }).model, run).speak("é".repeat(1_000), { limitMs: 1 }, signal);
+    await paidMedia(media({ per: "minute", usd: 0.015 }).model, run).speak("Good morning", { limitMs: 1 }, signal);
+    await paidMedia(media({ per: "picture", usd: 0.04, sizes: { "1x2": 0.08 } }).model, run).draw("a door", { size: "1x2", limitMs: 1 }, signal);
+    await paidMedia(media({ input: 5, output: 40 }, { draws: { usage: { input: 10, output: 1_000 } } }).model, run).draw("a door", { limitMs: 1 }, signal);
+    await store.commit(run.changes());
+    const rows = await store.usageRows({ ...ALL, limit: 9 });
+    assert.deepEqual(rows.map(({ micros, input, output, work, exact }) => [micros, input, output, work && `${work.amount} ${work.unit}`, exact]), [
+      [9_000, 0, 0, "90 seconds", true], [6_000, 0, 0, "60 seconds", true], [1_000, 7, 3, "10 seconds", true], [15_000, 0, 0, "1000 characters", true], [500, 0, 0, "2 seconds", true], [80_000, 0, 0, "1 pictures", true], [40_050, 10, 1_000, "1 pictures", true],
+    ]);
+    const { today, session } = await ledger.usage({ person: "ada", channel: "echo", account: "acc", session: "s1" });
+    assert.deepEqual([today.calls, today.micros, session?.micros, today.input + today.output], [7, 151_550, 151_550, 1_020], "15.155 cents");
+  });
+
+  it("are held before the call, so that many at once pass a limit by one at most; nothing is asked for over it", async () => {
+    // Of one minute each costs 0.6 cents; 3 cents are allowed.
+    const { store, payer, total } = await rig({ day: { micros: 30_000 } });
+    const { promise: wait, resolve: go } = Promise.withResolvers<void>();
+    const { model, asked } = media(MINUTE, { wait });
+    const runs = Array.from({ length: 40 }, (_, n) => payer({ run: `${n}.s.in`, session: `s${n}`, person: `p${n % 7}`, agent: n % 2 === 0 ? "" : "helper" }));
+    const heard = Promise.allSettled(runs.map((run) => paidMedia(model, run).hear(sound(60), { limitMs: 1 }, signal)));
+    await settle(20);
+    assert.equal(asked.length, 5);
+    assert.deepEqual([(await total())?.calls, (await total())?.micros, (await total())?.inexact], [5, 30_000, 5], "reserved on disk while they are under way");
+    go();
+    const ended = await heard;
+    assert.deepEqual([ended.filter(({ status }) => status === "fulfilled").length, ended.filter((one) => one.status === "rejected" && refused(one.reason)).length], [5, 35]);
+    await store.commit(runs.flatMap((run) => run.changes()));
+    assert.deepEqual([(await total())?.calls, (await total())?.micros, (await total())?.inexact], [5, 30_000, 0]);
+  });
+
+  it("count for the limits of the person, the talk, the agent and the day; what belongs to no agent for none", async () => {
+    for (const limit of ["run", "session", "agentDay", "personDay", "day", "month"] as const) {
+      const { payer } = await rig({ [limit]: { micros: 4_000 } });
+      await paidMedia(media({ per: "picture", usd: 0.004 }).model, payer()).draw("x", { limitMs: 1 }, signal);
+      await assert.rejects(paidMedia(media(MINUTE).model, payer()).hear(sound(1), { limitMs: 1 }, signal), (error) => error instanceof BudgetError && error.over.limit === limit && error.over.used === 4_000);
+      if (limit === "session" || limit === "agentDay") await paidMedia(media(MINUTE).model, payer({ session: "", agent: "" })).hear(sound(1), { limitMs: 1 }, signal);
+    }
+    const { payer } = await rig({ session: { micros: 1 }, agentDay: { micros: 1 }, personDay: { micros: 1 }, run: { micros: 1 } });
+    const nobody = { run: "", session: "", agent: "", person: "" };
+    for (let n = 0; n < 3; n++) await paidMedia(media(MINUTE).model, payer(nobody)).hear(sound(60), { limitMs: 1 }, signal);
+  });
+
+  it("book nothing where the provider refused, the reserve where nobody knows, and say what has no price", async () => {
+    const { store, payer, total } = await rig({ day: { micros: 1e9, tokens: 1e9 } });
+    for (const fault of [new ModelFault("rate limited", "slow down"), new ModelFault("key refused", "no"), new ModelFault("no network", "refused", { unsent: true })]) await assert.rejects(paidMedia(media(MINUTE, { fault }).model, payer()).hear(sound(60), { limitMs: 1 }, signal), fault);
+    await assert.rejects(paidMedia(media(MINUTE).model, payer()).hear(sound(60), { limitMs: 1 }, AbortSignal.abort()));
+    await settle();
+    assert.equal((await total())?.calls, 0);
+    await assert.rejects(paidMedia(media(MINUTE, { fault: new ModelFault("too slow", "silence") }).model, payer()).hear(sound(60), { limitMs: 1 }, signal));
+    await assert.rejects(paidMedia(media({ input: 5, output: 40 }, { fault: new ModelFault("bad answer", "no picture") }).model, payer()).draw("x".repeat(30), { limitMs: 1 }, signal));
+    await settle();
+    assert.deepEqual([(await total())?.micros, (await total())?.output, (await total())?.inexact], [6_000 + 60 * 5 + 6_240 * 40, 6_240, 2]);
+    const run = payer();
+    await paidMedia(media(undefined).model, run).hear(sound(60), { limitMs: 1 }, signal);
+    await paidMedia(media(undefined).model, run).speak("hello", { limitMs: 1 }, signal);
+    await paidMedia(media(undefined).model, run).draw("x", { limitMs: 1 }, signal);
+    await store.commit(run.changes());
+    assert.equal((await total())?.unpriced, 3);
+    assert.deepEqual((await store.usageRows({ ...ALL, limit: 9 })).slice(-3).map(({ work, micros }) => [work?.amount, work?.unit, micros]), [[60, "seconds", null], [5, "characters", null], [1, "pictures", null]]);
   });
 });
 

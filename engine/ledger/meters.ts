@@ -39,7 +39,8 @@ export function createMeters({ store, clock, zone }: { readonly store: Pick<Stor
   function places(subject: Partial<Subject> & { readonly since?: number }, now: number): Place[] {
     return BUDGET_NAMES.flatMap((name): Place[] => {
       const { by, period } = BUDGETS[name];
-      if (by.some((field) => subject[field] === undefined)) return [];
+      // What belongs to no talk, person or agent counts for none.
+      if (by.some((field) => !subject[field])) return [];
       const where = Object.fromEntries(by.map((field) => [field, subject[field] as string]));
       const span = spanNow(period, now);
       const from = name === "run" ? (subject.since ?? 0) : span.from;

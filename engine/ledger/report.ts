@@ -42,7 +42,7 @@ export async function overview(store: Pick<Store, "usage">, zone: string, now: n
   return { today: all(today ?? []), days: all(sums), by: { agent: list(REPORTS.agent), person: list(REPORTS.person), model: list(REPORTS.model) } };
 }
 
-const COLUMNS = ["time", "message", ...USAGE_FIELDS, "input tokens", "output tokens", "cached tokens", "USD", "exact"] as const;
+const COLUMNS = ["time", "message", ...USAGE_FIELDS, "input tokens", "output tokens", "cached tokens", "amount", "unit", "USD", "exact"] as const;
 /** RFC 4180. What a spreadsheet would take for a formula gets an apostrophe in front: names and ids come from outside. */
 export function csvField(value: string): string {
   const text = /^[\s'"]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/.test(value) ? `'${value}` : value;
@@ -51,7 +51,7 @@ export function csvField(value: string): string {
 const line = (fields: readonly string[]): string => `${fields.join(",")}\r\n`;
 function csvLine(row: UsageRow): string {
   const texts = [row.message, ...USAGE_FIELDS.map((field) => row[field])].map(csvField);
-  return line([new Date(row.at).toISOString(), ...texts, String(row.input), String(row.output), String(row.cached), row.micros === null ? "" : dollars(row.micros), row.exact ? "yes" : "no"]);
+  return line([new Date(row.at).toISOString(), ...texts, String(row.input), String(row.output), String(row.cached), row.work === undefined ? "" : String(row.work.amount), row.work?.unit ?? "", row.micros === null ? "" : dollars(row.micros), row.exact ? "yes" : "no"]);
 }
 
 /** All calls of the last `days`, oldest first, in pieces. UTF-8 with the mark by which spreadsheets know it. */

@@ -11,7 +11,7 @@ import { findProvider } from "./providers.ts";
 export { FAULTS, type Fault } from "./faults.ts";
 export type { ModelExtras } from "./extras.ts";
 export { listModels } from "./list.ts";
-export { findPrice, parsePrices, type PriceList, PRICES } from "./prices.ts";
+export { findMediaPrice, findPrice, parsePrices, type PriceList, PRICES } from "./prices.ts";
 export { findProvider, PROVIDERS, providerFields } from "./providers.ts";
 
 type Open = (place: Place, fetch: typeof globalThis.fetch, extras: Extras) => Promise<Model>;

@@ -8,6 +8,7 @@ import { type Extras, fillExtras, type ModelExtras } from "./extras.ts";
 import { ModelFault, modelFault } from "./faults.ts";
 import { checkModel } from "./index.ts";
 import type { ModelSettings, Usage } from "./model.ts";
+import { findMediaPrice, type MediaPrice, PRICES, type Work } from "./prices.ts";
 import { NO_TIMEOUT_MS, type Place, placeOf } from "./place.ts";
 import { findProvider } from "./providers.ts";
 
@@ -30,12 +31,16 @@ export const MEDIA: Readonly<Record<string, MediaRow>> = {
 
 export interface Sound { readonly bytes: Uint8Array<ArrayBuffer>; readonly mime: string; readonly name: string }
 export interface Picture { readonly bytes: Uint8Array<ArrayBuffer>; readonly mime: string; readonly usage?: Usage }
+/** `counted`: what the provider says it counted. */
+export interface HeardSound { readonly text: string; readonly language?: string; readonly counted?: Pick<Work, "seconds" | "tokens"> }
 /** One model at one provider, for sound or pictures. Each method throws ModelFault and tries once; one request has `limitMs`. */
 export interface MediaModel {
   readonly id: string;
   readonly provider: string;
+  /** What it costs, where that is known: `workCost(price, work)` in prices.ts. */
+  readonly price?: MediaPrice;
   /** `language`: BCP 47 of what is said, where it is known; the answer's where the provider tells one. */
-  hear(sound: Sound, options: { readonly language?: string; readonly limitMs: number }, signal: AbortSignal): Promise<{ readonly text: string; readonly language?: string }>;
+  hear(sound: Sound, options: { readonly language?: string; readonly limitMs: number }, signal: AbortSignal): Promise<HeardSound>;
   speak(text: string, options: { readonly voice?: string; readonly limitMs: number }, signal: AbortSignal): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly mime: string }>;
   draw(prompt: string, options: { readonly size?: string; readonly limitMs: number }, signal: AbortSignal): Promise<Picture>;
 }
@@ -47,7 +52,10 @@ export async function openMedia(settings: ModelSettings, fetch: typeof globalThi
   const problems = checkModel(settings);
   if (problems.length > 0 || provider === undefined) throw new SettingError("CONF_001", {}, problems.join(" "));
   if (row === undefined) throw new SettingError("CONF_001", {}, `Expected a provider that has sound or pictures (${Object.keys(MEDIA).join(", ")}), got ${provider.label}.`);
-  return mediaModel(placeOf(settings, provider, fillExtras(extras).clock), row, fetch, fillExtras(extras));
+  const filled = fillExtras(extras);
+  const price = settings.price ?? findMediaPrice(settings.provider, settings.model, [...(filled.prices ?? []), PRICES])?.price;
+  const model = await mediaModel(placeOf(settings, provider, filled.clock), row, fetch, filled);
+  return price === undefined ? model : { ...model, price };
 }
 
 /** Texts to be spoken may have 4096 characters (OpenAI). */
@@ -96,9 +104,10 @@ async function mediaModel(place: Place, row: MediaRow, fetch: typeof globalThis.
         const primary = language?.split("-", 1)[0]?.toLowerCase();
         // Plain "json" is what every server and every model writes; only whisper's own tells a language, and by another form.
         const said: unknown = await client.audio.transcriptions.create({ file, model, response_format: "json", ...(primary === undefined ? {} : { language: primary }) }, { signal: own });
-        const { text, language: told } = (typeof said === "object" && said !== null ? said : { text: said }) as { text?: unknown; language?: unknown };
+        const { text, language: told, usage } = (typeof said === "object" && said !== null ? said : { text: said }) as { text?: unknown; language?: unknown; usage?: unknown };
         if (typeof text !== "string") throw bad("expected the words of a recording, got none.");
-        return { text: text.trim(), ...(typeof told === "string" && /^[a-z]{2,3}(-|$)/i.test(told) ? { language: told } : {}) };
+        const counted = countedIn(usage);
+        return { text: text.trim(), ...(typeof told === "string" && /^[a-z]{2,3}(-|$)/i.test(told) ? { language: told } : {}), ...(counted === undefined ? {} : { counted }) };
       });
     },
     async speak(text, { voice, limitMs }, signal) {
@@ -128,4 +137,12 @@ async function mediaModel(place: Place, row: MediaRow, fetch: typeof globalThis.
       });
     },
   };
+}
+
+/** `usage` of a transcription: seconds, or tokens. What cannot be true is not there. */
+function countedIn(usage: unknown): HeardSound["counted"] {
+  const { type, seconds, input_tokens: input, output_tokens: output } = (typeof usage === "object" && usage !== null ? usage : {}) as Record<string, unknown>;
+  const count = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value) && value >= 0 && value < 20_000_000;
+  if (type === "duration" && count(seconds)) return { seconds };
+  return type === "tokens" && count(input) && count(output) ? { tokens: { input, output } } : undefined;
 }

@@ -1,6 +1,6 @@
 /** The contract of a language model. A model throws ModelError and never retries by itself. */
 import type { DraftFile } from "../message.ts";
-import type { Price } from "./prices.ts";
+import type { MediaPrice, Price, Work } from "./prices.ts";
 
 /** A JSON Schema of type object. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -49,7 +49,13 @@ export interface ModelRequest {
 export interface Payer {
   /** Reserves what the call may use. Throws BudgetError, and the model is not asked. */
   begin(model: Model, request: ModelRequest): Promise<Bill>;
+  /** The same for sound and pictures. `most`: what it may come to. */
+  beginWork(model: Worker, most: Work): Promise<WorkBill>;
 }
+/** A model for sound or pictures, as the ledger sees it. */
+export interface Worker { readonly id: string; readonly provider: string; readonly price?: MediaPrice }
+/** As Bill; `exact`: the provider or the file itself told how much it was. */
+export interface WorkBill { paid(work: Work, exact: boolean): void; broken(unused: boolean): void }
 /** Of one call; exactly one of the two is called. */
 export interface Bill {
   /** It ended in good order. Gives the usage as it was booked: a provider's impossible figures are not believed. */

@@ -15,7 +15,23 @@ export interface Price {
 }
 /** `model` is the name, or its beginning where only a date, a version or "latest" may follow. */
 export interface PriceRow extends Price { readonly provider: string; readonly model: string }
-export interface PriceList { /** Day of the prices, as in 2026-09-23. */ readonly asOf: string; readonly rows: readonly PriceRow[] }
+export interface PriceList { /** Day of the prices, as in 2026-09-23. */ readonly asOf: string; readonly rows: readonly PriceRow[]; /** Sound and pictures that are not paid by tokens. */ readonly units?: readonly UnitRow[] }
+
+/** What a price is for: a minute that is heard or spoken, a million characters that are spoken, a picture. */
+export const PERS = ["minute", "million characters", "picture"] as const;
+export interface UnitPrice {
+  readonly per: (typeof PERS)[number];
+  readonly usd: number;
+  /** Seconds that are paid in any case. */
+  readonly leastSeconds?: number;
+  /** Pictures of these sizes cost so much; `usd` is for all others. */
+  readonly sizes?: Readonly<Record<string, number>>;
+}
+export interface UnitRow extends UnitPrice { readonly provider: string; readonly model: string }
+/** By tokens, or by what is heard, spoken or drawn. */
+export type MediaPrice = Price | UnitPrice;
+/** What was, or may be, heard, spoken or drawn. Each provider counts one of these. */
+export interface Work { readonly seconds?: number; readonly characters?: number; readonly pictures?: number; /** As in 1024x1024. */ readonly size?: string; readonly tokens?: Usage }
 
 type Short = readonly [model: string, input: number, output: number, cachedInput?: number, storedInput?: number];
 const rows = (provider: string, list: readonly Short[], long?: Price["long"]): PriceRow[] => list.map(([model, input, output, cachedInput, storedInput]) => ({
@@ -85,6 +101,21 @@ export const PRICES: PriceList = {
     ...rows("perplexity", [["sonar", 1, 1], ["sonar-pro", 3, 15], ["sonar-reasoning", 1, 5], ["sonar-reasoning-pro", 2, 8]]),
     // They run on the user's own machine.
     ...["practice", "ollama", "lmstudio", "vllm", "llamacpp"].map((provider): PriceRow => ({ provider, model: "*", input: 0, output: 0 })),
+    // Pictures that are paid by tokens.
+    ...rows("openai", [["gpt-image-1", 5, 40, 1.25], ["gpt-image-1-mini", 2, 8, 0.2], ["gpt-image-1.5", 5, 32, 1.25], ["gpt-image-2", 5, 30, 1.25]]),
+  ],
+  /**
+   * From the same collection where it has them, else from the providers' pages. A minute by gpt-4o-transcribe and gpt-4o-mini-tts is OpenAI's own estimate of what its tokens come to.
+   * Groq has more voices and Together more models, without a price here.
+   */
+  units: [
+    { provider: "openai", model: "whisper-1", per: "minute", usd: 0.006 }, { provider: "openai", model: "gpt-transcribe", per: "minute", usd: 0.0045 },
+    { provider: "openai", model: "gpt-4o-transcribe", per: "minute", usd: 0.006 }, { provider: "openai", model: "gpt-4o-mini-transcribe", per: "minute", usd: 0.003 },
+    { provider: "groq", model: "whisper-large-v3", per: "minute", usd: 0.111 / 60, leastSeconds: 10 }, { provider: "groq", model: "whisper-large-v3-turbo", per: "minute", usd: 0.04 / 60, leastSeconds: 10 },
+    { provider: "mistral", model: "voxtral-mini-latest", per: "minute", usd: 0.003 }, { provider: "mistral", model: "voxtral-mini-2602", per: "minute", usd: 0.003 },
+    { provider: "openai", model: "gpt-4o-mini-tts", per: "minute", usd: 0.015 }, { provider: "openai", model: "tts-1", per: "million characters", usd: 15 }, { provider: "openai", model: "tts-1-hd", per: "million characters", usd: 30 },
+    { provider: "openai", model: "dall-e-3", per: "picture", usd: 0.04, sizes: { "1024x1792": 0.08, "1792x1024": 0.08 } }, { provider: "openai", model: "dall-e-2", per: "picture", usd: 0.02 },
+    { provider: "gemini", model: "imagen-4.0-generate-001", per: "picture", usd: 0.04 }, { provider: "gemini", model: "imagen-4.0-fast-generate-001", per: "picture", usd: 0.02 }, { provider: "gemini", model: "imagen-4.0-ultra-generate-001", per: "picture", usd: 0.06 },
   ],
 };
 
@@ -106,21 +137,25 @@ const TAIL = /^([-@](latest|preview|\d{4}-\d\d-\d\d|\d{3,8}|\d{2}-\d{2,4}|v\d[\d
 /** OpenRouter writes claude-sonnet-4.5 where Anthropic writes claude-sonnet-4-5. */
 const plain = (name: string): string => name.trim().toLowerCase().replaceAll(".", "-");
 
-export interface KnownPrice { readonly price: Price; readonly asOf: string }
+export interface KnownPrice<P = Price> { readonly price: P; readonly asOf: string }
 
-/** The price of a model; of several lists the first that has it counts. Undefined: nobody knows. */
-export function findPrice(provider: string, model: string, lists: readonly PriceList[] = [PRICES]): KnownPrice | undefined {
+/** The price of a model's tokens; of several lists the first that has it counts. Undefined: nobody knows. */
+export const findPrice = (provider: string, model: string, lists: readonly PriceList[] = [PRICES]): KnownPrice | undefined => findRow(provider, model, lists, ({ rows }) => rows);
+/** The price of a model for sound or pictures, by whatever it counts. */
+export const findMediaPrice = (provider: string, model: string, lists: readonly PriceList[] = [PRICES]): KnownPrice<MediaPrice> | undefined => findRow<PriceRow | UnitRow>(provider, model, lists, ({ rows, units = [] }) => [...units, ...rows]);
+
+function findRow<R extends { readonly provider: string; readonly model: string }>(provider: string, model: string, lists: readonly PriceList[], of: (list: PriceList) => readonly R[]): KnownPrice<R> | undefined {
   const name = plain(model);
-  for (const { asOf, rows } of lists) {
-    let best: PriceRow | undefined;
-    for (const row of rows) {
+  for (const list of lists) {
+    let best: R | undefined;
+    for (const row of of(list)) {
       if (row.provider !== provider || (row.model !== "*" && !fits(name, plain(row.model)))) continue;
       if (best === undefined || row.model.length > best.model.length || best.model === "*") best = row;
     }
-    if (best !== undefined) return { price: best, asOf };
+    if (best !== undefined) return { price: best, asOf: list.asOf };
   }
   const resold = Object.hasOwn(RESELLERS, provider) ? RESELLERS[provider]?.(model.trim().toLowerCase()) : undefined;
-  return resold === undefined ? undefined : findPrice(...resold, lists);
+  return resold === undefined ? undefined : findRow(...resold, lists, of);
 }
 
 function fits(name: string, known: string): boolean {
@@ -143,13 +178,23 @@ export function costOf(price: Price, usage: Usage): number {
   return Math.ceil(total / PARTS);
 }
 
+/** What this work costs, in whole micro-USD, rounded up. Undefined where the price is for what nobody has counted. */
+export function workCost(price: MediaPrice, { seconds, characters, pictures, size, tokens }: Work): number | undefined {
+  if (!("per" in price)) return tokens === undefined ? (price.input === 0 && price.output === 0 ? 0 : undefined) : costOf(price, tokens);
+  const { per, usd, leastSeconds = 0, sizes = {} } = price;
+  const amount = per === "minute" ? (seconds === undefined ? undefined : Math.max(seconds, leastSeconds) / 60) : per === "million characters" ? (characters === undefined ? undefined : characters / 1e6) : pictures;
+  const each = per === "picture" && size !== undefined && Object.hasOwn(sizes, size) ? sizes[size] as number : usd;
+  // Far below a micro-USD lies what floating point adds.
+  return amount === undefined ? undefined : Math.ceil(Math.round(amount * each * 1e6 * PARTS) / PARTS);
+}
+
 /** Micro-USD as whole number, rounded up; undefined where the price is not known. */
 export function priceOf(provider: string, model: string, usage: Usage, lists?: readonly PriceList[]): number | undefined {
   const known = findPrice(provider, model, lists);
   return known === undefined ? undefined : costOf(known.price, usage);
 }
 
-/** Reads a price list of the user's: `{"asOf": "2026-11-01", "prices": [{"provider", "model", "input", "output", …}]}` as in PriceRow. Throws SettingError (CONF_001). */
+/** Reads a price list of the user's: `{"asOf": "2026-11-01", "prices": [{"provider", "model", "input", "output", …}]}` as in PriceRow, or `{"provider", "model", "per": "minute", "usd": 0.006}` as in UnitRow. Throws SettingError (CONF_001). */
 export function parsePrices(text: string, file: string): PriceList {
   const wrong = (expected: string, got: unknown): SettingError => new SettingError("CONF_001", {}, `Expected ${expected} in ${file}, got ${JSON.stringify(got) ?? "nothing"}.`);
   let read: unknown;
@@ -161,16 +206,26 @@ export function parsePrices(text: string, file: string): PriceList {
   const { asOf, prices } = (typeof read === "object" && read !== null ? read : {}) as { asOf?: unknown; prices?: unknown };
   if (typeof asOf !== "string" || !/^\d{4}-\d\d-\d\d$/.test(asOf)) throw wrong('"asOf" to be a day such as "2026-11-01"', asOf);
   if (!Array.isArray(prices)) throw wrong('"prices" to be a list', prices);
-  return { asOf, rows: prices.map((row, at) => parseRow(row, (field, expected, got) => wrong(`"${field}" of price ${at + 1} to be ${expected}`, got))) };
+  const all = prices.map((row, at) => parseRow(row, (field, expected, got) => wrong(`"${field}" of price ${at + 1} to be ${expected}`, got)));
+  return { asOf, rows: all.filter((row): row is PriceRow => !("per" in row)), units: all.filter((row): row is UnitRow => "per" in row) };
 }
 
-function parseRow(row: unknown, wrong: (field: string, expected: string, got: unknown) => SettingError): PriceRow {
+function parseRow(row: unknown, wrong: (field: string, expected: string, got: unknown) => SettingError): PriceRow | UnitRow {
   const fields = (typeof row === "object" && row !== null ? row : {}) as Record<string, unknown>;
-  const amount = (value: unknown, field: string): number => {
-    if (typeof value !== "number" || !Number.isFinite(value) || value < 0) throw wrong(field, "USD for a million tokens, a number from 0", value);
+  const amount = (value: unknown, field: string, what = "USD for a million tokens"): number => {
+    if (typeof value !== "number" || !Number.isFinite(value) || value < 0) throw wrong(field, `${what}, a number from 0`, value);
     return value;
   };
   for (const field of ["provider", "model"]) if (typeof fields[field] !== "string" || fields[field] === "") throw wrong(field, "a name", fields[field]);
+  if (fields.per !== undefined) {
+    const per = PERS.find((known) => known === fields.per);
+    if (per === undefined) throw wrong("per", `one of ${PERS.join(", ")}`, fields.per);
+    const sizes = fields.sizes === undefined ? undefined : Object.fromEntries(Object.entries(fields.sizes as object).map(([size, usd]) => [size, amount(usd, `sizes.${size}`, "USD for a picture")]));
+    return {
+      provider: String(fields.provider), model: String(fields.model), per, usd: amount(fields.usd, "usd", `USD for a ${per}`),
+      ...(fields.leastSeconds === undefined ? {} : { leastSeconds: amount(fields.leastSeconds, "leastSeconds", "seconds") }), ...(sizes === undefined ? {} : { sizes }),
+    };
+  }
   const long = fields.long as Record<string, unknown> | undefined;
   return {
     provider: String(fields.provider), model: String(fields.model), input: amount(fields.input, "input"), output: amount(fields.output, "output"),

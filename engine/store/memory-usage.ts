@@ -14,8 +14,9 @@ export function createMemoryUsage(): UsageTable & { all(): readonly (UsageRow & 
         const found = kept.get(n);
         if (found?.exact === true || (found === undefined && copy === undefined)) return undefined;
         if (copy === undefined) { kept.delete(n); return 1; }
-        const { input, output, cached, micros, exact } = copy;
-        kept.set(n, found === undefined ? copy : { ...found, input, output, cached, micros, exact });
+        const { input, output, cached, micros, work, exact } = copy;
+        const { work: _old, ...rest } = found ?? copy;
+        kept.set(n, { ...rest, input, output, cached, micros, exact, ...(work === undefined ? {} : { work }) });
         return n;
       };
     },

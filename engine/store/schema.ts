@@ -50,7 +50,13 @@ CREATE INDEX usage_session ON usage (session, at);
 CREATE INDEX usage_person ON usage (person, at);
 `;
 
-export const STEPS: readonly string[] = [FIRST, WORDS, USAGE];
+/** Version 4: sound and pictures, which are not counted in tokens. */
+const WORK = `
+ALTER TABLE usage ADD COLUMN unit TEXT;
+ALTER TABLE usage ADD COLUMN amount REAL;
+`;
+
+export const STEPS: readonly string[] = [FIRST, WORDS, USAGE, WORK];
 
 export function schemaVersion(db: DatabaseSync): number {
   return (db.prepare("PRAGMA user_version").get() as { user_version: number }).user_version;

@@ -16,11 +16,11 @@ export interface UsageTable {
 const COLUMNS = ["at", "run", "message", "session", "channel", "account", "person", "agent", "provider", "model", "input", "output", "cached", "micros"] as const satisfies readonly (keyof UsageRow)[];
 
 export function createUsageTable(db: DatabaseSync): UsageTable {
-  const put = db.prepare(`INSERT INTO usage (n, ${COLUMNS.join(", ")}, exact) VALUES (?, ${COLUMNS.map(() => "?").join(", ")}, ?)
-    ON CONFLICT DO UPDATE SET input = excluded.input, output = excluded.output, cached = excluded.cached, micros = excluded.micros, exact = excluded.exact WHERE exact = 0`);
+  const put = db.prepare(`INSERT INTO usage (n, ${COLUMNS.join(", ")}, unit, amount, exact) VALUES (?, ${COLUMNS.map(() => "?").join(", ")}, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET input = excluded.input, output = excluded.output, cached = excluded.cached, micros = excluded.micros, unit = excluded.unit, amount = excluded.amount, exact = excluded.exact WHERE exact = 0`);
   const remove = db.prepare("DELETE FROM usage WHERE n = ? AND exact = 0");
   const old = db.prepare("DELETE FROM usage WHERE n IN (SELECT n FROM usage WHERE at < ? ORDER BY at LIMIT ?)");
-  const page = db.prepare(`SELECT n, ${COLUMNS.join(", ")}, exact FROM usage WHERE at >= ? AND at < ? AND n > ? ORDER BY n LIMIT ?`);
+  const page = db.prepare(`SELECT n, ${COLUMNS.join(", ")}, unit, amount, exact FROM usage WHERE at >= ? AND at < ? AND n > ? ORDER BY n LIMIT ?`);
   const highest = db.prepare("SELECT max(n) AS n FROM usage");
   const cache = new Map<string, StatementSync>();
   function statement(sql: string): StatementSync {
@@ -33,7 +33,7 @@ export function createUsageTable(db: DatabaseSync): UsageTable {
     write({ n, row }) {
       if (row === undefined) return () => Number(remove.run(n).changes) || undefined;
       const values = COLUMNS.map((column) => row[column]);
-      return () => (put.run(n, ...values, Number(row.exact)).changes === 0 ? undefined : n);
+      return () => (put.run(n, ...values, row.work?.unit ?? null, row.work?.amount ?? null, Number(row.exact)).changes === 0 ? undefined : n);
     },
     sums({ from, to, where = {}, by = [] }) {
       const fields = USAGE_FIELDS.filter((field) => where[field] !== undefined);
@@ -44,7 +44,8 @@ export function createUsageTable(db: DatabaseSync): UsageTable {
       return found.map((row) => sumOf(row, Object.fromEntries(by.map((field) => [field, row[field]]))));
     },
     rows({ from, to, after = 0, limit }) {
-      return (page.all(from, to, after, limit) as unknown as (Omit<Numbered, "exact"> & { exact: number })[]).map((row) => ({ ...row, exact: row.exact === 1 }));
+      const found = page.all(from, to, after, limit) as unknown as (Omit<Numbered, "exact" | "work"> & { exact: number; unit: NonNullable<UsageRow["work"]>["unit"] | null; amount: number | null })[];
+      return found.map(({ unit, amount, exact, ...row }) => ({ ...row, exact: exact === 1, ...(unit === null || amount === null ? {} : { work: { unit, amount } }) }));
     },
     last: () => (highest.get() as { n: number | null }).n ?? 0,
     prune: (before, most) => Number(old.run(before, most).changes),

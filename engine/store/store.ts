@@ -99,6 +99,8 @@ export interface UsageRow {
   readonly cached: number;
   /** Millionths of a US dollar, a whole number; null where the price is not known. */
   readonly micros: number | null;
+  /** What was heard, spoken or drawn, where no tokens are counted: seconds, characters, pictures. */
+  readonly work?: { readonly unit: "seconds" | "characters" | "pictures"; readonly amount: number };
   /** As the provider says. False: an estimate, or nobody knows how the call ended. */
   readonly exact: boolean;
 }

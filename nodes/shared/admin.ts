@@ -4,7 +4,7 @@ import { fromOwnPage } from "../../engine/channels/webchat/visitor.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { COMMANDS, COMMAND_USES } from "../../engine/commands.ts";
 import { asClawError, ChannelError, ClawError, ERRORS, SettingError } from "../../engine/errors.ts";
-import { checkModel, findPrice, listModels, PRICES, PROVIDERS, tryModel } from "../../engine/models/index.ts";
+import { checkModel, findMediaPrice, listModels, PRICES, PROVIDERS, tryModel } from "../../engine/models/index.ts";
 import { EFFORTS } from "../../engine/models/model.ts";
 import type { ModelSettings } from "../../engine/models/model.ts";
 import { MAPPING_FIELDS, mapMessage, PRESETS, type Mapping } from "../../engine/mapping.ts";
@@ -132,7 +132,7 @@ export function registerAdmin(host: Host): void {
   });
   post("model/price", read, async ({ body = {} }) => {
     const lists = [...(await ownPrices(red)), PRICES];
-    return findPrice(String(body.provider ?? ""), String(body.model ?? ""), lists) ?? {};
+    return findMediaPrice(String(body.provider ?? ""), String(body.model ?? ""), lists) ?? {};
   });
   post("try/route", read, ({ body = {} }) => {
     const rules = ((body.rules ?? []) as Rule[]).map((rule, output) => ({ ...rule, output }));

@@ -34,3 +34,18 @@ export function repliesOnly(red: Red, id: string, port: number): string[] {
   const straight = outs.every((config) => config?.type === "clawflow-channel-out" && config.d !== true && (config.action ?? "reply") === "reply" && !changes(config as Outgoing));
   return straight ? [...ids] : [];
 }
+
+/** All nodes that what this one sends can come to, links between tabs with them; behind an agent nothing is looked for. */
+export function nodesBehind(red: Red, id: string): string[] {
+  const all = new Map<string, Saved>();
+  red.nodes.eachNode((config) => { all.set(String(config.id), config as unknown as Saved); });
+  const found = new Set<string>();
+  const next = [id];
+  for (let at = next.pop(); at !== undefined; at = next.pop()) {
+    const config = all.get(at);
+    if (config === undefined || config.d === true || (at !== id && config.type === "clawflow-agent")) continue;
+    const links = config.type === "link out" && Array.isArray(config.links) ? (config.links as string[]) : [];
+    for (const to of [...(config.wires ?? []).flat(), ...links]) if (!found.has(to)) { found.add(to); next.push(to); }
+  }
+  return [...found];
+}

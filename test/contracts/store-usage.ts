@@ -26,6 +26,13 @@ export function usageContract(store: () => Store): void {
       assert.deepEqual(await store().usageRows({ ...ALL, limit: 10 }), [{ n: 1, ...usageRow({ input: 5, output: 6, cached: 7, micros: 8 }) }]);
     });
 
+    it("keeps what was heard, spoken or drawn, and what it came to in the end", async () => {
+      const work = { unit: "seconds", amount: 12.345 } as const;
+      await store().commit([add(1, { work, exact: false }), add(2, { work }), add(3, { exact: false })]);
+      await store().commit([add(1, { work: { unit: "seconds", amount: 3 } }), add(2, { work: { unit: "seconds", amount: 9 } }), add(3, { work: { unit: "pictures", amount: 1 } })]);
+      assert.deepEqual((await store().usageRows({ ...ALL, limit: 10 })).map((row) => row.work), [{ unit: "seconds", amount: 3 }, work, { unit: "pictures", amount: 1 }]);
+    });
+
     it("sums by time, by what is asked for, and apart what has no price or is not exact", async () => {
       await store().commit([
         add(1, { at: AT - 1 }), add(2), add(3, { person: "7", micros: null }), add(4, { agent: "other", exact: false }), add(5, { at: AT + 1 }), add(6, { at: AT + 2 }), add(7, { person: "7", account: "work" }),

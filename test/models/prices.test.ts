@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SettingError } from "../../engine/errors.ts";
 import { findProvider, openModel } from "../../engine/models/index.ts";
-import { costOf, findPrice, parsePrices, priceOf, PRICES } from "../../engine/models/prices.ts";
+import { costOf, findMediaPrice, findPrice, parsePrices, priceOf, PRICES, type Work, workCost } from "../../engine/models/prices.ts";
 import { addUsage } from "../../engine/models/usage.ts";
 
 const of = (provider: string, model: string) => findPrice(provider, model)?.price;
@@ -16,6 +16,11 @@ describe("prices", () => {
       assert.ok(input >= 0 && output >= input * 0.9 && (cachedInput ?? input) <= input, `${provider} ${model}`);
     }
     assert.ok(seen.size > 100);
+    for (const { provider, model, usd } of PRICES.units ?? []) {
+      assert.ok(findProvider(provider), provider);
+      assert.equal(seen.size, seen.add(`${provider} ${model}`).size - 1, `${provider} ${model} twice`);
+      assert.ok(usd > 0, `${provider} ${model}`);
+    }
   });
 
   it("are found by the name with its date or version, and by no other name", () => {
@@ -67,12 +72,39 @@ describe("prices", () => {
     assert.equal((await open({ model: "gpt-unheard-of" })).price, undefined);
   });
 
+  it("of sound and pictures are for a minute, for characters or for a picture, in whole micro-dollars", () => {
+    const costs = (provider: string, model: string, work: Work): number | undefined => { const known = findMediaPrice(provider, model); return known && workCost(known.price, work); };
+    assert.equal(costs("openai", "whisper-1", { seconds: 60 }), 6_000, "0.6 cents");
+    assert.equal(costs("openai", "whisper-1", { seconds: 0.1 }), 10);
+    assert.equal(costs("azure", "whisper-1", { seconds: 90 }), 9_000);
+    assert.equal(costs("openai", "gpt-4o-mini-transcribe-2025-12-15", { seconds: 20 }), 1_000);
+    assert.equal(costs("groq", "whisper-large-v3-turbo", { seconds: 1 }), 112, "10 s are paid in any case: 0.04 / 360 USD");
+    assert.equal(costs("groq", "whisper-large-v3-turbo", { seconds: 3600 }), 40_000);
+    assert.equal(costs("openai", "tts-1", { characters: 1_000 }), 15_000);
+    assert.equal(costs("openai", "tts-1-hd", { characters: 1 }), 30);
+    assert.equal(costs("openai", "gpt-4o-mini-tts", { characters: 9, seconds: 4 }), 1_000);
+    assert.deepEqual(["1024x1024", "1024x1792", "1792x1024", undefined].map((size) => costs("openai", "dall-e-3", { pictures: 1, ...(size === undefined ? {} : { size }) })), [40_000, 80_000, 80_000, 40_000]);
+    assert.equal(costs("openai", "gpt-image-1", { pictures: 1, tokens: { input: 10, output: 1_056 } }), 50 + 42_240);
+    assert.equal(costs("gemini", "imagen-4.0-generate-001", { pictures: 3 }), 120_000);
+    for (const local of ["ollama", "vllm"]) assert.equal(costs(local, "whisper", { seconds: 100 }), 0);
+    assert.equal(costs("groq", "canopylabs/orpheus-v1-english", { characters: 9 }), undefined, "nobody knows");
+    assert.equal(costs("openai", "whisper-1", {}), undefined, "how long it was, nobody knows");
+    assert.equal(costs("openai", "gpt-image-1", { pictures: 1 }), undefined);
+    assert.equal(findPrice("openai", "whisper-1"), undefined, "a chat has no price by the minute");
+    const own = parsePrices('{"asOf":"2026-11-01","prices":[{"provider":"openai-compatible","model":"*","per":"minute","usd":0},{"provider":"openai","model":"dall-e-3","per":"picture","usd":1,"sizes":{"9x9":2}},{"provider":"groq","model":"x","per":"minute","usd":6,"leastSeconds":5}]}', "prices.json");
+    const mine = (provider: string, model: string, work: Work) => workCost(findMediaPrice(provider, model, [own, PRICES])?.price ?? assert.fail(model), work);
+    assert.deepEqual([mine("openai-compatible", "at home", { seconds: 9 }), mine("openai", "dall-e-3", { pictures: 1, size: "9x9" }), mine("groq", "x", { seconds: 1 }), mine("openai", "whisper-1", { seconds: 60 })], [0, 2_000_000, 500_000, 6_000]);
+  });
+
   it("that cannot be read are refused with what is wrong", () => {
     for (const [text, expected] of [
       ["{", /Expected JSON in my\.json/], ["[]", /"asOf" to be a day such as .* in my\.json, got nothing/], ['{"asOf":"2026-11-01"}', /"prices" to be a list/],
       ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"m","input":"1","output":1}]}', /"input" of price 1 to be USD for a million tokens.*got "1"/],
       ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"","input":1,"output":1}]}', /"model" of price 1 to be a name/],
       ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"m","input":1,"output":1,"long":{}}]}', /"long\.above"/],
+      ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"m","per":"hour","usd":1}]}', /"per" of price 1 to be one of minute, million characters, picture in my\.json, got "hour"/],
+      ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"m","per":"minute","usd":-1}]}', /"usd" of price 1 to be USD for a minute/],
+      ['{"asOf":"2026-11-01","prices":[{"provider":"openai","model":"m","per":"picture","usd":1,"sizes":{"1x1":"2"}}]}', /"sizes\.1x1" of price 1/],
       ['{"asOf":"2026-11-01","prices":[null]}', /"provider" of price 1/],
     ] as const) assert.throws(() => parsePrices(text, "my.json"), (error: unknown) => error instanceof SettingError && expected.test(error.message), text);
   });

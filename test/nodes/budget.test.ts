@@ -53,7 +53,7 @@ describe("budgets in Node-RED", function () {
       assert.match(response.headers.get("content-type") ?? "", /^text\/csv/);
       const lines = (await response.text()).replace("\uFEFF", "").trimEnd().split("\r\n");
       assert.equal(lines.length, 3);
-      assert.equal(lines[0], "time,message,run,session,channel,account,person,agent,provider,model,input tokens,output tokens,cached tokens,USD,exact");
+      assert.equal(lines[0], "time,message,run,session,channel,account,person,agent,provider,model,input tokens,output tokens,cached tokens,amount,unit,USD,exact");
       assert.match(lines[2] ?? "", /,"'=HYPERLINK\(1\)",mute,practice,/);
       assert.doesNotMatch(lines.join("\n"), /(^|,)"?=/m);
     };

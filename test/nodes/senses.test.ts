@@ -115,4 +115,60 @@ describe("voice, pictures and languages in a real Node-RED", function () {
     const first = mock.getRequests()[1]?.body as { messages: unknown[] } | undefined;
     assert.match(JSON.stringify(first?.messages.at(-1)), /draw me this\\n\[image: A tiny dot\.\]/);
   });
+
+  it("pays for what is heard, seen, spoken, translated and drawn: in cents, for whom it is, and not beyond the budget", async function () {
+    if (note === undefined) return skip(this, "no ffmpeg with Opus on this machine");
+    mock.onTranscription({ transcription: { text: "Is the door shut?" } });
+    mock.onSpeech(/./, { audio: note, format: "opus" });
+    mock.onImage(/red door/, { image: { b64Json: PIXEL } });
+    mock.on({ userMessage: /The picture/ }, { content: "A tiny dot." });
+    mock.on({ userMessage: /draw/, hasToolResult: false }, { toolCalls: [{ name: "draw", arguments: JSON.stringify({ prompt: "a red door" }) }] });
+    mock.on({ userMessage: /draw/, hasToolResult: true }, { content: "Here it is." });
+    mock.on({ userMessage: "door" }, { content: "The door is shut." });
+    // 45 cents a person and day: one picture by its reserve is 25 cents. The agent has no limit of its own.
+    await using home = await startHome((sink) => [
+      ...house()(sink).map((one) => (one.id === "gw" ? { ...one, personDayUsd: 0.45 } : one)),
+      channelIn(["norm"], []), normal([{ type: "hear" }, { type: "see" }], "agent"),
+      on("agent", "clawflow-agent", { gateway: "gw", model: "model", agentId: "helper", tools: [{ by: "all" }] }, ["out"], [], ["over"]), channelOut({ voice: "asked", voiceModel: "mouth" }),
+      func("over", "msg.payload = 'over ' + msg.budget.limit + ' ' + (msg.message.tags || []).join(); return msg;", ["out"]),
+      on("draw", "clawflow-tool", { gateway: "gw", tool: "draw", description: "Draws a picture.", makes: "picture", model: "brush", risk: "read", shared: true, params: [] }, []),
+      on("catch", "catch", { scope: null }, ["c"]), func("c", "node.warn('CAUGHT ' + msg.error.source.type + ' ' + msg.error.message + ' ' + (msg.budget && msg.budget.limit)); return null;", []),
+    ]);
+    const rows = async () => {
+      const [head = [], ...lines] = (await (await home.red.fetch("/clawflow/gateway/gw/usage.csv")).text()).replace("\uFEFF", "").trimEnd().split("\r\n").map((line) => line.split(","));
+      return lines.map((fields) => Object.fromEntries(fields.map((field, at) => [head[at] ?? "", field])));
+    };
+    await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
+    await home.heard(1, 60_000);
+    await home.say("draw me this", { attach: [{ kind: "image", mime: "image/png", base64: PIXEL }] });
+    await until(() => files(home).flat().some((file) => file.startsWith("image")), "the picture", 60_000);
+    await until(async () => (await rows()).length === 7 && (await rows()).every((row) => row.exact === "yes" || row.model === "gpt-image-1"), `seven calls, each with its end: ${JSON.stringify(await rows())}`, 60_000);
+    const kept = await rows();
+    const of = (model: string) => kept.filter((row) => row.model === model);
+    assert.deepEqual([of("whisper-1"), of("tts-1"), of("gpt-image-1"), of("gpt-4o")].map((list) => list.length), [1, 1, 1, 4], "heard, spoken, drawn; answered, described, and twice around the tool");
+    for (const row of kept) assert.deepEqual([row.agent, row.person !== "", row.session !== ""], ["helper", true, true], `${row.model}: whoever the agent answers pays`);
+    // 0.3 s (and what Opus adds to it) by the minute of 0.6 cents; 17 characters of 15 USD for a million; a picture by its tokens.
+    const heard = of("whisper-1")[0];
+    assert.equal(heard?.unit, "seconds");
+    assert.ok(Number(heard?.amount) > 0.29 && Number(heard?.amount) < 0.4, heard?.amount);
+    assert.equal(Number(heard?.USD), Math.ceil(Number(heard?.amount) * 100) / 1e6);
+    assert.deepEqual([of("tts-1")[0]?.amount, of("tts-1")[0]?.unit, Number(of("tts-1")[0]?.USD)], ["17", "characters", 0.000255]);
+    assert.equal(Number(of("gpt-image-1")[0]?.USD), Number(((Number(of("gpt-image-1")[0]?.["input tokens"]) * 5 + Number(of("gpt-image-1")[0]?.["output tokens"]) * 40) / 1e6).toFixed(6)));
+    const sum = kept.reduce((all, row) => all + Math.round(Number(row.USD) * 1e6), 0);
+    const usage = await (await home.red.fetch("/clawflow/gateway/gw/usage")).json() as { today: { micros: number; calls: number } };
+    assert.deepEqual([usage.today.micros, usage.today.calls], [sum, 7]);
+    const before = home.texts().length;
+    await home.say("/usage");
+    assert.match((await home.heard(before + 1))[before] ?? "", new RegExp(String(kept.reduce((all, row) => all + Number(row["input tokens"]) + Number(row["output tokens"]), 0))));
+    // The picture's reserve counts as used where the mock tells no tokens: a second one passes the limit, and then nothing is asked for any more.
+    await home.say("draw me this");
+    await until(() => asked("/images/") === 2, "the second picture", 60_000);
+    await until(async () => (await rows()).filter((row) => row.model === "gpt-image-1").length === 2, "its row");
+    const [transcribed, spoken] = [asked("/audio/transcriptions"), asked("/audio/speech")];
+    await home.say("", { attach: [{ kind: "voice", mime: "audio/ogg", base64: note }] });
+    await until(() => home.texts().includes("over personDay unheard"), `the over-budget way: ${JSON.stringify(home.texts())}`, 60_000);
+    assert.match(await home.red.waitForLog(/CAUGHT clawflow-normalize/), /BUDGET_001.*personDay/);
+    assert.match(await home.red.waitForLog(/CAUGHT clawflow-channel-out/), /BUDGET_001/, "it is written, not spoken");
+    assert.deepEqual([asked("/audio/transcriptions"), asked("/audio/speech")], [transcribed, spoken]);
+  });
 });

@@ -91,7 +91,8 @@ describe("a translation", () => {
       },
     };
   };
-  const sensesWith = (mind: Model): Senses => createSenses({ once: async (_, act) => (await act()).data, file: async () => assert.fail("no file"), ear: async () => assert.fail("no ear"), mind: async () => mind, spent: () => undefined, signal: new AbortController().signal });
+  const freely = { begin: () => assert.fail("it costs"), beginWork: () => assert.fail("it costs"), changes: () => [], close: () => undefined };
+  const sensesWith = (mind: Model): Senses => createSenses({ payer: freely, once: async (_, act) => (await act()).data, file: async () => assert.fail("no file"), ear: async () => assert.fail("no ear"), mind: async () => mind, spent: () => undefined, signal: new AbortController().signal });
 
   it("asks for nothing where the text is in that language already", async () => {
     const mind = model((text) => text);
