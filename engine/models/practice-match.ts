@@ -1,6 +1,6 @@
 /** Which tools a text names, and with which arguments: plain comparison of words with names, descriptions, parameters and their types. */
 import type { ToolSpec } from "./model.ts";
-import { type Clause, clausesOf, type Intent, intentOfWords, OPPOSITE, sameTheme, STATES, topicsOf, wordsOf } from "./practice-words.ts";
+import { asksFirst, type Clause, clausesOf, type Intent, intentOfWords, OPPOSITE, sameTheme, STATES, topicsOf, wordsOf } from "./practice-words.ts";
 
 interface Field {
   readonly name: string;
@@ -26,7 +26,7 @@ export function planCalls(text: string, tools: readonly ToolSpec[], last: Readon
   const calls: PlannedCall[] = [];
   let missing: Missing | undefined;
   for (const clause of clausesOf(text)) {
-    const best = bestTool(clause, known, values, last);
+    const best = bestTool(clause, known, values, last) ?? lookUp(clause, known);
     if (best === undefined) continue;
     if (best.missing !== undefined) missing ??= best.missing;
     for (const input of best.inputs) if (!calls.some((call) => call.tool === best.tool && JSON.stringify(call.input) === JSON.stringify(input))) calls.push({ tool: best.tool, input });
@@ -84,6 +84,16 @@ function bestTool(clause: Clause, tools: readonly Known[], values: ReadonlySet<s
     if (best === undefined || total > best.score) best = { tool: known.tool, inputs, missing, score: total };
   }
   return best;
+}
+
+/** A question that no tool is about is looked up where the flow has something to search: that changes nothing. */
+function lookUp(clause: Clause, tools: readonly Known[]): Candidate | undefined {
+  if (clause.intent !== "ask" || clause.topics.length === 0 || !asksFirst(clause.words)) return undefined;
+  for (const { tool, fields, name } of tools) {
+    const [field, ...others] = fields.filter(({ required }) => required);
+    if (field?.type === "string" && others.length === 0 && (name.has("search") || name.has("recall"))) return { tool, inputs: [{ [field.name]: clause.raw }], missing: undefined, score: 0 };
+  }
+  return undefined;
 }
 
 /** `values`: words of all tools' values; "living room" is part of this home even for the tool that only lists lights. */
@@ -202,7 +212,9 @@ function findText(field: Field, clause: Clause, known: Known): unknown[] {
   const after = /:\s*(\S.*)$/s.exec(clause.raw)?.[1];
   if (after !== undefined) return [after.trim()];
   const rest = strip(clause.raw, known);
-  return rest === "" ? [] : [rest];
+  if (rest !== "") return [rest];
+  // What the person said is all there is to pass on: "hand over to billing".
+  return field.words.has("note") ? [clause.raw] : [];
 }
 
 /** What stays of "add milk to the shopping list" for a tool of that name: "milk". */

@@ -25,7 +25,7 @@ const MEANS: Readonly<Record<string, string>> = {
 /** Words that say nothing about what is meant. */
 const STOP = new Set(
   `the a an my our your this these those of in at to for from with by me us you i we please bitte der die das den dem des ein eine einen einem einer mein meine im am zu zum zur auf fur von mit mir uns du ich wir mal doch jetzt now just
-  can could would will do does kann kannst konntest konnte wurde wurdest there here it and und or oder be been any some s t m re how much many viel viele gerade momentan noch auch so then dann also hier da about want mochte need
+  can could would will do does kann kannst konntest konnte wurde wurdest there here it and und or oder be been any some s t m re how much many viel viele gerade momentan noch auch so then dann also hier da about want mochte need have question frage
   again wieder nochmal back given named whether if when as one its whole both each value tool flow returns return result sets gets uses use
   one two three four five six seven eight nine ten eleven twelve eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf`.split(/\s+/),
 );
@@ -135,6 +135,9 @@ function intentOf(words: readonly string[], question: boolean): Intent {
   if (question) return "ask";
   return words.some((word) => STATES.has(word) || /^\d+$/.test(word)) ? "do" : "unknown";
 }
+
+/** Does it begin as a question, or as a wish to be told? */
+export const asksFirst = ([first = ""]: readonly string[]): boolean => QUESTION.has(first) || ASK.has(first);
 
 /** Whether a tool reads or changes, by the first telling word of its name, then of its description. */
 export function intentOfWords(words: readonly string[]): Intent {

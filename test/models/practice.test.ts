@@ -78,6 +78,21 @@ describe("the practice model", () => {
     it(`"${text}" → ${expected}, with tools named otherwise`, async () => { assert.equal(await plan(text, OTHER), expected); });
   }
 
+  it("passes a talk on in the person's words", async () => {
+    const over = [tool("hand_over_to_billing", "Hands this talk over: billing answers the person from now on. Bills, payments and refunds.", { note: { type: "string", description: "What the other agent should know." } }, ["note"])];
+    assert.equal(await plan("hand over to billing", over), 'hand_over_to_billing {"note":"hand over to billing"}');
+    assert.equal(await plan("I have a question about my bill", over), 'hand_over_to_billing {"note":"bill"}');
+    assert.match(await plan("hello", over), /^Hello!/);
+  });
+
+  it("looks a question up that no tool is about, where there is something to search", async () => {
+    const search = tool("search_documents", "Finds passages in documents: the manual.", { query: { type: "string" } }, ["query"]);
+    assert.equal(await plan("How warm may it be at night?", [search]), 'search_documents {"query":"How warm may it be at night"}');
+    assert.equal(await plan("which lights are on?", [search, ...HOME]), "list_lights {}");
+    for (const text of ["hello", "what can you do?", "The night is warm", "???"]) assert.doesNotMatch(await plan(text, [search]), /^search_documents \{/, text);
+    assert.doesNotMatch(await plan("why is the sky blue?", [tool("delete_search", "Deletes", { id: { type: "integer" } }, ["id"])]), /^delete_search/);
+  });
+
   it("changes nothing on a guess", async () => {
     for (const text of ["open the window in the kitchen", "turn the radio in the kitchen on", "the kitchen is too dark", "is the garage door open?", "tell me about light bulbs in history class", "what is 2+2?", "I like the hall", "close the window", "lock the front door", "is the kitchen light on?", "why is the light on?", "don't know", "", "???", "21"]) {
       const calls = callsOf(await read([user(text)], HOME)).filter((call) => /^(set|switch|announce)/.test(call.name));
