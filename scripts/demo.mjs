@@ -8,7 +8,7 @@
  */
 import { spawn } from "node:child_process";
 import { createCipheriv, createHash, randomBytes, randomInt } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -131,12 +131,13 @@ module.exports = {
 `);
 }
 
-/** Node-RED finds the clone itself as an installed package. */
+/** Node-RED finds the clone as an installed package. Its parts are linked, not the clone: npm and npx in the user folder would take the clone's own packages for installed ones. */
 function linkPackage(userDir) {
   const place = path.join(userDir, "node_modules/@clawflow/node-red");
-  mkdirSync(path.dirname(place), { recursive: true });
   rmSync(place, { recursive: true, force: true });
-  symlinkSync(root, place, "junction");
+  mkdirSync(place, { recursive: true });
+  copyFileSync(path.join(root, "package.json"), path.join(place, "package.json"));
+  for (const part of ["dist", "examples", "resources", "docs"]) symlinkSync(path.join(root, part), path.join(place, part), "junction");
 }
 
 async function untilItAnswers(url, child) {
