@@ -7,6 +7,8 @@ import { channels } from "../engine/channels/index.ts";
 import { checkSteps, type Step } from "../engine/normalize.ts";
 import { checkRules, type Rule } from "../engine/route.ts";
 import { checkSchema } from "../engine/tool-input.ts";
+import { slugOf } from "../engine/slug.ts";
+import type { ToolChoice } from "../engine/tools.ts";
 import { toSchema, type Param } from "../editor/schema.ts";
 import { projectRoot } from "./rigs/project.ts";
 
@@ -17,6 +19,15 @@ const read = (file: string): Node[] => JSON.parse(readFileSync(path.join(folder,
 const ours = readdirSync(path.join(projectRoot, "nodes")).filter((name) => name.endsWith(".html")).map((name) => `clawflow-${name.slice(0, -5)}`);
 const core = ["tab", "group", "change", "template", "inject", "debug", "delay", "function", "catch", "comment", "link in", "link out", "switch"];
 const configTypes: Readonly<Record<string, string>> = { gateway: "clawflow-gateway", account: "clawflow-account", model: "clawflow-model" };
+
+const listed: Readonly<Record<string, string>> = { fallbacks: "clawflow-model", models: "clawflow-model", accounts: "clawflow-account" };
+
+/** What agents and MCP servers of this flow may choose from. */
+function offered(nodes: readonly Node[]): Readonly<Record<Exclude<ToolChoice["by"], "all">, readonly string[]>> {
+  const agents = nodes.filter(({ type }) => type === "clawflow-agent").map(({ name, agentId }) => slugOf(String(name || agentId || "agent")));
+  const tools = nodes.filter(({ type }) => type === "clawflow-tool");
+  return { agent: agents, handover: agents, name: tools.map(({ tool }) => String(tool)), tag: tools.flatMap(({ tags }) => String(tags).split(/[,\s]+/)) };
+}
 
 /** Property names of a node's form. */
 function propertiesOf(type: string): Set<string> {
@@ -53,6 +64,29 @@ describe("examples", () => {
           }
         }
         for (const { type, gateway } of nodes) if (propertiesOfOurs(type).has("gateway") && type !== "clawflow-normalize") assert.notEqual(gateway, "", `${type} has no gateway`);
+      });
+
+      it("names nothing that is not in it: stand-ins, models to choose, accounts, tools, other agents", () => {
+        for (const node of nodes) {
+          // An id in a list of any node, at any depth; the node's own and those above are among them.
+          for (const [, id] of JSON.stringify(node).matchAll(/"([0-9a-f]{16})"/g)) assert.ok(byId.has(id as string), `${node.type} ${node.id} names ${id}`);
+          for (const [field, type] of Object.entries(listed)) {
+            for (const id of (node[field] ?? []) as unknown[]) if (id !== "") assert.equal(byId.get(id as string)?.type, type, `${node.type}.${field}`);
+          }
+          if (node.type !== "clawflow-agent" && node.type !== "clawflow-mcp-server") continue;
+          for (const choice of node["tools"] as ToolChoice[]) assert.ok(choice.by === "all" || offered(nodes)[choice.by].includes(choice.value), `${node.type} ${node.id} uses ${JSON.stringify(choice)}`);
+        }
+      });
+
+      it("says what it shows, how to open it, and what it needs", () => {
+        const [flow] = nodes.filter(({ type }) => type === "tab");
+        const info = String(flow?.["info"]);
+        assert.ok(info.length > 40);
+        const isWebChat = nodes.some(({ channel }) => channel === "webchat");
+        if (isWebChat && nodes.some(({ type }) => type === "clawflow-channel-in")) assert.match(JSON.stringify(nodes), /Open Web chat as owner/);
+        // Whoever needs more than ClawFlow says so on the canvas.
+        const needs = nodes.some(({ type, provider }) => ["clawflow-skills", "clawflow-mcp"].includes(type) || (type === "clawflow-model" && !["practice", "ollama"].includes(String(provider))));
+        if (needs) assert.ok(nodes.some(({ type, name }) => type === "comment" && /^Needs /.test(String(name))), "no comment node says what is needed");
       });
 
       it("has all properties of the forms, no others, and no credentials", () => {

@@ -119,7 +119,7 @@ export function installClawFlow(userDir: string, folder = projectRoot): string {
   if (folder === projectRoot) buildIfStale();
   const home = path.join(userDir, "node_modules", "@clawflow", "node-red");
   mkdirSync(home, { recursive: true });
-  for (const part of ["package.json", "dist", "examples"]) {
+  for (const part of ["package.json", "dist", "examples", "docs"]) {
     const from = path.join(folder, part);
     if (existsSync(from)) copyWhole(from, path.join(home, part));
   }
