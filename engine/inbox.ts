@@ -137,7 +137,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   async function take(key: string, lane: Lane, current: Active, head: Receipt): Promise<void> {
     const views = [...entries.values()].map((entry) => ({ id: entry.id, covers: entry.covers(head.message), matches: entry.matches(head.message) }));
-    const suspect = suspects.has(head.seq);
+    const suspect = suspects.get(head.seq);
     const onTrialMs = trials.leftMs();
     const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, pausedUntilMs: options.pausedUntil?.(head.message), entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
     if (act.type === "release") {
@@ -146,15 +146,15 @@ export function createInbox(options: InboxOptions): Inbox {
       return release(key, lane);
     }
     if (act.type === "wait") {
-      if (suspect && onTrialMs > 0) trials.wait(key);
+      if (suspect !== undefined && onTrialMs > 0) trials.wait(key);
       queues.putBack(key, current.receipts);
       release(key, lane, true);
       return sleep(key, lane, Math.min(act.untilMs - clock.now(), 60_000));
     }
     if (act.type !== "run") return;
-    if (suspect && head.attempts > 0) trials.begin(key);
+    if (act.alone) trials.begin(key);
     await store.commit(write);
-    suspects.delete(head.seq);
+    if (suspect !== undefined) suspects.set(head.seq, "tried");
     if (write.length > 0) current.receipts[0] = { ...head, attempts: head.attempts + 1 };
     FAULT: await reached("lane-claimed", head.message.id);
     const journals = new Map<string, Map<string, unknown>>();
@@ -197,7 +197,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
   async function finish(current: Active, write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
-    for (const { seq, message } of current.receipts) { control.begun.delete(seq); options.tell?.(state, message.at, code); }
+    for (const { seq, message } of current.receipts) { suspects.delete(seq); control.begun.delete(seq); options.tell?.(state, message.at, code); }
     const head = current.receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
@@ -319,7 +319,7 @@ export function createInbox(options: InboxOptions): Inbox {
           const head = options.questions?.headOf(found.seq);
           const receipt = head === undefined ? found : { ...found, lane: `${found.lane}\nwaits ${head}` };
           // Only the head of a lane can have been under way.
-          if (!inOrder && !heads.has(receipt.lane)) suspects.add(receipt.seq);
+          if (!inOrder && !heads.has(receipt.lane)) suspects.set(receipt.seq, "left");
           heads.add(receipt.lane);
           enqueue(receipt);
         }

@@ -41,11 +41,14 @@ export interface EntryView { readonly id: string; readonly covers: boolean; read
 export type Offers = Delivery & { readonly find: boolean };
 export type Fault = Pick<ClawError, "code" | "message" | "retry" | "afterMs"> & { readonly markup?: boolean; readonly unsent?: boolean; readonly answered?: boolean };
 
+/** It was the first of its lane already when an earlier process broke off. `tried`: this process began it and counted that; it was put back since, by a pause or a deploy. */
+export type Suspect = "left" | "tried";
+
 export type Event =
   /** The platform brought a message. */
   | { readonly type: "arrived"; readonly receipt: NewReceipt }
-  /** The receipt is the first of its lane, and nothing is under way there. `suspect`: it was the first already when an earlier process broke off; `onTrialMs`: how much longer another suspect has the process for itself. `maxAgeMs`: how long it waits for a flow. */
-  | { readonly type: "taken"; readonly suspect: boolean; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number; /** Why its run cannot go on. */ readonly broken?: string | undefined; /** Until when nothing begins in its chat. */ readonly pausedUntilMs?: number | undefined }
+  /** The receipt is the first of its lane, and nothing is under way there. `onTrialMs`: how much longer another suspect has the process for itself. `maxAgeMs`: how long it waits for a flow. */
+  | { readonly type: "taken"; readonly suspect: Suspect | undefined; readonly onTrialMs?: number; readonly entries: readonly EntryView[]; readonly now: number; readonly maxAgeMs: number; /** Why its run cannot go on. */ readonly broken?: string | undefined; /** Until when nothing begins in its chat. */ readonly pausedUntilMs?: number | undefined }
   /** The flow of one entry has settled; `others` are still under way. */
   | { readonly type: "settled"; readonly entry: string; readonly end: RunEnd; readonly others: boolean }
   /** A run of this receipt waits for a person. `others` of its runs do not, and work. */
@@ -81,7 +84,8 @@ export type Event =
 export type Act =
   /** Tell the platform yes: the message is ours now. */
   | { readonly type: "confirm" }
-  | { readonly type: "run"; readonly entries: readonly string[] }
+  /** `alone`: no other suspect may be under way beside it. */
+  | { readonly type: "run"; readonly entries: readonly string[]; readonly alone: boolean }
   | { readonly type: "wait"; readonly untilMs: number }
   /** This message is finished: the lane goes on. */
   | ({ readonly type: "release"; readonly state: "done" | "dead"; readonly reason?: string } & Partial<Death>)
@@ -167,10 +171,12 @@ function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialM
   if (pausedUntilMs !== undefined) return next([], { type: "wait", untilMs: pausedUntilMs });
   const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);
   if (open.length > 0) {
-    if (!suspect) return next([], { type: "run", entries: open });
-    if (receipt.attempts + 1 >= MAX_TRIES) return ended(receipt, { state: "dead", reason: `gave up after ${MAX_TRIES} interrupted tries` }, "MSG_006");
-    if (receipt.attempts > 0 && onTrialMs > 0) return next([], { type: "wait", untilMs: now + onTrialMs });
-    return next([{ do: "receipt", seq: receipt.seq, attempts: receipt.attempts + 1 }], { type: "run", entries: open });
+    if (suspect === undefined) return next([], { type: "run", entries: open, alone: false });
+    const attempts = receipt.attempts + (suspect === "tried" ? 0 : 1);
+    const alone = attempts > 1;
+    if (attempts >= MAX_TRIES) return ended(receipt, { state: "dead", reason: `gave up after ${MAX_TRIES} interrupted tries` }, "MSG_006");
+    if (alone && onTrialMs > 0) return next([], { type: "wait", untilMs: now + onTrialMs });
+    return next(suspect === "tried" ? [] : [{ do: "receipt", seq: receipt.seq, attempts }], { type: "run", entries: open, alone });
   }
   const ends = Object.values(receipt.runs);
   if (ends.length > 0) return ended(receipt, outcome(ends), "MSG_006");

@@ -1,12 +1,13 @@
 /** Messages that were under way when an earlier process broke off: from the second time on each is tried without the others, so that none is blamed for another. */
 import type { Clock } from "./clock.ts";
+import type { Suspect } from "./life.ts";
 
 /** A suspect has the process for itself no longer than this: one that waits for a person must not hold up the others. */
 const TRIAL_MS = 60_000;
 
 export interface Trials {
-  /** First in their lanes when an earlier process broke off: they may be why. */
-  readonly suspects: Set<number>;
+  /** By number: the receipts that were first in their lanes when an earlier process broke off, and may be why; until they end. */
+  readonly suspects: Map<number, Suspect>;
   /** How much longer another suspect has the process for itself. Milliseconds. */
   leftMs(): number;
   begin(lane: string): void;
@@ -22,7 +23,7 @@ export function createTrials(clock: Clock): Trials {
   let trial: { readonly lane: string; readonly since: number } | undefined;
   const onTrial = new Set<string>();
   return {
-    suspects: new Set(),
+    suspects: new Map(),
     leftMs: () => (trial === undefined ? 0 : trial.since + TRIAL_MS - clock.monotonic()),
     begin(lane) { trial = { lane, since: clock.monotonic() }; },
     wait(lane) { onTrial.add(lane); },

@@ -33,7 +33,7 @@ describe("a question in the reducer", () => {
     assert.deepEqual(reduce({ question: "ended" }, { type: "answered", run: "r", question: "q", entry }).write, []);
   });
   it("makes a run a dead letter whose question nobody asks any more", () => {
-    const { write, act } = reduce({ receipt }, { type: "taken", suspect: false, entries: [{ id: "in", covers: true, matches: true }], now: 1, maxAgeMs: 1, broken: "gone" });
+    const { write, act } = reduce({ receipt }, { type: "taken", suspect: undefined, entries: [{ id: "in", covers: true, matches: true }], now: 1, maxAgeMs: 1, broken: "gone" });
     assert.deepEqual(write, [{ do: "receipt", seq: 7, runs: {}, state: "dead", reason: "gone" }]);
     assert.deepEqual(act, { type: "release", state: "dead", reason: "gone", code: "MSG_004" });
   });

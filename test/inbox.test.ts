@@ -165,6 +165,33 @@ describe("inbox", () => {
     }
   });
 
+  it("tries one that was paused meanwhile alone again, and counts that once", async () => {
+    const store = createMemoryStore();
+    let paused = false;
+    for (let start = 0; start < 3; start++) {
+      const { inbox, clock, dead } = setup(store, { limits: () => ({ pendingMaxMs: 600_000, idleMs: 600_000 }), pausedUntil: () => (paused ? Number.MAX_SAFE_INTEGER : undefined) });
+      inbox.add(entry("n1"));
+      await inbox.load();
+      inbox.start();
+      if (start === 0) for (const id of ["a", "b"]) await inbox.receive(message({ id, chat: id }), owner);
+      await settle();
+      if (start < 2) continue;
+      const running = () => [...inbox.runs()].map(({ receipt }) => `${receipt.message.id} ${receipt.attempts}`);
+      assert.deepEqual(running(), ["a 2"]);
+      paused = true;
+      inbox.control.suspend(() => true);
+      await settle();
+      assert.deepEqual(running(), []);
+      paused = false;
+      inbox.control.wake();
+      await settle();
+      assert.deepEqual(running(), ["a 2"]);
+      await clock.advance(61_000);
+      assert.deepEqual(running(), ["a 2", "b 2"]);
+      assert.deepEqual(dead, []);
+    }
+  });
+
   it("blames nothing on a message that was under way when its process ended in order", async () => {
     const store = createMemoryStore();
     for (let start = 0; start < 6; start++) {

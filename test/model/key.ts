@@ -30,12 +30,12 @@ function diskText({ receipts, journals, rows, notices, ended }: Disk, entries: n
 }
 const shortly = (notices: readonly string[]): string => notices.map((notice) => notice.slice(NOTICE.length)).join("");
 
-function workerText({ queue, put, notices, lanes, receipts, suspects, left, tried, trial, overtime, posted, silent, inherited, runs, chats }: Worker, open: number, { program }: Scenario): string {
+function workerText({ queue, put, notices, lanes, receipts, suspects, counted, left, tried, trial, overtime, posted, silent, inherited, runs, chats }: Worker, open: number, { program }: Scenario): string {
   let text = `${posted & open}.${silent & open}.${inherited & open}`;
   if (lanes.length > 1) text += `t${tried}${trial ?? ""}${overtime ? "!" : ""}`;
   for (const { waiting, active } of lanes) {
     text += `|a${active ?? ""}`;
-    for (const message of active === undefined ? waiting : [active, ...waiting]) text += `${message}${(suspects >> message) & 1}${(left >> message) & 1}${receipts[message]?.attempts}${Object.keys(receipts[message]?.runs ?? {}).join("")}`;
+    for (const message of active === undefined ? waiting : [active, ...waiting]) text += `${message}${(suspects >> message) & 1}${(suspects & counted) >> message & 1}${(left >> message) & 1}${receipts[message]?.attempts}${Object.keys(receipts[message]?.runs ?? {}).join("")}`;
   }
   for (const { rows, own, phase } of chats) {
     text += `c${phase[0]}${phase[1]}${own.join("")}`;

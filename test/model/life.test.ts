@@ -54,7 +54,7 @@ describe("the life of a message, in all histories", function () {
 
 describe("the life of a message, where no such history comes", () => {
   const receipt = { seq: 7, state: "pending", attempts: 0, runs: {}, receivedAt: 1_000 } as const;
-  const taken = { type: "taken", suspect: false, now: 2_000, maxAgeMs: 5_000 } as const;
+  const taken = { type: "taken", suspect: undefined, now: 2_000, maxAgeMs: 5_000 } as const;
   const wants = { id: "n1", covers: true, matches: true };
   const row: RowView = { key: "k", run: "1.x.n", to: { channel: "x", account: "a", chat: "c", kind: "direct" }, priority: "normal", op: "send", state: "sending", attempts: 1, plannedAt: 0, dueAt: 0, draft: { text: "hi" } };
   const due = { type: "due", now: 1_000, offers: { find: false }, left: false } as const;
@@ -77,7 +77,7 @@ describe("the life of a message, where no such history comes", () => {
     assert.ok(unwanted.type === "release" && unwanted.state === "done" && unwanted.reason !== undefined);
     const ended = reduce({ receipt: { ...receipt, runs: { n1: { state: "dead", reason: "x" } } } }, { ...taken, entries: [wants] }).act;
     assert.ok(ended.type === "release" && ended.state === "dead" && ended.reason === "x");
-    assert.deepEqual(reduce({ receipt: { ...receipt, runs: { n1: { state: "done" } } } }, { ...taken, entries: [wants, { ...wants, id: "n2" }] }).act, { type: "run", entries: ["n2"] });
+    assert.deepEqual(reduce({ receipt: { ...receipt, runs: { n1: { state: "done" } } } }, { ...taken, entries: [wants, { ...wants, id: "n2" }] }).act, { type: "run", entries: ["n2"], alone: false });
   });
 
   it("one dead run makes a message dead, one with a reason gives it that", () => {
@@ -88,7 +88,7 @@ describe("the life of a message, where no such history comes", () => {
 
   it("a suspect runs until its tries are used up", () => {
     for (let attempts = 0; attempts < MAX_TRIES + 1; attempts++) {
-      const { act } = reduce({ receipt: { ...receipt, attempts } }, { ...taken, suspect: true, entries: [wants] });
+      const { act } = reduce({ receipt: { ...receipt, attempts } }, { ...taken, suspect: "left", entries: [wants] });
       assert.equal(act.type, attempts + 1 < MAX_TRIES ? "run" : "release");
     }
   });

@@ -29,7 +29,7 @@ const then = (next: Next, act: Act): Next => ({ ...next, act });
 const row = (life: Life, change: Partial<NonNullable<Life["row"]>>): Life => ({ ...life, row: { ...(life.row as NonNullable<Life["row"]>), ...change } });
 
 const world = (scenario: Scenario, faults: Partial<Record<Fault, number>>, most: number, more: Partial<Scenario> = {}): Scenario => ({ ...scenario, ...more, faults, most });
-const { answer, agent, tool, parts, entries, stale, poison, suspects, people, steered, hasty } = SMALL;
+const { answer, agent, tool, parts, entries, stale, poison, suspects, held, people, steered, hasty } = SMALL;
 const crash = (scenario: Scenario, more: Partial<Scenario> = {}) => world(scenario, { crash: 1 }, 1, more);
 const calm = (scenario: Scenario, more: Partial<Scenario> = {}) => world(scenario, {}, 0, more);
 
@@ -41,7 +41,7 @@ export const MUTANTS: readonly Mutant[] = [
   { name: "duplicates are told by one watermark", where: "carried out", scenario: crash(answer), rules: { dedupe: "watermark" } },
   { name: "a duplicate reopens its done receipt", where: "carried out", scenario: world(answer, { duplicate: 1 }, 1), rules: { dedupe: "reopens" } },
   { name: "duplicates are not told at all", where: "carried out", scenario: world(answer, { duplicate: 1 }, 1), rules: { dedupe: "none" } },
-  { name: "our own next try is taken for a duplicate", where: "reducer", scenario: crash(answer), reduce: on("taken", (life, event, reduce) => (event.suspect ? then({ write: [{ do: "receipt", seq: life.receipt?.seq ?? 0, state: "done" }], wait: false, act: { type: "none" } }, { type: "release", state: "done" }) : reduce(life, event))) },
+  { name: "our own next try is taken for a duplicate", where: "reducer", scenario: crash(answer), reduce: on("taken", (life, event, reduce) => (event.suspect !== undefined ? then({ write: [{ do: "receipt", seq: life.receipt?.seq ?? 0, state: "done" }], wait: false, act: { type: "none" } }, { type: "release", state: "done" }) : reduce(life, event))) },
   // Lanes and owners.
   { name: "the newest of the waiting messages is taken first", where: "carried out", scenario: world(agent, { crash: 1 }, 1, { program: agent.program.slice(0, 1), lanes: [0, 0] }), rules: { lane: "newest" } },
   { name: "the next message is taken while one is under way", where: "carried out", scenario: calm(answer), rules: { lane: "crowd" } },
@@ -50,10 +50,11 @@ export const MUTANTS: readonly Mutant[] = [
   { name: "the ends of a message's other runs are forgotten", where: "reducer", scenario: calm(entries), reduce: on("settled", (life, event, reduce) => reduce(life.receipt === undefined ? life : { ...life, receipt: { ...life.receipt, runs: {} } }, event)) },
   { name: "the store takes commits of a former owner (owner by PID, no generation)", where: "carried out", scenario: world(tool, { lease: 1 }, 1), rules: { fenced: false } },
   { name: "a lease ends after a fixed time, whatever its owner is doing", where: "carried out", scenario: calm(agent), rules: { lease: "fixed" } },
-  { name: "a message that breaks its process is never counted", where: "reducer", scenario: poison, reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, suspect: false })) },
+  { name: "a message that breaks its process is never counted", where: "reducer", scenario: poison, reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, suspect: undefined })) },
   { name: "a message is counted as breaking its process at every start", where: "carried out", scenario: world(poison, { stop: 3 }, 3), rules: { endNote: false } },
   { name: "suspects are tried beside each other", where: "reducer", scenario: world(suspects, { crash: 2 }, 2), reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, onTrialMs: 0 })) },
-  { name: "a message is given up at its first broken try", where: "reducer", scenario: crash(answer), reduce: on("taken", (life, event, reduce) => reduce(event.suspect && life.receipt !== undefined ? { ...life, receipt: { ...life.receipt, attempts: 2 } } : life, event)) },
+  { name: "a suspect that was paused is none any more", where: "reducer", scenario: world(held, { crash: 2, pause: 1 }, 3), reduce: on("taken", (life, event, reduce) => reduce(life, { ...event, suspect: event.suspect === "tried" ? undefined : event.suspect })) },
+  { name: "a message is given up at its first broken try", where: "reducer", scenario: crash(answer), reduce: on("taken", (life, event, reduce) => reduce(event.suspect !== undefined && life.receipt !== undefined ? { ...life, receipt: { ...life.receipt, attempts: 2 } } : life, event)) },
   { name: "the count of broken tries is not written", where: "reducer", scenario: poison, reduce: on("taken", (life, event, reduce) => { const next = reduce(life, event); return next.act.type === "run" ? silently(next) : next; }) },
   // Journal.
   { name: "a step is used before its record is on disk", where: "reducer", scenario: calm(agent), reduce: on("acted", (life, event, reduce) => soon(reduce(life, event))) },

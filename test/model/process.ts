@@ -102,13 +102,18 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     const message = (rules.lane === "newest" ? lane.waiting.pop() : lane.waiting.shift()) as number;
     const receipt = at(worker.receipts, message);
     lane.active = message;
-    const suspect = (worker.suspects & (1 << message)) !== 0;
+    const suspect = (worker.suspects & (1 << message)) === 0 ? undefined : (worker.counted & (1 << message)) === 0 ? "left" : "tried";
     const next = reduce(lifeOf(receiptKey(message), { receipt }), { type: "taken", suspect, onTrialMs: worker.trial === undefined || worker.overtime ? 0 : 1, pausedUntilMs: world.paused ? 1 : undefined, entries: views, now: 0, maxAgeMs: 1 });
-    if (next.act.type === "run" && suspect && receipt.attempts > 0) {
-      worker.tried |= 1 << message;
-      worker.trial = number;
+    if (next.act.type === "run") {
+      worker.counted |= 1 << message;
+      if (suspect === "left") worker.receipts[message] = { ...receipt, attempts: receipt.attempts + 1 };
+      if (next.act.alone) {
+        worker.tried |= 1 << message;
+        worker.trial = number;
+      }
+      carry(world, worker, next, { go: "begin", message, entries: next.act.entries });
+      return;
     }
-    if (next.act.type === "run") { carry(world, worker, next, { go: "begin", message, entries: next.act.entries }); return; }
     if (next.act.type !== "release") { lane.waiting.unshift(message); lane.active = undefined; return; }
     if (next.act.state === "dead") bury(world, message);
     carry(world, worker, next, { go: "release", lane: number });
@@ -118,7 +123,6 @@ export function createProcess(scenario: Scenario, rules: Rules) {
     world.seen.told |= 1 << message;
   }
   function begin(world: World, worker: Worker, message: number, ids: readonly string[]): void {
-    worker.suspects &= ~(1 << message);
     // Paused while it was got ready: it is put back.
     if (world.paused && rules.heed) {
       const number = at(lanes, message);
@@ -207,17 +211,18 @@ export function createProcess(scenario: Scenario, rules: Rules) {
   function pause(world: World, worker: Worker, works: boolean): void {
     world.paused = true;
     world.seen.ends++;
-    for (const lane of worker.lanes) {
+    for (const [number, lane] of worker.lanes.entries()) {
       const { active } = lane;
       if (active === undefined || liveEntries(worker, active).length === 0) continue;
-      for (const number of runsOfMessage(active)) for (const { step, phase } of worker.runs[number]?.flights ?? []) if (works && phase === "works") {
-        atWork(world, worker, scenario, number, step);
-        world.seen.works[number * program.length + step] = at(world.seen.works, number * program.length + step) + 1;
+      for (const run of runsOfMessage(active)) for (const { step, phase } of worker.runs[run]?.flights ?? []) if (works && phase === "works") {
+        atWork(world, worker, scenario, run, step);
+        world.seen.works[run * program.length + step] = at(world.seen.works, run * program.length + step) + 1;
       }
       breakWay(worker, active);
       worker.left |= 1 << active;
       lane.active = undefined;
       lane.waiting.unshift(active);
+      if (worker.trial === number) { worker.trial = undefined; worker.overtime = false; }
     }
   }
   function resume(world: World, worker: Worker): void {
@@ -439,7 +444,7 @@ export function createProcess(scenario: Scenario, rules: Rules) {
   function open(world: World): Worker {
     const { disk } = world;
     const worker: Worker = {
-      queue: [], put: [], lanes: chats.map(() => ({ waiting: [], active: undefined })), receipts: lanes.map(() => undefined), suspects: 0, left: 0, tried: 0, trial: undefined, overtime: false, posted: 0, silent: 0, inherited: 0,
+      queue: [], put: [], lanes: chats.map(() => ({ waiting: [], active: undefined })), receipts: lanes.map(() => undefined), suspects: 0, counted: 0, left: 0, tried: 0, trial: undefined, overtime: false, posted: 0, silent: 0, inherited: 0,
       runs: disk.journals.map(() => undefined), chats: chats.map(() => ({ rows: [], own: [], phase: "idle" })), notices: disk.notices,
     };
     for (const record of disk.receipts) {
@@ -503,7 +508,7 @@ export function createProcess(scenario: Scenario, rules: Rules) {
       return goesOut ? { rows: [head], own: own.filter((id) => id === head.id), phase } : { rows: [], own: [], phase: "idle" };
     });
     if (runs.every((run) => run === undefined) && out.every(({ rows }) => rows.length === 0)) return undefined;
-    return { queue: [], put: [], lanes: worker.lanes.map(() => ({ waiting: [], active: undefined })), receipts: lanes.map(() => undefined), suspects: 0, left: 0, tried: 0, trial: undefined, overtime: false, posted: 0, silent: 0, inherited: 0, runs, chats: out, notices: [] };
+    return { queue: [], put: [], lanes: worker.lanes.map(() => ({ waiting: [], active: undefined })), receipts: lanes.map(() => undefined), suspects: 0, counted: 0, left: 0, tried: 0, trial: undefined, overtime: false, posted: 0, silent: 0, inherited: 0, runs, chats: out, notices: [] };
   }
   function flush(world: World, worker: Worker, carryOn: boolean): void {
     const commit = worker.queue.shift();

@@ -20,18 +20,19 @@ const suspects: Scenario = { ...poison, name: "two messages in two lanes, under 
 const PEOPLE = { crash: 9, duplicate: 9, halt: 9, pause: 9 };
 const people: Scenario = { ...agent, name: "two messages in one lane, an agent with a tool, and people who stop and pause", faults: PEOPLE };
 const steered: Scenario = { ...people, name: "what is said meanwhile joins the run", program: [{ name: "model 1" }, { name: "joined", joins: true }, { name: "model 2", behind: true }] };
+const held: Scenario = { ...suspects, name: "two messages in two lanes, under way in the same crashes, and people who pause", faults: { crash: 9, pause: 9 } };
 const hasty: Scenario = { ...people, name: "what is said meanwhile takes the place of what is under way", program: [{ name: "model 1" }], interrupts: true };
 
 const classes = (scenario: Scenario, most: number): Scenario[] => (["A", "B", "C"] as const).map((one) => ({ ...scenario, class: one, most }));
 
 /** In `npm test`: up to two faults in one history. */
 export const QUICK: readonly Scenario[] = [
-  { ...agent, most: 2 }, { ...tool, most: 2 }, { ...parts, most: 2 }, ...classes(parts, 1).slice(0, 2), { ...parts, name: "the same, and nobody shall be told", most: 1, quiet: true }, { ...entries, most: 1 }, { ...stale, most: 1 }, { ...lapse, most: 2 }, poison, { ...suspects, most: 3 }, people, { ...steered, most: 2 }, { ...hasty, most: 2 },
+  { ...agent, most: 2 }, { ...tool, most: 2 }, { ...parts, most: 2 }, ...classes(parts, 1).slice(0, 2), { ...parts, name: "the same, and nobody shall be told", most: 1, quiet: true }, { ...entries, most: 1 }, { ...stale, most: 1 }, { ...lapse, most: 2 }, poison, { ...suspects, most: 3 }, { ...held, most: 3 }, people, { ...steered, most: 2 }, { ...hasty, most: 2 },
 ];
 /** Up to three faults in one history, of all kinds and in all orders; two where three would take more than an hour. */
 export const FULL: readonly Scenario[] = [
   ...classes(answer, 3), ...classes(agent, 3).slice(0, 2), { ...agent, most: 2 }, { ...agent, parts: 2, most: 1 }, { ...tool, most: 3 }, ...classes(parts, 3).slice(0, 1), ...classes(parts, 2).slice(1), { ...parts, name: "the same, and nobody shall be told", most: 2, quiet: true },
-  { ...lanes, most: 1 }, { ...entries, most: 2 }, ...classes(stale, 3).slice(0, 1), ...classes(stale, 2).slice(1), { ...lapse, most: 3 }, { ...poison, most: 6 }, { ...poison, lanes: [0, 0], most: 3 }, { ...suspects, most: 4 }, { ...people, most: 2 }, { ...steered, most: 3 }, { ...hasty, most: 3 },
+  { ...lanes, most: 1 }, { ...entries, most: 2 }, ...classes(stale, 3).slice(0, 1), ...classes(stale, 2).slice(1), { ...lapse, most: 3 }, { ...poison, most: 6 }, { ...poison, lanes: [0, 0], most: 3 }, { ...suspects, most: 4 }, { ...held, most: 4 }, { ...people, most: 2 }, { ...steered, most: 3 }, { ...hasty, most: 3 },
 ];
 /** The smallest world for each kind of bug. */
-export const SMALL = { answer, agent, tool, parts, lanes, entries, stale, lapse, poison, suspects, people, steered, hasty };
+export const SMALL = { answer, agent, tool, parts, lanes, entries, stale, lapse, poison, suspects, held, people, steered, hasty };

@@ -78,8 +78,9 @@ export interface Worker {
   put: Commit[];
   lanes: Lane[];
   receipts: (Rec | undefined)[];
-  /** Bits by message: was the first of its lane when an earlier process broke off; has a journal perhaps; was a suspect, and not for the first time. */
+  /** Bits by message: was the first of its lane when an earlier process broke off; was begun by this one; has a journal perhaps; was a suspect, and not for the first time. */
   suspects: number;
+  counted: number;
   left: number;
   tried: number;
   /** The lane of the suspect that has the process for itself; its time is over. */
@@ -168,7 +169,7 @@ function cloneWorker(worker: Worker | undefined): Worker | undefined {
   return worker && {
     queue: worker.queue.slice(), put: worker.put.slice(),
     lanes: worker.lanes.map(({ waiting, active }) => ({ waiting: waiting.slice(), active })),
-    receipts: worker.receipts.slice(), suspects: worker.suspects, left: worker.left, tried: worker.tried, trial: worker.trial, overtime: worker.overtime, posted: worker.posted, silent: worker.silent, inherited: worker.inherited,
+    receipts: worker.receipts.slice(), suspects: worker.suspects, counted: worker.counted, left: worker.left, tried: worker.tried, trial: worker.trial, overtime: worker.overtime, posted: worker.posted, silent: worker.silent, inherited: worker.inherited,
     runs: worker.runs.map((run) => run && { live: run.live, journal: run.journal, told: run.told, flights: run.flights.slice(), passes: run.passes.map(({ at, old, waits }) => ({ at, old, waits })) }),
     chats: worker.chats.map(({ rows, own, phase }) => ({ rows: rows.slice(), own: own.slice(), phase })), notices: worker.notices,
   };
