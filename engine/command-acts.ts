@@ -5,7 +5,7 @@ import type { Clock } from "./clock.ts";
 import { turnsTokens } from "./context/estimate.ts";
 import { COMMANDS, mayUse, useOf, type CommandName, type CommandUses } from "./commands.ts";
 import type { Control } from "./control.ts";
-import { bookOf, type Memory } from "./memory.ts";
+import { bookOf, MOST_NOTES, type Memory } from "./memory.ts";
 import type { Message } from "./message.ts";
 import type { Pauses } from "./pauses.ts";
 import type { Sessions } from "./sessions.ts";
@@ -109,9 +109,10 @@ const memory: Act = async (given, deps) => {
   if (FORGET.includes(verb)) {
     const all = ALL_WORDS.includes(which);
     if (!all && !/^\d{1,15}$/.test(which)) return { text: say("memory.how") };
-    let count = 0;
-    for (const book of books) count += await deps.memory.forget(book, all ? undefined : Number(which));
-    return { text: say(count === 0 ? "memory.nothing" : "memory.forgot", { count }) };
+    const meant = (await Promise.all(books.map((book) => deps.memory.list(book, MOST_NOTES)))).map((notes) => notes.filter(({ n }) => all || n === Number(which)).length);
+    const count = meant.reduce((sum, one) => sum + one, 0);
+    const write = books.filter((_book, at) => meant[at] !== 0).map((book) => deps.memory.forgetting(book, all ? undefined : Number(which)));
+    return { text: say(count === 0 ? "memory.nothing" : "memory.forgot", { count }), write };
   }
   const notes = (await Promise.all(books.map((book) => deps.memory.list(book, SHOWN_NOTES)))).flat();
   const lines = notes.map(({ n, text }) => `${n}: ${text}`);
@@ -133,15 +134,16 @@ const pause: Act = async ({ message, args, say }, { pauses, clock }) => {
   const rest = words.filter((word) => !ALL_WORDS.includes(word));
   const minutes = rest[0] === undefined ? undefined : Number(rest[0]);
   if (rest.length > 1 || (minutes !== undefined && !(Number.isInteger(minutes) && minutes >= 1 && minutes <= MAX_MINUTES))) return { text: say("pause.how") };
-  await pauses.pause(everywhere ? "all" : message.at, { by: message.sender.name || message.sender.id, why: "person", ...(minutes === undefined ? {} : { until: clock.now() + minutes * 60_000 }) });
-  if (minutes !== undefined) return { text: say(everywhere ? "pause.allMinutes" : "pause.minutes", { minutes }) };
-  return { text: say(everywhere ? "pause.all" : "pause.here") };
+  const write = pauses.change(everywhere ? "all" : message.at, { by: message.sender.name || message.sender.id, why: "person", ...(minutes === undefined ? {} : { until: clock.now() + minutes * 60_000 }) });
+  const text = minutes === undefined ? say(everywhere ? "pause.all" : "pause.here") : say(everywhere ? "pause.allMinutes" : "pause.minutes", { minutes });
+  return { text, write: write === undefined ? [] : [write] };
 };
 const resume: Act = async ({ message, args, say }, { pauses }) => {
   const everywhere = ALL_WORDS.includes(args.toLowerCase());
-  const was = await pauses.resume(everywhere ? "all" : message.at);
-  if (!everywhere && pauses.of("all") !== undefined) return { text: say("resume.all") };
-  return { text: say(was ? "resume.done" : "resume.none") };
+  const ended = pauses.change(everywhere ? "all" : message.at, undefined);
+  const write = ended === undefined ? [] : [ended];
+  if (!everywhere && pauses.of("all") !== undefined) return { text: say("resume.all"), write };
+  return { text: say(ended === undefined ? "resume.none" : "resume.done"), write };
 };
 
 export const ACTS: Readonly<Record<Exclude<CommandName, "approve" | "deny">, Act>> = { new: begin, stop, status, model, usage, memory, help, whoami, pause, resume };

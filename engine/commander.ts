@@ -26,14 +26,16 @@ export interface CommanderOptions extends CommandDeps {
   log(text: string): void;
 }
 export interface Commander {
-  /** Is this message a command of ours? Undefined: it is a message like any other. Resolves when it is done and its answer is planned. */
+  /** Is this message a command of ours? Undefined: it is a message like any other. Resolves when it is saved and, while the flows run, done and its answer planned. */
   offer(message: Message, trust: Trust): Promise<Received | undefined>;
   /** A command of ours as such, where the platform has not read it: words for a question are not read as it. */
   asCommand(message: Message): Message;
   /** True: a command that an earlier process had saved. */
   takes(receipt: Receipt): boolean;
-  /** Does what an earlier process had saved and not done; after inbox and outbox are loaded, before anything begins. */
-  deal(): Promise<void>;
+  /** The flows run, and their agents are known: does what is saved and not done, in order; before anything else begins. Undefined: there was nothing. */
+  start(): Promise<void> | undefined;
+  /** The flows stop, their agents go: what comes now waits for `start`. */
+  stop(): void;
 }
 
 const LANE = "\ncommand";
@@ -41,7 +43,24 @@ const RETRY_MS = 1_000;
 
 export function createCommander(options: CommanderOptions): Commander {
   const { store, clock, inbox, deliver } = options;
+  /** Saved and not done. */
   const unread: Receipt[] = [];
+  let running = false;
+  let dealing: Promise<void> | undefined;
+
+  /** As it was understood: after a restart the bot's own name is not known yet, and "/stop@bot" would be read as nothing. */
+  const asRead = (message: Message, { word, args }: ReadCommand): Message => ({ ...message, action: { type: "command", name: word, args } });
+  async function deal(): Promise<void> {
+    try {
+      while (running) {
+        const next = unread.shift();
+        if (next === undefined) return;
+        await carry(next);
+      }
+    } finally {
+      dealing = undefined;
+    }
+  }
 
   function read(message: Message): ReadCommand | undefined {
     const found = readCommand(message, options.self(message.at.account));
@@ -82,21 +101,28 @@ export function createCommander(options: CommanderOptions): Commander {
 
   return {
     async offer(message, trust) {
-      if (read(message) === undefined) return undefined;
-      const receipt = await inbox().save(message, { trust, tainted: false }, LANE);
+      const found = read(message);
+      if (found === undefined) return undefined;
+      const receipt = await inbox().save(asRead(message, found), { trust, tainted: false }, LANE);
       if (receipt === undefined) return "duplicate";
-      await carry(receipt);
+      if (running && dealing === undefined) await carry(receipt);
+      else unread.push(receipt);
       return "saved";
     },
     asCommand(message) {
       const found = message.action === undefined ? read(message) : undefined;
-      return found === undefined ? message : { ...message, action: { type: "command", name: found.word, args: found.args } };
+      return found === undefined ? message : asRead(message, found);
     },
     takes(receipt) {
       if (receipt.lane !== LANE) return false;
       unread.push(receipt);
       return true;
     },
-    async deal() { for (const receipt of unread.splice(0)) await carry(receipt); },
+    start() {
+      running = true;
+      if (unread.length > 0) dealing ??= deal();
+      return dealing;
+    },
+    stop() { running = false; },
   };
 }

@@ -102,7 +102,10 @@ export function createControl(floor: Floor): Control {
       const meant = new Set(lane.queue.map(seqOf).filter((seq) => seq < before));
       for (const one of queues.take(lane, meant)) {
         const receipt = typeof one === "number" ? await floor.store.receipt(one) : one;
-        if (receipt !== undefined) end(receipt, []);
+        if (receipt === undefined) continue;
+        // Put back or not begun again, it may have asked somebody.
+        write.push(...floor.forget(receipt.seq));
+        end(receipt, []);
       }
     }
     for (const current of actives()) {

@@ -28,7 +28,9 @@ export interface Desk {
   /** It waits in the inbox now: in a paused chat its sender is told so, once for each pause. */
   waits(message: Message): void;
   takes(receipt: Receipt): boolean;
-  deal(): Promise<void>;
+  /** See Commander. */
+  start(): Promise<void> | undefined;
+  stop(): void;
   /** Until when nothing begins there (Unix milliseconds); undefined: it is not paused. */
   pausedUntil(at: Address): number | undefined;
   menu(account: OwnCommands | undefined): Command[];
@@ -52,7 +54,7 @@ export async function createDesk(options: DeskOptions): Promise<Desk> {
     deliver({ run: "", step, op: "send", to, draft: { text, plain: true }, priority: "low" }).catch((error: Error) => options.log(error.message));
   }
   return {
-    pauses, saw: bots.saw, asCommand: commander.asCommand, offer: commander.offer, takes: commander.takes, deal: commander.deal,
+    pauses, saw: bots.saw, asCommand: commander.asCommand, offer: commander.offer, takes: commander.takes, start: commander.start, stop: commander.stop,
     waits(message) {
       const pause = limits().pausedAnswer && message.kind === "message" && message.addressed && !message.sender.bot ? pauses.holds(message.at) : undefined;
       if (pause !== undefined) say(message.at, sayTo(message, language)("paused"), `paused/${pause.at}/${laneOf(message.at)}`);

@@ -269,6 +269,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   const team = createTeam({ store, clock, agents, once: steps.once, onHandOver: (at, from, to) => events.emit("handOver", { at, from, to }) });
   let over = false;
+  let running = false;
   const desk = await createDesk({
     store, clock, sessions, memory, team, limits, language: options.language,
     inbox: () => inbox,
@@ -413,7 +414,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await inbox.load();
   await outbox.load();
   await asks.deal();
-  await desk.deal();
 
   const gateway: Gateway = {
     store, inbox, asks, approvals, people, sessions, compactor, gauge, memory, tools, ledger, agents, team, pauses: desk.pauses, connections, events, clock, spool, room,
@@ -457,9 +457,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       outbox.release();
       for (const run of asks.orphans()) gateway.settle(run, { state: "dead", reason: ORPHAN });
       asks.start();
-      inbox.start();
+      running = true;
+      const words = desk.start();
+      if (words === undefined) inbox.start();
+      else words.then(() => { if (running) inbox.start(); }, (error: Error) => options.log("warn", error.message));
     },
-    stop() { inbox.stop(); },
+    stop() {
+      running = false;
+      desk.stop();
+      inbox.stop();
+    },
     async pause() {
       await outbox.hold();
       await inbox.rest();

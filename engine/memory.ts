@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.ts";
 import { ToolError } from "./errors.ts";
 import type { Message } from "./message.ts";
-import type { Book, Note, Store } from "./store/store.ts";
+import type { Book, Change, Note, Store } from "./store/store.ts";
 import type { Tool } from "./tool.ts";
 import { askedIn } from "./words.ts";
 
@@ -42,11 +42,15 @@ export interface Memory {
   list(book: string, limit: number): Promise<Note[]>;
   /** One note, or without `n` all of the book. How many are gone. */
   forget(book: string, n?: number): Promise<number>;
+  /** The change that does it, for whoever commits more with it. */
+  forgetting(book: string, n?: number): Change;
   books(limit: number): Promise<Book[]>;
 }
 
 export function createMemory(store: Store, clock: Clock): Memory {
+  const forgetting: Memory["forgetting"] = (book, n) => ({ do: "forget-notes", book, ...(n === undefined ? {} : { n }) });
   return {
+    forgetting,
     async remember(book, given, tainted) {
       const text = given.trim();
       if (text === "" || text.length > NOTE_CHARS) throw new ToolError("MEM_001", {}, `Expected a note of 1 to ${NOTE_CHARS} characters, got ${text.length}. Write it shorter.`);
@@ -63,7 +67,7 @@ export function createMemory(store: Store, clock: Clock): Memory {
     },
     list: (book, limit) => store.notes(book, undefined, limit),
     async forget(book, n) {
-      const [gone] = await store.commit([{ do: "forget-notes", book, ...(n === undefined ? {} : { n }) }]);
+      const [gone] = await store.commit([forgetting(book, n)]);
       return gone ?? 0;
     },
     books: (limit) => store.books(limit),

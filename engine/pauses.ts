@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.ts";
 import type { Address, Message } from "./message.ts";
 import { insist } from "./store/insist.ts";
-import type { Store } from "./store/store.ts";
+import type { Change, Store } from "./store/store.ts";
 
 export interface Pause {
   /** Unix milliseconds. */
@@ -21,6 +21,8 @@ export interface Pauses {
   of(at: Scope): Pause | undefined;
   /** The one that holds for a message there: the gateway's, or the chat's. */
   holds(at: Address): Pause | undefined;
+  /** Takes hold, or lets go on, at once; whoever calls commits what is to be written. Undefined: there was nothing to end. */
+  change(scope: Scope, pause: Omit<Pause, "at"> | undefined): Change | undefined;
   /** Takes hold at once, and resolves when it is on disk. */
   pause(scope: Scope, pause: Omit<Pause, "at">): Promise<void>;
   /** True: there was one. */
@@ -65,28 +67,27 @@ export async function createPauses({ store, clock, onChange, suspend, wake, clos
     return pause?.until !== undefined && pause.until <= clock.now() ? undefined : pause;
   }
   const holds = (at: Address): Pause | undefined => find(ALL) ?? find(keyOf(at));
-  async function set(key: string, value: Pause | undefined): Promise<void> {
+  const change: Pauses["change"] = (scope, pause) => {
+    const key = keyOf(scope);
+    if (pause === undefined && !kept.has(key)) return undefined;
+    const value = pause && { ...pause, at: clock.now() };
     if (value === undefined) kept.delete(key);
     else kept.set(key, value);
     onChange();
-    await insist(store, clock, [{ do: "set", space: SPACE, key, value }], closed);
+    if (value === undefined) wake();
+    else suspend(({ at }) => holds(at) !== undefined);
+    return { do: "set", space: SPACE, key, value };
+  };
+  async function save(write: Change | undefined): Promise<boolean> {
+    if (write !== undefined) await insist(store, clock, [write], closed);
+    return write !== undefined;
   }
 
   return {
     of: (scope) => find(keyOf(scope)),
-    holds,
-    async pause(scope, pause) {
-      const saved = set(keyOf(scope), { ...pause, at: clock.now() });
-      suspend(({ at }) => holds(at) !== undefined);
-      await saved;
-    },
-    async resume(scope) {
-      if (!kept.has(keyOf(scope))) return false;
-      const saved = set(keyOf(scope), undefined);
-      wake();
-      await saved;
-      return true;
-    },
+    holds, change,
+    async pause(scope, pause) { await save(change(scope, pause)); },
+    resume: (scope) => save(change(scope, undefined)),
     all: () => [...kept.keys()].flatMap((key) => { const pause = find(key); return pause === undefined ? [] : [[key, pause] as [string, Pause]]; }),
   };
 }

@@ -4,6 +4,7 @@ import { COMMANDS, mayUse, menuOf, readCommand } from "../engine/commands.ts";
 import { createGateway, type GatewayAccount, type GatewayLimits } from "../engine/gateway.ts";
 import type { Run } from "../engine/inbox.ts";
 import type { Message } from "../engine/message.ts";
+import { bookOf } from "../engine/memory.ts";
 import { stopOf } from "../engine/stopped.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import type { Store } from "../engine/store/store.ts";
@@ -26,7 +27,7 @@ async function setup(options: { store?: Store; limits?: Partial<GatewayLimits>; 
   await settle();
   const runs: Run[] = [];
   gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: ({ kind }) => kind === "message", emit: (run) => { runs.push(run); } });
-  if (options.start !== false) gateway.start();
+  if (options.start !== false) { gateway.start(); await settle(); }
   const receive = async (fields: Parameters<typeof message>[0] | Message) => {
     const result = await channel.context?.receive("version" in (fields as object) ? (fields as Message) : message(fields as Parameters<typeof message>[0]));
     await settle();
@@ -170,6 +171,76 @@ describe("commands", () => {
     const third = await setup({ store });
     await third.receive({ id: "the command", text: "/stop" });
     assert.deepEqual(third.said(), []);
+  });
+
+  /** Each is saved, the process breaks off before its end is on disk, and the next one does it. */
+  async function brokenOff(text: string, before: (house: Awaited<ReturnType<typeof setup>>) => Promise<void>, more: Parameters<typeof message>[0] = {}) {
+    const store = createMemoryStore();
+    const first = await setup({ store });
+    await first.own();
+    await before(first);
+    const { commit } = store;
+    store.commit = async (changes) => (changes.some((change) => change.do === "outbox") ? new Promise<never>(() => undefined) : commit.call(store, changes));
+    void first.receive({ id: "the command", from: "boss", text, ...more });
+    await settle();
+    store.commit = commit;
+    const second = await setup({ store });
+    assert.equal(await second.receive({ id: "the command", from: "boss", text, ...more }), "duplicate");
+    assert.equal(second.said().length, 1, "answered once");
+    return { ...second, text: second.said()[0] };
+  }
+  const turns = async ({ gateway, store }: Awaited<ReturnType<typeof setup>>) => { await store.commit(gateway.sessions.changes(SESSION.replace("u1", "boss"), "1.s.in", 1, [{ role: "user", text: "old" }], true)); };
+
+  it("of which the process broke off do what they were to do, with agents that are known only once the flows run", async () => {
+    const fresh = await brokenOff("/new", turns);
+    assert.deepEqual([fresh.text, await fresh.gateway.sessions.history(SESSION.replace("u1", "boss"), 9, 0)], ["A new talk begins.", []]);
+    const chosen = await brokenOff("/model large", async () => undefined);
+    const view = chosen.gateway.agents.get("a1");
+    assert.deepEqual([chosen.text, view && (await chosen.gateway.team.chosen(view, message({ from: "boss" })))], ["Home answers with Large from now on.", "m2"]);
+    const gone = await brokenOff("/resume", async ({ receive }) => { await receive({ from: "boss", text: "/pause" }); });
+    assert.deepEqual([gone.text, gone.gateway.pauses.all()], ["It goes on.", []]);
+    const forgot = await brokenOff("/memory forget all", async ({ gateway }) => { await gateway.memory.remember(bookOf("person", message({ from: "boss" })), "likes tea", false); });
+    assert.deepEqual([forgot.text, await forgot.gateway.memory.books(9)], ["Forgotten: 1.", []]);
+  });
+
+  it("in a group are understood after a restart, when the bot's own name is not known yet", async () => {
+    const at = { channel: "scripted", account: "acc", chat: "g1", kind: "group" } as const;
+    const { text } = await brokenOff("@Bot /whoami", async () => undefined, { at });
+    assert.match(text ?? "", /^boss \(boss\), owner/);
+  });
+
+  it("wait while a deploy has the flows stopped, and are done in order before anything begins", async () => {
+    const { gateway, receive, said, runs, own } = await setup();
+    await own();
+    gateway.stop();
+    const [view] = [...gateway.agents];
+    gateway.agents.clear();
+    for (const text of ["/model Large", "/pause", "/model"]) await receive({ from: "boss", text });
+    await receive({ from: "boss", text: "hello" });
+    assert.deepEqual([said(), runs], [[], []]);
+    gateway.agents.set(...(view as NonNullable<typeof view>));
+    gateway.start();
+    await settle();
+    assert.deepEqual(said(), ["Home answers with Large from now on.", "This chat is paused. What comes waits until /resume.", "Home: Large\nTo choose: /model Small | Large"]);
+    assert.deepEqual(runs, []);
+  });
+
+  it("/stop ends a question too that waits in a chat which was paused over a restart", async () => {
+    const store = createMemoryStore();
+    const first = await setup({ store });
+    await first.own();
+    first.gateway.asks.add("asker");
+    await first.receive({ from: "boss", text: "ask me" });
+    const [run] = first.runs as [Run];
+    void first.gateway.asks.ask({ run: run.id, step: "q", node: "asker", to: run.receipt.message.at, who: { by: "chat" }, form: { kind: "text" }, text: "What?", waitMs: 0, again: { text: "", times: 0 }, cancelWords: [], signal: run.abort.signal });
+    await settle();
+    await first.receive({ from: "boss", text: "/pause" });
+    const second = await setup({ store, start: false });
+    second.gateway.asks.add("asker");
+    second.gateway.start();
+    await settle();
+    await second.receive({ from: "boss", text: "/stop" });
+    assert.deepEqual([second.said(), await store.list("question", "")], [["Stopped."], []]);
   });
 });
 
