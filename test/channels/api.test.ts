@@ -189,6 +189,59 @@ describe("the OpenAI-compatible API", () => {
     assert.deepEqual([first.received.length, second.received.length], [1, 0]);
   });
 
+  /** A store that takes its time, as a disk does, and may not take a message; answers that are quiet when they were said. */
+  async function startSlowly(storage: ReturnType<typeof createStorage>): Promise<{ client: OpenAI; received: readonly Message[]; store: { full: boolean; known: Set<string> }; close(): Promise<void> }> {
+    const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+    const store = { full: false, known: new Set<string>() };
+    let said: Promise<unknown> = Promise.resolve();
+    const host = await openHost({
+      channel: api, settings, spool: createSpoolInMemory(), storage: { ...storage, async set(changes) { await pause(); await storage.set(changes); } },
+      async receive(message, connection) {
+        await pause();
+        if (store.full) throw new StoreError("STORE_005", { retry: "later", afterMs: 1_000 });
+        if (store.known.has(message.id)) return "duplicate";
+        store.known.add(message.id);
+        said = connection().send(message.at, { text: `you said ${message.text}` }, `key ${message.id}`);
+        return "saved";
+      },
+      context: { quiet: async () => { await said; return USED; } },
+    });
+    hosts.push(host);
+    return { client: new OpenAI({ apiKey: TOKEN, baseURL: `${host.url}v1`, maxRetries: 0 }), received: host.received, store, close: host.close };
+  }
+
+  it("gives all copies of one request the same answer, and what the store says where it does not take the message", async () => {
+    const { client, received, store } = await startSlowly(createStorage());
+    const copies = (key: string) => Promise.all([1, 2, 3].map(() => client.chat.completions.create(ask("hello"), { headers: { "Idempotency-Key": key } }).then(({ id }) => id, (error: { status: number }) => error.status)));
+    const answers = await copies("abc");
+    assert.deepEqual([new Set(answers).size, typeof answers[0], received.length], [1, "string", 1]);
+    store.full = true;
+    assert.deepEqual(await copies("def"), [429, 429, 429]);
+    store.full = false;
+    assert.equal(typeof (await copies("def"))[0], "string");
+    // Without a key they are requests of their own.
+    assert.equal(new Set(await Promise.all([1, 2].map(() => client.chat.completions.create(ask("twice")).then(({ id }) => id)))).size, 2);
+  });
+
+  for (const keyed of [true, false]) it(`takes up a request whose message was never saved before the process broke off, ${keyed ? "under its key" : "said again"}`, async () => {
+    const storage = createStorage();
+    const options = keyed ? { headers: { "Idempotency-Key": "abc" } } : {};
+    const before = await startSlowly(storage);
+    before.store.full = true;
+    const kept = new Promise<Map<string, unknown>>((resolve) => { const { set } = storage; storage.set = async (changes) => { await set(changes); storage.set = set; resolve(new Map(storage.all)); }; });
+    const broken = faultOf(before.client.chat.completions.create(ask("hello"), options));
+    const onDisk = await kept;
+    await broken;
+    await before.close();
+    assert.equal(onDisk.size, 1);
+    const after = createStorage();
+    await after.set(Object.fromEntries(onDisk));
+    const { client, received, store } = await startSlowly(after);
+    assert.equal((await client.chat.completions.create(ask("hello"), options)).choices[0]?.message.content, "you said hello");
+    assert.equal(received.length, 1);
+    assert.deepEqual([...store.known], [before.received[0]?.id]);
+  });
+
   it("goes on without a client that went away, and gives its answer to the very same request", async () => {
     const go = Promise.withResolvers<void>();
     const { client, received } = await start(async (message, connection, run) => { await go.promise; await echo(message, connection, run); });

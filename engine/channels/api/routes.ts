@@ -75,6 +75,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
   async function until(talk: Talk, enough: () => boolean, ms: number, signal: AbortSignal): Promise<void> {
     const deadline = clock.monotonic() + ms;
     while (!talk.ended && !enough()) {
+      if (talk.fault !== undefined) throw talk.fault;
       if (talks.closed) throw new ApiFault("CONN_001", { status: 503, headers: { "retry-after": "1" } }, "The API is being restarted. Ask the very same again: what was done is not done twice.");
       const left = deadline - clock.monotonic();
       if (left <= 0 || (await talk.next(talk.version, left, signal)) === "gone") return;
@@ -118,6 +119,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
           if (content !== "") yield chunk(talk.head, { content }, { usage });
         }
         if (over) break;
+        if (talk.fault !== undefined) { yield event(faultBody(talk.fault)); return; }
         const left = deadline - clock.monotonic();
         if (talks.closed || left <= 0) { yield event(faultBody(talks.closed ? new ApiFault("CONN_001", { status: 503 }, "The API is being restarted.") : late())); return; }
         const what = await talk.next(seen, Math.min(left, BEAT_MS), signal);

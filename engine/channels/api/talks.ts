@@ -27,6 +27,8 @@ export interface Talk {
   readonly usage: Usage;
   /** Its message had been answered before, and the answer is not kept any more. */
   readonly stale: boolean;
+  /** Why its message was not taken: then nothing more comes. */
+  readonly fault: unknown;
   /** Counts changes. */
   readonly version: number;
   /** Resolves when there is another version than `seen`, after `ms`, or when the signal aborts. */
@@ -55,11 +57,27 @@ const NOTHING: Usage = { input: 0, output: 0 };
 const keyOf = (message: string): string => PREFIX + createHash("sha256").update(message).digest("base64url");
 const placeOf = ({ chat, thread }: Address): string => `${chat}\n${thread ?? ""}`;
 
-interface Open extends Talk { version: number; record: Record; preview: Part | undefined; readers: number; stale: boolean; change(): void; readonly over: Promise<void>; finish(): void }
+interface Open extends Talk {
+  version: number;
+  record: Record;
+  preview: Part | undefined;
+  readers: number;
+  /** Somebody read it, and may have gone. */
+  wasRead: boolean;
+  stale: boolean;
+  fault: unknown;
+  /** It was read from disk, where each stands before its message: that one may never have been saved. */
+  readonly found: boolean;
+  change(): void;
+  readonly over: Promise<void>;
+  finish(): void;
+}
 
 export async function openTalks(context: ChannelContext): Promise<Talks> {
   const { storage, clock } = context;
   const active = new Map<string, Open>();
+  /** By message, until what is on disk tells their end. */
+  const known = new Map<string, Open>();
   const lines = new Map<string, { last: Promise<void>; count: number }>();
   /** Answers that nobody was there to read, by place; the newest. */
   const missed = new Map<string, Record>();
@@ -69,10 +87,14 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
   const keep = (record: Record): Promise<void> => storage.set({ [keyOf(record.message)]: record });
   const forget = (record: Record): Promise<void> => storage.set({ [keyOf(record.message)]: undefined });
 
-  /** From here on what is said in its place is its answer, until the place is quiet. */
+  /** From here on what is said in its place is its answer. */
+  function enter(talk: Open): void {
+    active.set(placeOf(talk.record.at), talk);
+    known.set(talk.record.message, talk);
+  }
+  /** Until the place is quiet. */
   function watch(talk: Open): void {
     const { at } = talk.record;
-    active.set(placeOf(at), talk);
     if (context.quiet === undefined) return;
     context.quiet(at, context.signal).then(({ usage }) => end(talk, usage), () => { /* Closed: the next connection goes on with it. */ });
   }
@@ -84,29 +106,37 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
     if (kept && !keyed) missed.set(placeOf(at), talk.record);
     talk.change();
     talk.finish();
-    await (kept ? keep(talk.record) : forget(talk.record)).catch((error: Error) => context.log("warn", error.message));
+    await (kept ? keep(talk.record) : forget(talk.record)).then(() => { if (known.get(talk.record.message) === talk) known.delete(talk.record.message); }, (error: Error) => context.log("warn", error.message));
     if (clock.monotonic() - sweptAt > KEPT_MS / 24) await sweep();
   }
   async function sweep(): Promise<void> {
     sweptAt = clock.monotonic();
     const old = (await storage.list(PREFIX)).filter(([, value]) => ((value as Record).endedAt ?? Number.POSITIVE_INFINITY) < clock.now() - KEPT_MS);
     for (const [, value] of old) missed.delete(placeOf((value as Record).at));
+    for (const [message, { record: { endedAt = Number.POSITIVE_INFINITY } }] of known) if (endedAt < clock.now() - KEPT_MS) known.delete(message);
     if (old.length > 0) await storage.set(Object.fromEntries(old.map(([key]) => [key, undefined])));
   }
 
   /** What this request repeats: by its key, or because the one before broke off and it says the very same. */
-  async function repeated({ message, keyed }: Begin, body: string): Promise<Talk | undefined> {
-    const here = active.get(placeOf(message.at));
-    if (here !== undefined && (here.record.message === message.id || (here.readers === 0 && here.record.body === body))) return same(here, body);
-    const known = (await storage.get(keyOf(message.id))) as Record | undefined;
-    if (known !== undefined) return same(made(known), body);
+  async function repeated({ message, keyed }: Begin, body: string): Promise<Open | undefined> {
+    const here = known.get(message.id);
+    if (here !== undefined) return same(here, body);
+    const before = active.get(placeOf(message.at));
+    if (before !== undefined && before.readers === 0 && (before.found || before.wasRead) && before.record.body === body) return before;
+    const kept = (await storage.get(keyOf(message.id))) as Record | undefined;
+    if (kept !== undefined) return same(made(kept, true), body);
     const unread = missed.get(placeOf(message.at));
     if (keyed || unread?.body !== body || (unread.endedAt ?? 0) < clock.now() - MISSED_MS) return undefined;
     missed.delete(placeOf(message.at));
     await forget(unread);
-    return made(unread);
+    return made(unread, true);
   }
-  function same(talk: Open, body: string): Talk {
+  /** Ended, as far as it is known, without a word: perhaps its message was never saved. */
+  async function isEmpty(talk: Open, signal: AbortSignal): Promise<boolean> {
+    while (talk.found && !talk.ended && !closed && talk.texts().length === 0) if ((await talk.next(talk.version, KEPT_MS, signal)) === "gone") break;
+    return talk.found && talk.ended && talk.texts().length === 0;
+  }
+  function same(talk: Open, body: string): Open {
     if (talk.record.body !== body) throw new ApiFault("MSG_001", { status: 422, word: "idempotency_error" }, "Expected a request with this Idempotency-Key to be the same as the first one, got another.");
     return talk;
   }
@@ -136,24 +166,29 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
   }
 
   async function begin(request: Begin): Promise<Talk> {
-    const { message, keyed, head, signal } = request;
+    const { keyed, head, signal } = request;
     const body = createHash("sha256").update(request.body).digest("base64url");
     const early = await repeated(request, body);
-    if (early !== undefined) return early;
+    const empty = early !== undefined && (await isEmpty(early, signal));
+    if (early !== undefined && !empty) return early;
+    // It is offered once more under its own id: whether it was ever saved is known there.
+    const message = early === undefined ? request.message : { ...request.message, id: early.record.message };
     const done = await turn(placeOf(message.at), signal);
     try {
       if (closed) throw new ApiFault("CONN_001", { status: 503, headers: { "retry-after": "1" } }, "The API is being restarted.");
-      const now = await repeated(request, body);
-      if (now !== undefined) { done(); return now; }
-      const talk = made({ ...head, message: message.id, at: message.at, body, keyed, parts: [] });
-      await keep(talk.record);
-      active.set(placeOf(message.at), talk);
-      const received = await context.receive(message).catch(async (error: unknown) => { await drop(talk); throw error; });
-      if (received === "refused") {
-        await drop(talk);
-        throw new ApiFault("SEC_001", { status: 403, word: "not_allowed" }, `Expected somebody who may talk here, got "${message.sender.id}". Put this id on the account's list.`);
+      const now = await repeated({ ...request, message }, body);
+      if (now !== undefined && !(await isEmpty(now, signal))) { done(); return now; }
+      const talk = made({ ...head, message: message.id, at: message.at, body, keyed, parts: [] }, false);
+      enter(talk);
+      try {
+        await keep(talk.record);
+        const received = await context.receive(message);
+        if (received === "refused") throw new ApiFault("SEC_001", { status: 403, word: "not_allowed" }, `Expected somebody who may talk here, got "${message.sender.id}". Put this id on the account's list.`);
+        talk.stale = received === "duplicate" && !empty;
+      } catch (error) {
+        await drop(talk, error);
+        throw error;
       }
-      talk.stale = received === "duplicate";
       watch(talk);
       void talk.over.then(done);
       return talk;
@@ -162,16 +197,19 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
       throw error;
     }
   }
-  async function drop(talk: Open): Promise<void> {
+  async function drop(talk: Open, fault: unknown): Promise<void> {
     active.delete(placeOf(talk.record.at));
+    known.delete(talk.record.message);
+    talk.fault = fault;
+    talk.change();
     await forget(talk.record).catch(() => { /* It has no message: the next start finds it quiet, and ends it. */ });
   }
 
-  function made(first: Record): Open {
+  function made(first: Record, found: boolean): Open {
     let change = Promise.withResolvers<void>();
     const over = Promise.withResolvers<void>();
     const talk: Open = {
-      version: 0, record: first, preview: undefined, readers: 0, stale: false, over: over.promise, finish: over.resolve,
+      version: 0, record: first, preview: undefined, readers: 0, wasRead: false, stale: false, fault: undefined, found, over: over.promise, finish: over.resolve,
       get head() { const { id, model, created } = talk.record; return { id, model, created }; },
       get ended() { return talk.record.endedAt !== undefined; },
       get usage() { return talk.record.usage ?? NOTHING; },
@@ -196,6 +234,7 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
       },
       read() {
         talk.readers++;
+        talk.wasRead = true;
         let reads = true;
         return () => { if (reads) talk.readers--; reads = false; };
       },
@@ -205,7 +244,7 @@ export async function openTalks(context: ChannelContext): Promise<Talks> {
 
   await sweep();
   for (const record of (await storage.list(PREFIX)).map(([, value]) => value as Record)) {
-    if (record.endedAt === undefined) watch(made(record));
+    if (record.endedAt === undefined) { const talk = made(record, true); enter(talk); watch(talk); }
     else if (!record.keyed) missed.set(placeOf(record.at), record);
   }
 
