@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { projectRoot } from "../rigs/project.ts";
-import { SIDES } from "./channels/sides.ts";
-import { merged, type Row, type Section, SECTIONS, trial } from "./channels/trial.ts";
+import { SENDERS, SIDES } from "./channels/sides.ts";
+import { merged, OUTGOING, type Row, type Section, SECTIONS, trial } from "./channels/trial.ts";
 import { dice } from "./rounds.ts";
 
 const full = process.env.CLAWFLOW_FAULTS === "full";
@@ -22,12 +22,15 @@ const picked = process.env.CLAWFLOW_CHANNEL ?? "";
 const names = Object.keys(SIDES).filter((name) => name.toLowerCase().includes(picked.toLowerCase()));
 
 /** In short, three seeds in a row go all the ways of all channels. */
-const ways = (name: string): readonly Section[] => (full || picked !== "" ? SECTIONS : SECTIONS.filter((_, at) => (at + Object.keys(SIDES).indexOf(name) + seed) % SECTIONS.length === 0));
+function ways(name: string): readonly Section[] {
+  const all: readonly Section[] = name in SENDERS ? OUTGOING : SECTIONS;
+  return full || picked !== "" ? all : all.filter((_, at) => (at + Object.keys(SIDES).indexOf(name) + seed) % all.length === 0);
+}
 
 /** As docs/reliability.md has it. */
 function table(rows: readonly Row[]): string {
   const head = ["channel", "class", "kills on the way in", "lost", "doubled", "order broken", "kills in the send window", "copies too many: allowed / seen", "links dropped", "remarks"];
-  const lines = rows.map((row) => [row.name, row.class, row.inKills, row.lost, row.doubled, row.disorder, row.outKills, `${row.allowed} / ${row.extra}`, row.drops === 0 ? "–" : row.drops, [...row.remarks, ...(row.away > 0 ? [`${row.away} not brought again by the platform`] : [])].join("; ") || "–"]);
+  const lines = rows.map((row) => [row.name, row.class, row.name in SENDERS ? "–" : row.inKills, row.lost, row.doubled, row.disorder, row.outKills, `${row.allowed} / ${row.extra}`, row.drops === 0 ? "–" : row.drops, [...row.remarks, ...(row.away > 0 ? [`${row.away} not brought again by the platform`] : [])].join("; ") || "–"]);
   return [head, head.map(() => "---"), ...lines].map((line) => `| ${line.join(" | ")} |`).join("\n");
 }
 

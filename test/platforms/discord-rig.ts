@@ -7,13 +7,13 @@ import { createFetch, type Fetch } from "../../engine/http.ts";
 import { type ChannelRig, memoryStorage, type Refusal, type SendFault } from "../contracts/channel.ts";
 import { BOT, DM, type DiscordStub, type Fault, GUILD, type Json, ROLE, ROOM, startDiscord, THREAD, TOKEN } from "./discord.ts";
 
-const FAULTS: Readonly<Partial<Record<SendFault, Fault>>> = {
+export const FAULTS: Readonly<Partial<Record<SendFault, Fault>>> = {
   rate: { status: 429, body: { message: "You are being rate limited.", retry_after: 2.5, global: false }, headers: { "x-ratelimit-limit": "5", "x-ratelimit-remaining": "0", "x-ratelimit-reset-after": "2.5" } },
   refused: { status: 403, body: { message: "Missing Permissions", code: 50013 } },
   server: { status: 502, body: "<html>bad gateway</html>" },
   reset: { reset: "after" },
 };
-const REFUSALS: Readonly<Record<Refusal, Fault>> = {
+export const REFUSALS: Readonly<Record<Refusal, Fault>> = {
   gone: { status: 404, body: { message: "Unknown Channel", code: 10003 } },
   kicked: { status: 403, body: { message: "Missing Access", code: 50001 } },
   long: { status: 400, body: { message: "Invalid Form Body", code: 50035, errors: { content: { _errors: [{ code: "BASE_TYPE_MAX_LENGTH", message: "Must be 2000 or fewer in length." }] } } } },

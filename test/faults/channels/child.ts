@@ -12,6 +12,7 @@ import { StoreError } from "../../../engine/errors.ts";
 import { createGateway, type GatewayAccount } from "../../../engine/gateway.ts";
 import { createFetch } from "../../../engine/http.ts";
 import { createSpool } from "../../../engine/media.ts";
+import type { Address } from "../../../engine/message.ts";
 import type { Run } from "../../../engine/run.ts";
 import { openSqliteStore } from "../../../engine/store/sqlite.ts";
 import { answerTo, type Config, type Order, PARTS, type Told } from "./words.ts";
@@ -45,11 +46,11 @@ gateway.events.on("status", ({ state, error }) => tell({ what: "state", state, c
 gateway.events.on("dead", (dead) => tell({ what: "dead", of: dead.what, reason: dead.reason }));
 gateway.inbox.add({ id: "in", gatherMs: 0, covers: () => true, matches: ({ kind, text }) => kind === "message" && /^[lm]\d/.test(text), emit: (run) => void flow(run) });
 
+const written = (text: string): string => (text.startsWith("l") ? Array.from({ length: PARTS }, (_, part) => (answerTo(text, part + 1) + filler).slice(0, room).trimEnd()).join("\n\n") : answerTo(text));
 async function flow(run: Run): Promise<void> {
   const { receipt: { message } } = run;
   tell({ what: "run", text: message.text });
-  const text = message.text.startsWith("l") ? Array.from({ length: PARTS }, (_, part) => (answerTo(message.text, part + 1) + filler).slice(0, room).trimEnd()).join("\n\n") : answerTo(message.text);
-  await gateway.deliver({ run: run.id, step: gateway.step(run.id, "out", "in"), op: "send", to: message.at, draft: { text } });
+  await gateway.deliver({ run: run.id, step: gateway.step(run.id, "out", "in"), op: "send", to: message.at, draft: { text: written(message.text) } });
   gateway.settle(run.id);
 }
 
@@ -74,10 +75,12 @@ const server = createServer((incoming, outgoing) => void answer(incoming, outgoi
 await new Promise<void>((resolve) => { server.listen(0, "127.0.0.1", resolve); });
 
 let sends = 0;
+async function send(to: Address, text: string): Promise<void> { await gateway.deliver({ run: "", step: `test/${process.pid}/${++sends}`, op: "send", to, draft: { text } }); }
 const ORDERS: { readonly [K in Order["do"]]: (order: Extract<Order, { do: K }>) => void | Promise<void> } = {
   refuse({ times }) { refusals = times; },
   account: ({ account }) => use(account),
-  async send({ to, text }) { await gateway.deliver({ run: "", step: `test/${process.pid}/${++sends}`, op: "send", to, draft: { text } }); },
+  send: ({ to, text }) => send(to, text),
+  answer: ({ to, text }) => send(to, written(text)),
   async counts({ id }) {
     const { pending, outbox } = await store.counts();
     tell({ what: "counts", id, open: pending + (outbox.planned ?? 0) + (outbox.sending ?? 0) + (outbox.unknown ?? 0) });

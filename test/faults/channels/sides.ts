@@ -18,6 +18,8 @@ import { TOKEN, visitor } from "../../platforms/webchat-client.ts";
 import { whatsappRig } from "../../platforms/whatsapp-rig.ts";
 import type { Entry } from "../../../engine/channels/webchat/protocol.ts";
 import { visitorOf } from "../../../engine/channels/webchat/visitor.ts";
+import { discordAlerts, slackAlerts } from "./alerts.ts";
+import { apiSide } from "./api.ts";
 import type { Door } from "./door.ts";
 
 /** `once`: the platform hands a message out and forgets it, whether it was saved or not. */
@@ -48,6 +50,8 @@ export interface Side {
   readonly dropLoses?: string;
   /** Number of messages the platform was told yes of, where it is told in a way of its own. */
   confirmed?(): number;
+  /** Nothing comes in: what it says is ordered of the process. */
+  readonly sendsOnly?: true;
   /** Answers go back with the request they came by: only what is said to nobody who waits goes by the platform's API, which can fail. */
   readonly answersRequests?: true;
   /** Why evidence may be missing for a send whose answer was lost: one copy is allowed there. */
@@ -221,9 +225,14 @@ async function gmailSide(door: Door): Promise<Side> {
   return sideOf(rig, door, { say: (text) => void rig.say(text), resetBefore: () => rig.stub.fault(/messages\/send$/, { reset: "before" }) });
 }
 
-/** All channels that talk both ways, in the order of the table. */
-export const SIDES: Readonly<Record<string, (door: Door, port: () => number) => Promise<Side>>> = {
+type Make = (door: Door, port: () => number) => Promise<Side>;
+/** Channels that only send. */
+export const SENDERS: Readonly<Record<string, Make>> = { "Discord webhook (alerts)": discordAlerts, "Slack incoming webhook": slackAlerts };
+/** All channels, in the order of the table. */
+export const SIDES: Readonly<Record<string, Make>> = {
   "Web chat": webchatSide,
+  "OpenAI-compatible API, whole": (door, port) => apiSide(false, door, port),
+  "OpenAI-compatible API, streamed": (door, port) => apiSide(true, door, port),
   "Telegram, polling": (door) => telegramSide("polling", door),
   "Telegram, webhook": (door) => telegramSide("webhook", door),
   Discord: discordSide,
@@ -239,4 +248,5 @@ export const SIDES: Readonly<Record<string, (door: Door, port: () => number) => 
   "Twilio Voice": voiceSide,
   ...(hasDovecot() ? { "E-mail": emailSide } : {}),
   Gmail: gmailSide,
+  ...SENDERS,
 };

@@ -35,6 +35,7 @@ const QUIET_MS = 400;
 
 /** What happens on the way in, on the way out, and between us and the platform: each with a process and a stub of its own, so that they can run side by side. */
 export const SECTIONS = ["out", "faults", "in"] as const;
+export const OUTGOING = ["out", "faults"] as const;
 export type Section = (typeof SECTIONS)[number];
 export interface TrialOptions { readonly rounds: number; /** In [0, 1). */ readonly random: () => number }
 interface Scene extends TrialOptions { readonly side: Side; readonly door: Door; readonly child: Child; readonly row: Row; n: number }
@@ -112,8 +113,11 @@ function make(scene: Scene, kind: "m" | "l" = "m"): Said {
 }
 function say(scene: Scene, kind: "m" | "l" = "m", copies = 1): Said {
   const one = make(scene, kind);
-  scene.side.say(one.text, copies);
+  speak(scene, one, copies);
   return one;
+}
+function speak({ side, child }: Scene, { text }: Said, copies = 1): void {
+  if (side.sendsOnly === true) child.order({ do: "answer", to: side.to, text }); else side.say(text, copies);
 }
 const shows = (shown: string, wanted: string): boolean => (/ part \d $/.test(wanted) ? shown.startsWith(wanted) : shown === wanted);
 const times = (shown: readonly string[], wanted: string): number => shown.filter((each) => shows(each, wanted)).length;
@@ -225,7 +229,7 @@ async function killOutbound(scene: Scene, point: OutPoint): Promise<void> {
   const { child, side, row } = scene;
   const one = make(scene, point === "between-parts" ? "l" : "m");
   if (point === "reset") await quietly(scene, one, () => side.fail?.("reset"));
-  else { child.crashAt(point); side.say(one.text); }
+  else { child.crashAt(point); speak(scene, one); }
   const ended = child.ended();
   if (point === "reset") { await until(() => isShown(scene, one), () => "the platform to have it"); await child.kill(); }
   await Promise.race([ended, pause(PATIENCE_MS).then(() => { throw new Error(`Expected a kill at ${point}, none came`); })]);
@@ -243,7 +247,7 @@ async function killOutbound(scene: Scene, point: OutPoint): Promise<void> {
 /** Makes the next send meet what is planted. Where answers go back with requests, a process that knows of no request sends it by the API. */
 async function quietly(scene: Scene, one: Said, plant: () => unknown): Promise<void> {
   const { side, child } = scene;
-  if (side.answersRequests !== true) { plant(); side.say(one.text); return; }
+  if (side.answersRequests !== true) { plant(); speak(scene, one); return; }
   await child.kill();
   await start(scene);
   plant();

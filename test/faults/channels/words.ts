@@ -8,6 +8,8 @@ export type Order =
   | { readonly do: "refuse"; readonly times: number }
   | { readonly do: "account"; readonly account: Account }
   | { readonly do: "send"; readonly to: Address; readonly text: string }
+  /** Send what a flow answers to this text. */
+  | { readonly do: "answer"; readonly to: Address; readonly text: string }
   | { readonly do: "counts"; readonly id: number };
 export type Told =
   | { readonly what: "ready"; readonly port: number }
