@@ -36,8 +36,7 @@ describe("a new channel", function () {
     assert.match(readFileSync(path.join(copy, "engine/channels/index.ts"), "utf8"), /import \{ myChat \} from ".\/my-chat\/my-chat.ts";[\s\S]*\[.*myChat.*\];/);
     const suite = mocha("test/channels/my-chat.test.ts");
     assert.equal(suite.status, 0, suite.text);
-    // Nothing but what a platform with one way of receiving cannot have is left out.
-    assert.deepEqual([...suite.text.matchAll(/^skipped: (.*)$/gm)].map(([, why]) => why).filter((why) => !/has no webhook/.test(why ?? "")), []);
+    assert.doesNotMatch(suite.text, /pending/);
   });
 
   it("has its words in every language, its place in the list, right types and clean style", () => {

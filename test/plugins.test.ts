@@ -40,7 +40,7 @@ async function platform(channel: Channel, act: (path: string, query: URLSearchPa
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   let said = 0;
   return {
-    channel, plugin: true, secrets: ["canary-token"], account: { id: "acc", channel: channel.id, name: "Bot", settings: settings(url) },
+    channel, secrets: ["canary-token"], account: { id: "acc", channel: channel.id, name: "Bot", settings: settings(url) },
     to: { channel: channel.id, account: "acc", chat: "c1", kind: "direct" }, context: { fetch },
     say(text) {
       const body = new TextEncoder().encode(JSON.stringify({ id: `e${++said}`, chat: "c1", from: "ada", text, sentAt: 1_790_000_000_000 }));
@@ -61,7 +61,6 @@ async function platform(channel: Channel, act: (path: string, query: URLSearchPa
       connection = opened;
       opened.close = async () => { if (connection === opened) connection = undefined; await close(); };
     },
-    without: { signed: "a package of the tests signs nothing", unsecured: "a package of the tests signs nothing", drop: "it holds no link", attach: "it brings no files" },
     async close() {
       ended = true;
       await fetch.destroy();
@@ -79,7 +78,9 @@ function shown(chat: Map<string, Shown>, text: string, key: string): Shown {
 
 const [echo] = channelsOf("./plugins/echo-channel/echo-channel.cjs");
 const fault = (code: string, more: object = {}) => () => ({ body: { code, text: "no", ...more } });
-if (echo !== undefined) channelContract("the echo channel of another package", () => platform(echo, (_path, _query, { op, ref, draft, key, method }, chat) => {
+const UNASKED = "packages of the tests do the least";
+const LACKS = { signed: UNASKED, unsecured: UNASKED, drop: "it holds no link", attach: UNASKED, seen: UNASKED, wrong: UNASKED, away: UNASKED, "refusal gone": UNASKED, "refusal kicked": UNASKED, "refusal long": UNASKED };
+if (echo !== undefined) channelContract("the echo channel of another package", { channel: echo, plugin: true, lacks: LACKS, make: () => platform(echo, (_path, _query, { op, ref, draft, key, method }, chat) => {
   const { text = "" } = (draft ?? {}) as { text?: string };
   const known = chat.get(String(ref));
   if (op === "call") return method === "ping" ? { ref: { pong: true } } : { code: "MSG_002", retry: "no", text: `no method ${String(method)}` };
@@ -89,10 +90,10 @@ if (echo !== undefined) channelContract("the echo channel of another package", (
   return { ref };
 }, {
   rate: fault("CONN_003", { afterMs: 3000 }), refused: fault("MSG_002", { retry: "no" }), server: fault("CONN_001"), markup: fault("MSG_002", { retry: "no", markup: true }), reset: () => "reset",
-}, (url) => ({ sink: url, token: "canary-token" })));
+}, (url) => ({ sink: url, token: "canary-token" })) });
 
 for (const channel of channelsOf("./plugins/fault-channels/fault-channels.cjs")) {
-  channelContract(`${channel.id} of another package`, () => platform(channel, (path, query, { text, key, ref }, chat) => {
+  channelContract(`${channel.id} of another package`, { channel, plugin: true, lacks: { ...LACKS, call: UNASKED, "fault markup": UNASKED }, make: () => platform(channel, (path, query, { text, key, ref }, chat) => {
     const find = (wanted: string) => [...chat.values()].find((each) => each.key === wanted);
     if (path.endsWith("/find")) { const ref = find(query.get("key") ?? "")?.ref; return ref === undefined ? {} : { ref }; }
     const one = chat.get(String(ref));
@@ -103,5 +104,5 @@ for (const channel of channelsOf("./plugins/fault-channels/fault-channels.cjs"))
     return { ref: (known ?? shown(chat, String(text), String(key))).ref };
   }, {
     rate: () => ({ status: 429, headers: { "retry-after": "3" }, body: {} }), refused: () => ({ status: 403, body: {} }), server: () => ({ status: 502, body: {} }), reset: () => "reset",
-  }, (url) => ({ api: url, inbound: "webhook" })));
+  }, (url) => ({ api: url, inbound: "webhook" })) });
 }

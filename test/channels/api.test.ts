@@ -17,7 +17,11 @@ const to: Address = { channel: "api", account: "api", chat: "kitchen:ada", space
 const settings = { token: `kitchen=${TOKEN} phone=sk-phone-0123456789abcdef`, models: ["home"] };
 const USED = { usage: { input: 7, output: 3 } };
 
-channelContract("api", async () => {
+const NOBODY = "clients ask us: there is no platform";
+channelContract("api", { channel: api, lacks: {
+  drop: "clients come to us, and ask again", host: NOBODY, seen: "text alone is shown", wrong: NOBODY, away: NOBODY,
+  "fault rate": NOBODY, "fault refused": NOBODY, "fault server": NOBODY, "fault reset": NOBODY, "fault markup": NOBODY, "refusal gone": NOBODY, "refusal kicked": NOBODY, "refusal long": NOBODY,
+}, make: async () => {
   let serving: Connection | undefined;
   let n = 0;
   let ended = false;
@@ -82,10 +86,9 @@ channelContract("api", async () => {
       return how === "wrong" ? request(asking(text), { authorization: `Bearer ${TOKEN}x` }) : how === "missing" ? request(asking(text), { authorization: "" }) : undefined;
     },
     unsecured: { id: "api", channel: "api", name: "Home", settings: { ...settings, token: "" } },
-    without: { drop: "clients come to us, and ask again", host: "no platform is called", refuse: "there is no platform behind it", seen: "text alone is shown" },
     async close() { ended = true; },
   };
-});
+} });
 
 describe("the OpenAI-compatible API", () => {
   const hosts: Host[] = [];

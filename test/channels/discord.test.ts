@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { discord } from "../../engine/channels/discord/discord.ts";
 import { channelContract } from "../contracts/channel.ts";
 import { discordRig, type DiscordRig } from "../platforms/discord-rig.ts";
 
+const WEBHOOK = "Discord speaks by its gateway alone";
 describe("Discord", function () {
   this.timeout(60_000);
   let rig: DiscordRig | undefined;
@@ -11,5 +13,5 @@ describe("Discord", function () {
     rig = undefined;
     assert.deepEqual(problems, []);
   });
-  channelContract("Discord by its gateway", async () => (rig = await discordRig()));
+  channelContract("Discord by its gateway", { channel: discord, lacks: { signed: WEBHOOK, unsecured: WEBHOOK, "fault markup": "it shows whatever markup there is" }, make: async () => (rig = await discordRig()) });
 });

@@ -20,7 +20,10 @@ describe("Gmail by its API", () => {
     rig = undefined;
     assert.deepEqual(problems, []);
   });
-  channelContract("Gmail", async () => { rig = await gmailRig(); return rig; });
+  channelContract("Gmail", {
+    channel: gmail, lacks: { signed: "it polls: there is no webhook", unsecured: "it polls: there is no webhook", "fault markup": "HTML is not judged by servers", "refusal kicked": "there is no room one can be put out of" },
+    make: async () => { rig = await gmailRig(); return rig; },
+  });
 });
 
 describe("a mailbox at Gmail", function () {

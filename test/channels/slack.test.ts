@@ -15,8 +15,8 @@ import { skip } from "../rigs/skip.ts";
 import { dataFolder } from "../spec/telegram-schema.ts";
 import { createHmac } from "node:crypto";
 
-channelContract("slack (Socket Mode)", () => slackRig("socket"));
-channelContract("slack (Events API)", () => slackRig("events"));
+channelContract("slack (Socket Mode)", { channel: slack, lacks: { signed: "Slack speaks by the socket", unsecured: "Slack speaks by the socket" }, make: () => slackRig("socket") });
+channelContract("slack (Events API)", { channel: slack, lacks: { drop: "the Events API holds no link: Slack posts" }, make: () => slackRig("events") });
 
 describe("Slack", () => {
   let rig: SlackRig;

@@ -20,7 +20,12 @@ const to: Address = { channel: "webchat", account: "chat", chat: ME, kind: "dire
 const PNG = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1, 2, 3]);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-channelContract("webchat", async () => {
+const NOBODY = "pages ask us: there is no platform";
+const UNSIGNED = "nobody signs: a visitor is known by the token of its own page";
+channelContract("webchat", { channel, lacks: {
+  read: "its samples are requests of the page, which the tests of its server send", signed: UNSIGNED, unsecured: UNSIGNED, drop: "pages come to us, and resume by themselves", host: NOBODY, wrong: NOBODY, away: NOBODY,
+  "fault rate": NOBODY, "fault refused": NOBODY, "fault server": NOBODY, "fault reset": NOBODY, "fault markup": NOBODY, "refusal gone": NOBODY, "refusal kicked": NOBODY, "refusal long": NOBODY,
+}, make: async () => {
   const storage = createStorage();
   let serving: Connection | undefined;
   let n = 0;
@@ -68,14 +73,9 @@ channelContract("webchat", async () => {
       text, buttons: buttons.flat().map(({ label }) => label), choices: choices?.options.map(({ label }) => label) ?? [], cards: cards.map(({ title = "" }) => title), files: sent.map(({ id }) => shown.get(id) ?? new Uint8Array()),
       ...(location === undefined ? {} : { location }), ...(contact === undefined ? {} : { contact: contact.phone }), ...(poll === undefined ? {} : { poll }),
     })),
-    without: {
-      read: "its samples are requests of the page, which the tests of its server send",
-      signed: "nobody signs: a visitor is known by the token of its own page", unsecured: "nobody signs: a visitor is known by the token of its own page",
-      drop: "pages come to us, and resume by themselves", host: "no platform is called", refuse: "there is no platform behind it",
-    },
     async close() { ended = true; },
   };
-});
+} });
 
 describe("the web chat's server", () => {
   let host: Host;

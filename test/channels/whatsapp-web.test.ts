@@ -10,7 +10,7 @@ import { jidOf } from "../../engine/channels/whatsapp-web/jid.ts";
 import { checked, type Library, loadLibrary, type WebMessage } from "../../engine/channels/whatsapp-web/library.ts";
 import { keyOf, messageId } from "../../engine/channels/whatsapp-web/ref.ts";
 import { fromMembers, toMessage } from "../../engine/channels/whatsapp-web/to-message.ts";
-import { createWhatsappWeb } from "../../engine/channels/whatsapp-web/whatsapp-web.ts";
+import { createWhatsappWeb, whatsappWeb } from "../../engine/channels/whatsapp-web/whatsapp-web.ts";
 import { ChannelError } from "../../engine/errors.ts";
 import type { Address, Message } from "../../engine/message.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
@@ -24,7 +24,12 @@ const self = { jids: ["15550783881@s.whatsapp.net", "99887766554433@lid"], id: "
 const TO: Address = { channel: "whatsapp-web", account: "phone", chat: ADA, kind: "direct" };
 
 describe("WhatsApp as a linked device", () => {
-  channelContract("WhatsApp as a linked device", () => whatsappWebRig());
+  const NUMBERS = "WhatsApp gives numbers for refusals and no reasons";
+  const PHONE = "a phone links it: there is nothing to enter";
+  channelContract("WhatsApp as a linked device", { channel: whatsappWeb, lacks: {
+    signed: "its webhook takes nothing in: it shows a picture to whoever has its address", unsecured: "its webhook takes nothing in", wrong: PHONE, away: "Baileys connects by itself, as long as it takes",
+    "fault server": NUMBERS, "fault markup": "signs that are no markup are shown as they are", "refusal gone": NUMBERS, "refusal kicked": NUMBERS, "refusal long": NUMBERS,
+  }, make: () => whatsappWebRig() });
 
   describe("its samples", () => {
     const folder = path.join(projectRoot, "engine/channels/whatsapp-web/samples");

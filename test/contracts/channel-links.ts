@@ -1,5 +1,4 @@
 /** Contract of a channel, continued: signatures, the doubled send, a link that breaks, a proxy, the platform's own calls, and that nothing is left behind. */
-import { skip } from "../rigs/skip.ts";
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { createFetch } from "../../engine/http.ts";
@@ -7,19 +6,18 @@ import { asClawError } from "../../engine/errors.ts";
 import { startProxy } from "../kit/proxy.ts";
 import { settle, until } from "../kit/scripted.ts";
 import { type Bench, faultOf } from "./channel.ts";
-import { type Forgery, type Hook, recordingContext } from "./channel-rig.ts";
+import { type Forgery, recordingContext } from "./channel-rig.ts";
 
 export function linkTests(bench: Bench): void {
-  const missing = (test: Mocha.Context, hook: Hook): never => skip(test, bench.rig.without?.[hook] ?? `the rig of ${bench.name} has no ${hook}: this is not proven here`);
+  const signed = (text: string, how: Forgery) => bench.hook("signed").call(bench.rig, text, how);
 
   describe("its webhook", () => {
-    it("takes what is signed rightly, and refuses what is not before it believes a word", async function () {
+    bench.test("signed", "takes what is signed rightly, and refuses what is not before it believes a word", async () => {
       const connection = await bench.connect();
-      if (connection.webhook === undefined) return skip(this, `${bench.name} has no webhook`);
-      if (bench.rig.signed === undefined) return missing(this, "signed");
+      assert.ok(connection.webhook !== undefined, "it has no webhook");
       const tried: Forgery[] = [];
       for (const how of ["wrong", "missing", "stale", "tampered"] as const) {
-        const request = await bench.rig.signed(`forged ${how}`, how);
+        const request = await signed(`forged ${how}`, how);
         if (request === undefined) continue;
         tried.push(how);
         const { status } = await connection.webhook(request);
@@ -28,7 +26,7 @@ export function linkTests(bench: Bench): void {
       assert.ok(tried.includes("wrong") && tried.includes("missing"), `only ${tried.join(", ")} were tried`);
       await settle();
       assert.deepEqual(bench.context.received.map(({ text }) => text), []);
-      const right = await bench.rig.signed("signed rightly", "right");
+      const right = await signed("signed rightly", "right");
       assert.ok(right !== undefined);
       const { status } = await connection.webhook(right);
       assert.ok(status >= 200 && status < 300, `a right signature: expected 2xx, got ${status}`);
@@ -36,11 +34,10 @@ export function linkTests(bench: Bench): void {
       assert.equal(bench.context.received[0]?.text, "signed rightly");
     });
 
-    it("takes nothing while no secret is set", async function () {
-      const connection = await bench.connect();
-      if (connection.webhook === undefined) return skip(this, `${bench.name} has no webhook`);
-      const { unsecured, signed } = bench.rig;
-      if (unsecured === undefined || signed === undefined) return missing(this, "unsecured");
+    bench.test("unsecured", "takes nothing while no secret is set", async () => {
+      const unsecured = bench.hook("unsecured");
+      // What check() finds fault with is not opened.
+      if (bench.channel.check(unsecured).length > 0) return;
       const before = bench.context.received.length;
       const opened = await bench.connect(unsecured).catch((error: unknown) => asClawError(error, "CORE_001"));
       // Refused at opening is as good as refused at each request.
@@ -80,15 +77,15 @@ export function linkTests(bench: Bench): void {
   });
 
   describe("its link", () => {
-    it("comes back after the platform dropped it, and brings what was said meanwhile", async function () {
+    bench.test("drop", "comes back after the platform dropped it, and brings what was said meanwhile", async function () {
       this.timeout(60_000);
-      if (bench.rig.drop === undefined) return missing(this, "drop");
+      const drop = bench.hook("drop");
       const first = await bench.connect();
       let gone = false;
       void first.gone?.then(() => { gone = true; });
       await bench.rig.say("before");
       await until(() => bench.context.received.length === 1, "the message before");
-      await bench.rig.drop();
+      await drop.call(bench.rig);
       // Both sides notice: a platform that hands a message into a broken connection has lost it for good.
       await settle(100);
       await bench.rig.say("after");
@@ -101,13 +98,12 @@ export function linkTests(bench: Bench): void {
         await until(came, "the message after it was opened again", 20_000);
       }
       assert.deepEqual(bench.context.received.map(({ text }) => text), ["before", "after"]);
-      if (bench.rig.plugin !== true) assert.equal(bench.context.states.at(-1)?.state, "connected");
+      if (bench.plugin !== true) assert.equal(bench.context.states.at(-1)?.state, "connected");
     });
 
-    it("goes through the proxy of its settings", async function () {
+    bench.test("host", "goes through the proxy of its settings", async () => {
       const { rig } = bench;
-      if (!rig.channel.settings.some(({ key }) => key === "proxy")) return skip(this, rig.without?.host ?? `${bench.name} has no setting for a proxy`);
-      if (rig.host === undefined) return missing(this, "host");
+      const host = bench.hook("host");
       const proxy = await startProxy();
       const fetch = createFetch({ proxy: proxy.url });
       try {
@@ -117,7 +113,7 @@ export function linkTests(bench: Bench): void {
         await rig.say("back by proxy");
         await until(() => bench.context.received.length === 1, "the message");
         assert.deepEqual(rig.shown(), ["by proxy"]);
-        assert.ok(proxy.asked.includes(rig.host), `expected the proxy to be asked for ${rig.host}, got ${proxy.asked.join(", ") || "nothing"}`);
+        assert.ok(proxy.asked.includes(host), `expected the proxy to be asked for ${host}, got ${proxy.asked.join(", ") || "nothing"}`);
         bench.context.abort();
         await connection.close();
       } finally {
@@ -126,11 +122,10 @@ export function linkTests(bench: Bench): void {
       }
     });
 
-    it("calls the platform's own methods, and says what it refuses", async function () {
+    bench.test("call", "calls the platform's own methods, and says what it refuses", async () => {
       const connection = await bench.connect();
-      if (connection.call === undefined) return skip(this, `${bench.name} lends no calls of its own`);
-      if (bench.rig.call === undefined) return missing(this, "call");
-      const { method, parameters } = bench.rig.call;
+      assert.ok(connection.call !== undefined, "it lends no calls");
+      const { method, parameters } = bench.hook("call");
       assert.notEqual(await connection.call(method, parameters), undefined);
       const error = await faultOf(connection.call("no.such/method", {}));
       assert.equal(error.retry, "no");

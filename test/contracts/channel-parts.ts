@@ -1,5 +1,4 @@
 /** Contract of a channel, continued: what beside text is shown as what it is, told in words, sent as a file, fetched. */
-import { skip } from "../rigs/skip.ts";
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -55,36 +54,37 @@ const FILES: Readonly<Partial<Record<FileKind, { readonly name: string; readonly
 let keys = 0;
 
 export function partTests(bench: Bench): void {
-  describe("showing", () => {
+  const { shows } = bench.channel;
+  const kinds = shows?.files ?? [];
+  const known = kinds.filter((kind) => FILES[kind] !== undefined);
+
+  // A channel that does not say what it shows gets drafts as they are.
+  if (shows !== undefined) describe("showing", () => {
     /** As the engine does: told in words what cannot be shown, cut into parts, sent in order. */
     async function send(connection: Connection, draft: Draft): Promise<string[]> {
       const { channel, to } = bench.rig;
       const refs: string[] = [];
-      for (const part of splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect)) refs.push(await connection.send(to, part, `part-${++keys}`));
+      for (const part of splitDraft(degrade(draft, shows ?? {}), channel.limits, channel.dialect)) refs.push(await connection.send(to, part, `part-${++keys}`));
       for (const ref of refs) assert.match(ref, /\S/);
       return refs;
     }
     const plainly = (text: string): string => text.replace(/\\([^\s\w])/g, "$1");
 
-    for (const part of PARTS) it(`${part.name}: as what it is, or in words`, async function () {
+    for (const part of PARTS) it(`${part.name}: as what it is, or in words`, async () => {
       const { rig } = bench;
-      const { shows } = rig.channel;
-      if (shows === undefined) return skip(this, `${bench.name} does not say what it shows: it gets drafts as they are`);
       const connection = await bench.connect();
       await send(connection, part.draft);
       if (!part.shown(shows)) {
         const text = plainly(rig.shown().join("\n"));
         for (const word of part.words) assert.ok(text.includes(word), `expected "${word}" in words, got: ${text}`);
-      } else if (rig.seen !== undefined) part.seen?.(rig.seen());
+      } else if (bench.lacks?.seen === undefined) part.seen?.(bench.hook("seen").call(rig));
       else assert.ok(rig.shown().length > 0 || part.draft.text === "", "expected something to be seen");
     });
 
-    it("files of the media folder, byte by byte, through context.file", async function () {
+    if (known.length > 0) it("files of the media folder, byte by byte, through context.file", async () => {
       const { rig } = bench;
-      const kinds = (rig.channel.shows?.files ?? []).filter((kind) => FILES[kind] !== undefined);
-      if (kinds.length === 0) return skip(this, `${bench.name} shows no files`);
       const connection = await bench.connect();
-      for (const kind of kinds) {
+      for (const kind of known) {
         const file = FILES[kind];
         assert.ok(file !== undefined && bench.context.spool !== undefined);
         const kept = await bench.context.spool.save(new Blob([new Uint8Array(file.bytes)]).stream(), { name: file.name, mime: file.mime });
@@ -94,14 +94,12 @@ export function partTests(bench: Bench): void {
         if (rig.seen !== undefined) assert.deepEqual(files.map((bytes) => Buffer.from(bytes).equals(file.bytes)), [true], kind);
         assert.ok(plainly([...rig.shown(), ...(rig.seen?.().map(({ text }) => text) ?? [])].join("\n")).includes(`here is ${file.name}`), "the text beside the file is gone");
       }
-      const error = await faultOf(send(connection, { text: "", attachments: [{ kind: kinds[0] as FileKind, media: `spool:${"0".repeat(32)}` }] }));
+      const error = await faultOf(send(connection, { text: "", attachments: [{ kind: known[0] as FileKind, media: `spool:${"0".repeat(32)}` }] }));
       assert.deepEqual([error.code, error.retry], ["MSG_002", "no"]);
     });
 
-    it("reaches no address of the own network that somebody else named", async function () {
+    if (kinds.length > 0) it("reaches no address of the own network that somebody else named", async () => {
       const { rig } = bench;
-      const kinds = rig.channel.shows?.files ?? [];
-      if (kinds.length === 0) return skip(this, `${bench.name} shows no files`);
       const hits: string[] = [];
       const canary = createServer((request, response) => { hits.push(request.url ?? ""); response.end(PNG); });
       await new Promise<void>((done) => { canary.listen(0, "127.0.0.1", done); });
@@ -122,13 +120,12 @@ export function partTests(bench: Bench): void {
   });
 
   describe("files that people send", () => {
-    it("are named in the message, and their bytes can be had", async function () {
+    bench.test("attach", "are named in the message, and their bytes can be had", async () => {
       const { rig } = bench;
-      if (rig.attach === undefined) return skip(this, rig.without?.attach ?? `the rig of ${bench.name} has no attach(): files that come in are not proven here`);
       const connection = await bench.connect();
       await rig.say("a file comes");
       await until(() => bench.context.received.length === 1, "the first message");
-      await rig.attach({ name: "cat.png", mime: "image/png", bytes: PNG });
+      await bench.hook("attach").call(rig, { name: "cat.png", mime: "image/png", bytes: PNG });
       await until(() => bench.context.received.length === 2, "the message with the file");
       const file = bench.context.received[1]?.attachments.find((each): each is FileAttachment => "state" in each);
       assert.ok(file !== undefined, "expected a file in the message");

@@ -33,7 +33,19 @@ export interface Seen {
 /** What is wrong with a request to the webhook. `stale`: rightly signed, long ago; `tampered`: its body was changed after it was signed. */
 export type Forgery = "right" | "wrong" | "missing" | "stale" | "tampered";
 
-export type Hook = "refuse" | "seen" | "read" | "attach" | "signed" | "unsecured" | "drop" | "host" | "call";
+/** What the suite asks a rig for. */
+export type Need = "read" | "seen" | "attach" | "signed" | "unsecured" | "drop" | "host" | "call" | "wrong" | "away" | `fault ${SendFault}` | `refusal ${Refusal}`;
+/** What a platform can have nothing for, and why: tests of it are not there. Everything else a rig must have. */
+export type Lacks = Readonly<Partial<Record<Need, string>>>;
+/** Known before a stub runs: it decides which tests there are. */
+export interface Contract {
+  readonly channel: Channel;
+  readonly lacks?: Lacks;
+  /** A channel of another package: it has no folder here, and the engine does more for it. */
+  readonly plugin?: true;
+  /** Starts a stub of the platform. */
+  make(): Promise<ChannelRig>;
+}
 
 export interface ChannelRig {
   readonly channel: Channel;
@@ -74,10 +86,6 @@ export interface ChannelRig {
   readonly host?: string;
   /** A call of the platform's own API that works. */
   readonly call?: { readonly method: string; readonly parameters: Readonly<Record<string, unknown>> };
-  /** A channel of another package: it has no folder here. */
-  readonly plugin?: true;
-  /** Why a hook is left out that this platform can have nothing for. */
-  readonly without?: Readonly<Partial<Record<Hook, string>>>;
   close(): Promise<void>;
 }
 

@@ -1,8 +1,7 @@
 /**
  * What every channel must do. `make` starts a stub of the platform and gives what the suite needs to play both sides (channel-rig.ts).
- * A hook that is left out is a test that is skipped and says so; `without` says why there can be none.
+ * Tests are there for what the channel has, by its own data, and its platform, by `lacks`; a hook that the rig forgets is a failure.
  */
-import { skip } from "../rigs/skip.ts";
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -16,7 +15,7 @@ import { until } from "../kit/scripted.ts";
 import { projectRoot } from "../rigs/project.ts";
 import { linkTests } from "./channel-links.ts";
 import { partTests } from "./channel-parts.ts";
-import { type ChannelRig, type RecordingContext, recordingContext, type Refusal, type SendFault } from "./channel-rig.ts";
+import { type ChannelRig, type Contract, type Lacks, type Need, type RecordingContext, recordingContext, type Refusal, type SendFault } from "./channel-rig.ts";
 
 export * from "./channel-rig.ts";
 
@@ -31,10 +30,13 @@ export function settingsTable(settings: readonly Setting[]): string {
 const ABILITIES: readonly Ability[] = ["react", "remove", "typing", "read", "preview", "call"];
 
 /** What the tests of one channel share; `rig` and `context` are new for each. */
-export interface Bench {
+export interface Bench extends Contract {
   readonly name: string;
-  make(): Promise<ChannelRig>;
   readonly rig: ChannelRig;
+  /** A test that is there unless the platform lacks this. */
+  test(need: Need, title: string, act: Mocha.AsyncFunc): void;
+  /** The hook, which a rig must have whose platform does not lack it. */
+  hook<K extends keyof ChannelRig>(name: K): NonNullable<ChannelRig[K]>;
   context: RecordingContext;
   connect(account?: Account): Promise<Connection>;
 }
@@ -47,13 +49,35 @@ export async function faultOf(act: Promise<unknown>): Promise<ChannelError> {
   return error;
 }
 
-export function channelContract(name: string, make: () => Promise<ChannelRig>): void {
+/** What follows from the channel itself. */
+function lacksOf({ channel, plugin, lacks }: Contract): Lacks {
+  return {
+    ...(channel.settings.some(({ key }) => key === "proxy") ? {} : { host: "it has no setting for a proxy" }),
+    ...(plugin === true ? { read: "it keeps its samples in its own package" } : channel.can?.includes("call") === true ? {} : { call: "it lends no calls of its own" }),
+    ...lacks,
+  };
+}
+/** True where a rig has it after all. */
+async function has(need: Need, rig: ChannelRig, connection: Connection): Promise<boolean> {
+  const [kind, what] = need.split(" ") as [Exclude<Need, `${string} ${string}`> | "fault" | "refusal", string | undefined];
+  if (kind === "fault") return rig.fail?.(what as SendFault) === true;
+  if (kind === "refusal") return rig.refuse?.(what as Refusal) === true;
+  if (kind === "signed" || kind === "unsecured") return rig[kind] !== undefined && connection.webhook !== undefined;
+  if (kind === "call") return connection.call !== undefined;
+  return rig[kind] !== undefined;
+}
+
+export function channelContract(name: string, contract: Contract): void {
+  const { channel, plugin, make } = contract;
+  const lacks = lacksOf(contract);
   describe(`${name} keeps the contract of a channel`, () => {
     let rig: ChannelRig;
     let context: RecordingContext;
     const open: Connection[] = [];
+    const test: Bench["test"] = (need, title, act) => { if (lacks[need] === undefined) it(title, act); };
     const bench: Bench = {
-      name, make,
+      ...contract, name, lacks, test,
+      hook(key) { return rig[key] ?? assert.fail(`Expected the rig of ${name} to have "${key}". Give it one, or say in "lacks" why its platform can have none.`); },
       get rig() { return rig; },
       get context() { return context; },
       set context(other) { context = other; },
@@ -80,6 +104,14 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
     const holdsNoSecret = (text: string): void => { for (const secret of rig.secrets) assert.ok(!text.includes(secret), `a secret shows in: ${text}`); };
 
     describe("as data", () => {
+      it("is the channel of its rig, and lacks what it says", async () => {
+        assert.equal(rig.channel.id, channel.id);
+        const connection = await connect();
+        const found: string[] = [];
+        for (const need of Object.keys(lacks) as Need[]) if (await has(need, rig, connection)) found.push(need);
+        assert.deepEqual(found, [], "it is said to lack these, and has them");
+      });
+
       it("has settings with unique keys, and its secrets are of type secret", () => {
         const { settings } = rig.channel;
         assert.equal(new Set(settings.map(({ key }) => key)).size, settings.length);
@@ -118,8 +150,8 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         if (limits.editEveryMs !== undefined) assert.ok(connection.edit !== undefined || connection.preview !== undefined, "limits.editEveryMs without edit or preview");
         if (dialect !== undefined) assert.ok(Object.hasOwn(DIALECTS, dialect), `no dialect "${dialect}"`);
         const can = ABILITIES.filter((ability) => connection[ability] !== undefined);
-        if (rig.channel.can !== undefined || rig.plugin !== true) assert.deepEqual([...(rig.channel.can ?? [])].sort(), [...can].sort(), `channel.can: expected [${can.map((each) => `"${each}"`).join(", ")}], the methods of a live connection`);
-        if (rig.plugin === true) return;
+        if (rig.channel.can !== undefined || plugin !== true) assert.deepEqual([...(rig.channel.can ?? [])].sort(), [...can].sort(), `channel.can: expected [${can.map((each) => `"${each}"`).join(", ")}], the methods of a live connection`);
+        if (plugin === true) return;
         assert.ok(shows !== undefined, "a channel of ours says what it shows");
         assert.ok((shows.files ?? []).length === 0 || limits.upload !== undefined, "files are shown: limits.upload says how large they may be");
         assert.ok(connection.media === undefined || limits.download !== undefined, "files are fetched: limits.download says how large they may be");
@@ -129,16 +161,15 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         for (const kind of limits.bare ?? []) assert.ok(shows.files?.includes(kind), `limits.bare names "${kind}", which is not shown`);
       });
 
-      it("maps every sample to a message that parses", function () {
-        if (rig.plugin === true) return skip(this, "a channel of another package keeps its samples there");
-        if (rig.read === undefined) return skip(this, rig.without?.read ?? `the rig of ${name} has no read(): its samples are not proven here`);
+      test("read", "maps every sample to a message that parses", async () => {
+        const read = bench.hook("read");
         const folder = path.join(projectRoot, "engine/channels", rig.channel.id, "samples");
         const count = { samples: 0, messages: 0 };
         for (const file of readdirSync(folder).filter((each) => each.endsWith(".json"))) {
           const whole: unknown = JSON.parse(readFileSync(path.join(folder, file), "utf8"));
           for (const sample of Array.isArray(whole) ? whole : [whole]) {
-            const read: Message | readonly Message[] | undefined = rig.read?.(sample);
-            const messages: readonly Message[] = read === undefined ? [] : "version" in read ? [read] : read;
+            const made = read(sample);
+            const messages: readonly Message[] = made === undefined ? [] : "version" in made ? [made] : made;
             count.samples++;
             count.messages += messages.length;
             for (const message of messages) {
@@ -151,8 +182,7 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         assert.ok(count.messages > 0, "expected a sample that is a message");
       });
 
-      it("has a README with the five headings and the table of its settings, and samples", function () {
-        if (rig.plugin === true) return skip(this, "a channel of another package has its README there");
+      if (plugin !== true) it("has a README with the five headings and the table of its settings, and samples", () => {
         const folder = path.join(projectRoot, "engine/channels", rig.channel.id);
         const readme = readFileSync(path.join(folder, "README.md"), "utf8");
         assert.deepEqual([...readme.matchAll(/^## (.+)$/gm)].map((match) => match[1]), ["What it does", "Get the token", "Settings", "Limits", "When it fails"]);
@@ -176,7 +206,7 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         assert.deepEqual(message.at, rig.to);
         assert.equal(message.sender.self, false);
         assert.ok(message.addressed);
-        if (rig.plugin !== true) assert.equal(context.states.at(-1)?.state, "connected");
+        if (plugin !== true) assert.equal(context.states.at(-1)?.state, "connected");
         await connection.read?.(message.at, message.ref);
         await connection.read?.(message.at, message.ref);
         await connection.typing?.(message.at, message.ref);
@@ -205,8 +235,8 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         assert.equal(context.received[0]?.text, "while away");
       });
 
-      it("ends with its signal alone", async function () {
-        if (rig.plugin === true) return skip(this, "the engine takes the webhook of a closed account away by itself");
+      // The engine takes the webhook of a closed account away by itself.
+      if (plugin !== true) it("ends with its signal alone", async () => {
         await connect();
         context.abort();
         await rig.say("too late");
@@ -252,9 +282,9 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
         reset: { retry: "later", unsent: false }, markup: { markup: true, retry: "no" },
       };
       for (const [fault, wanted] of Object.entries(WANTED) as [SendFault, Partial<ChannelError>][]) {
-        it(`reports the fault "${fault}" as a ChannelError and does not try again by itself`, async function () {
+        test(`fault ${fault}`, `reports the fault "${fault}" as a ChannelError and does not try again by itself`, async () => {
           const connection = await connect();
-          if (rig.fail?.(fault) !== true) return skip(this, `${name} knows no fault "${fault}": there is no platform behind it, or not this one`);
+          assert.equal(bench.hook("fail").call(rig, fault), true, `the rig has no fault "${fault}"`);
           const error = await faultOf(connection.send(rig.to, { text: "**x**" }, `fault-${fault}`));
           for (const [key, value] of Object.entries(wanted)) assert.equal(error[key as keyof ChannelError], value, `${key}: ${error.message}`);
           if (fault === "rate") assert.ok((error.afterMs ?? 0) > 0);
@@ -265,9 +295,9 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
 
       const REFUSED: Record<Refusal, ErrorCode> = { gone: "MSG_002", kicked: "MSG_002", long: "MSG_003" };
       for (const [how, code] of Object.entries(REFUSED) as [Refusal, ErrorCode][]) {
-        it(`knows the refusal "${how}" as one for good`, async function () {
+        test(`refusal ${how}`, `knows the refusal "${how}" as one for good`, async () => {
           const connection = await connect();
-          if (rig.refuse?.(how) !== true) return skip(this, rig.without?.refuse ?? (rig.refuse === undefined ? `the rig of ${name} has no refuse(): this is not proven here` : `${name} knows no refusal "${how}"`));
+          assert.equal(bench.hook("refuse").call(rig, how), true, `the rig has no refusal "${how}"`);
           const error = await faultOf(connection.send(rig.to, { text: "x" }, `refusal-${how}`));
           assert.deepEqual([error.code, error.retry, error.unsent || error.answered || error.retry === "no"], [code, "no", true], error.message);
           holdsNoSecret(inspect(error, { depth: 8 }));
@@ -279,17 +309,15 @@ export function channelContract(name: string, make: () => Promise<ChannelRig>): 
     linkTests(bench);
 
     describe("opening", () => {
-      it("refuses wrong credentials for good", async function () {
-        if (rig.wrong === undefined) return skip(this, `${name} has no credentials that could be wrong`);
-        const error = await faultOf(rig.channel.open(rig.wrong, context));
+      test("wrong", "refuses wrong credentials for good", async () => {
+        const error = await faultOf(rig.channel.open(bench.hook("wrong"), context));
         assert.equal(error.code, "CONN_002");
         assert.equal(error.retry, "no");
         holdsNoSecret(inspect(error, { depth: 8 }) + said());
       });
 
-      it("says that nobody is there, and that nothing was sent", async function () {
-        if (rig.away === undefined) return skip(this, `${name} has no platform that could be away`);
-        const error = await faultOf(rig.channel.open(rig.away, context));
+      test("away", "says that nobody is there, and that nothing was sent", async () => {
+        const error = await faultOf(rig.channel.open(bench.hook("away"), context));
         assert.equal(error.code, "CONN_001");
         assert.equal(error.retry, "later");
         assert.equal(error.unsent, true);

@@ -57,12 +57,12 @@ export async function blueBubblesRig(mode: "polling" | "webhook", settings: Reco
       if (mode === "webhook") await rig.post({ type: "new-message", data: row });
     },
     ...(mode === "webhook" ? {
+      unsecured: { ...account, settings: { ...account.settings, secret: "" } },
       signed(text: string, how: string) {
         if (how === "stale" || how === "tampered") return undefined;
         const row = how === "right" ? stub.write({ text }) : { guid: "0000FFFF-AAAA-4BBB-8CCC-0123456789AB", text, dateCreated: 1, handle: { address: "+1" }, chats: [{ guid: CHAT }] };
         return request({ type: "new-message", data: row }, how === "right" ? SECRET : how === "wrong" ? `${SECRET.slice(0, -1)}_` : "");
       },
-      without: { unsecured: "an account without a secret does not open: check() says so" },
     } : {}),
     drop() { stub.cut(); },
     host: new URL(stub.url).host,

@@ -88,7 +88,6 @@ export async function emailRig(settings: Record<string, unknown> = {}, options: 
     },
     drop() { relay.cut(); },
     host: `127.0.0.1:${relay.port}`,
-    without: { signed: "mail has no webhook", unsecured: "mail has no webhook", call: "mail lends no calls of its own" },
     async close() {
       await smtp.close();
       await relay.close();

@@ -76,7 +76,6 @@ export async function gmailRig(settings: Record<string, unknown> = {}): Promise<
     drop() { stub.cut(); },
     host: new URL(stub.url).host,
     call: { method: "GET labels", parameters: {} },
-    without: { signed: "it polls: there is no webhook", unsecured: "it polls: there is no webhook" },
     async close() {
       await stub.close();
       await fetch.destroy();

@@ -80,7 +80,7 @@ export async function slackRig(mode: "socket" | "events", settings: Record<strin
       const headers: Record<string, string> = { "content-type": "application/json", ...(how === "missing" ? {} : { "x-slack-request-timestamp": String(at), "x-slack-signature": signature }) };
       return { method: "POST", path: "/", query: new URLSearchParams(), headers, body: Buffer.from(how === "tampered" ? body.replace(words, "something else") : body), remote: "127.0.0.1", signal: new AbortController().signal };
     },
-    ...(mode === "events" ? { unsecured: { ...account, settings: { ...account.settings, secret: "" } }, without: { drop: "Slack's Events API holds no link: Slack posts" } } : { drop: () => stub.cut() }),
+    ...(mode === "events" ? { unsecured: { ...account, settings: { ...account.settings, secret: "" } } } : { drop: () => stub.cut() }),
     host: new URL(stub.url).host,
     call: { method: "users.info", parameters: { user: ADA } },
     serve(opened) {

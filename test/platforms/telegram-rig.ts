@@ -94,7 +94,6 @@ export async function telegramRig(mode: "polling" | "webhook", settings: Record<
     drop() { stub.drop(); },
     host: new URL(stub.url).host,
     call: { method: "setChatTitle", parameters: { chat_id: -1001000000001, title: "Ada's room" } },
-    without: { unsecured: "Telegram's secret is derived from the token where none is set: there is always one" },
     serve(opened) {
       const close = opened.close.bind(opened);
       connection = opened;

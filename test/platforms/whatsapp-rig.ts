@@ -97,7 +97,6 @@ export async function whatsappRig(settings: Record<string, unknown> = {}): Promi
     unsecured: { ...account, settings: { ...account.settings, secret: "" } },
     host: new URL(stub.url).host,
     call: { method: "GET {phone}/whatsapp_business_profile", parameters: { fields: "about" } },
-    without: { drop: "WhatsApp holds no link: Meta posts, and is asked" },
     serve(opened) {
       const close = opened.close.bind(opened);
       connection = opened;

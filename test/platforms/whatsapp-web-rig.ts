@@ -46,10 +46,6 @@ export async function whatsappWebRig(settings: Record<string, unknown> = {}): Pr
       return planted !== undefined;
     },
     drop() { stub.drop(428); },
-    without: {
-      refuse: "WhatsApp gives numbers for refusals and no reasons", signed: "its webhook takes nothing in: it shows a picture to whoever has its address", unsecured: "its webhook takes nothing in",
-      host: "Baileys makes its own connections; there is no setting for a proxy",
-    },
     async close() { /* Nothing of it holds anything open. */ },
   };
 }
