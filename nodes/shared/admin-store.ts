@@ -3,11 +3,17 @@ import { SettingError, StoreError } from "../../engine/errors.ts";
 import type { Gateway } from "../../engine/gateway.ts";
 import { backupsOf, forgetProblems, problemsOf } from "../../engine/store-care.ts";
 import type { Handle, Host } from "./gateways.ts";
+import type { RedNode } from "./red.ts";
 
 export interface Request { readonly body?: Record<string, unknown>; readonly params: Record<string, string>; readonly headers: Record<string, string | undefined> }
 
 export function handleOf(host: Host, id: string): Handle | undefined {
   return [...host.handles()].find((handle) => handle.node?.id === id);
+}
+/** The node that a form is of. One of another kind lends nothing: its secrets would go to an address of the asker's choice. */
+export function deployed<T extends RedNode>(host: Host, id: unknown, type: string): T | undefined {
+  const node = typeof id === "string" ? host.red.nodes.getNode(id) : undefined;
+  return node?.type === type ? (node as T) : undefined;
 }
 export async function opened(host: Host, id: string): Promise<Gateway> {
   const handle = handleOf(host, id);

@@ -5,7 +5,7 @@ import { toolName } from "../../engine/mcp/names.ts";
 import { findSkills } from "../../engine/skills.ts";
 import { mcpSecrets, serverOf, type ServerFields } from "../mcp.ts";
 import { folderOf, problemText, sandboxHere } from "../skills.ts";
-import type { Request } from "./admin-store.ts";
+import { deployed, type Request } from "./admin-store.ts";
 import type { Host } from "./gateways.ts";
 import { redactWith } from "./secrets.ts";
 import { VERSION } from "./version.ts";
@@ -16,8 +16,7 @@ type Secrets = Record<string, string | undefined>;
 /** `secretsOf`: the form's credentials, those that were not changed from the deployed node. */
 export function registerToolsAdmin(host: Host, secretsOf: (body: Body, deployed: Secrets | undefined) => Secrets, post: (path: string, act: (request: Request) => unknown) => void): void {
   post("try/mcp", async ({ body = {} }) => {
-    const node = typeof body.node === "string" ? host.red.nodes.getNode(body.node) : undefined;
-    const secrets = secretsOf(body, node?.type === "clawflow-mcp" ? node.credentials : undefined);
+    const secrets = secretsOf(body, deployed(host, body.node, "clawflow-mcp")?.credentials);
     const clean = redactWith(mcpSecrets(secrets));
     const lines: string[] = [];
     try {

@@ -6,7 +6,7 @@ import { opened, type Request } from "./admin-store.ts";
 import type { Host } from "./gateways.ts";
 import { redact } from "./secrets.ts";
 
-interface Response { status(code: number): Response; json(body: unknown): void; set(name: string, value: string): void; write(text: string): boolean; end(): void; once(event: string, act: () => void): void; readonly destroyed: boolean }
+interface Response { status(code: number): Response; json(body: unknown): void; set(name: string, value: string): void; write(text: string): boolean; end(): void; once(event: string, act: () => void): void; destroy(): void; readonly headersSent: boolean; readonly destroyed: boolean }
 const MOST_DAYS = 400;
 
 export function registerUsageAdmin(host: Host, read: unknown, get: (path: string, act: (request: Request) => unknown) => void): void {
@@ -30,6 +30,8 @@ export function registerUsageAdmin(host: Host, read: unknown, get: (path: string
       }
       response.end();
     } catch (thrown) {
+      // A table that broke off must not look whole, and has no status any more.
+      if (response.headersSent) { response.destroy(); return; }
       const error = asClawError(thrown, "CONF_001");
       response.status(400).json({ error: { code: error.code, text: redact(error.message), remedy: error.remedy } });
     }

@@ -20,7 +20,7 @@ import type { Trust } from "../../engine/tool.ts";
 import { problemsOf, settingsOf } from "../account.ts";
 import { modelSecrets, modelSettings } from "../model.ts";
 import { registerMemoryAdmin } from "./admin-memory.ts";
-import { handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
+import { deployed, handleOf, opened, registerStoreAdmin, type Request, storeView } from "./admin-store.ts";
 import { registerToolsAdmin } from "./admin-tools.ts";
 import { registerUsageAdmin } from "./admin-usage.ts";
 import { faultOf, type AccountNode, type ModelNode } from "./config.ts";
@@ -99,9 +99,9 @@ export function registerAdmin(host: Host): void {
 
   post("try/account", write, ({ body = {} }) => tryAccount(host, body));
   const modelOf = (body: Body) => {
-    const node = typeof body.node === "string" ? (red.nodes.getNode(body.node) as ModelNode | null) : undefined;
+    const node = deployed<ModelNode>(host, body.node, "clawflow-model");
     const secrets = secretsOf(body, node?.credentials);
-    const keys = keysOf(red, node ?? undefined, secrets);
+    const keys = keysOf(red, node, secrets);
     const all = keys.map((key) => modelSettings(body as Parameters<typeof modelSettings>[0], { ...secrets, key }));
     return { settings: all[0] as ModelSettings, all, clean: redactWith([...modelSecrets(secrets), ...keys]) };
   };
@@ -208,7 +208,8 @@ async function overview(host: Host, id: string): Promise<unknown> {
 /** How each key of a deployed model stands. */
 async function statesOf(host: Host, id: string): Promise<unknown[]> {
   const node = host.red.nodes.getNode(id) as ModelNode | null;
-  return node?.candidates === undefined ? [] : keyStates(await node.candidates());
+  // What keeps a model from being opened is said where it is used; the gateway's form is for the rest.
+  return node?.candidates === undefined ? [] : keyStates(await node.candidates().catch(() => []));
 }
 
 /** Credentials of a form; those that were not changed come from the deployed node. */
@@ -226,7 +227,7 @@ function secretsOf(body: Body, deployed: Record<string, string | undefined> | un
 async function tryAccount(host: Host, body: Body): Promise<unknown> {
   const channel = host.channels().find((known) => known.id === body.channel);
   if (channel === undefined) throw new SettingError("CONF_001", {}, `Expected a known channel, got "${body.channel}".`);
-  const node = typeof body.node === "string" ? (host.red.nodes.getNode(body.node) as AccountNode | null) : undefined;
+  const node = deployed<AccountNode>(host, body.node, "clawflow-account");
   const secrets = secretsOf(body, node?.credentials);
   const clean = redactWith(Object.values(secrets));
   const account: Account = { id: "test", channel: channel.id, name: "test", settings: settingsOf(channel, (body.settings ?? {}) as Body, secrets) };
