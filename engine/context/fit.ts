@@ -31,10 +31,14 @@ function fitted(request: ModelRequest, room: number): ModelRequest {
 
 export function fitModel(model: Model, gauge: Gauge): Model {
   const key = gaugeKey(model);
-  async function* once(request: ModelRequest, signal: AbortSignal, begun: () => void): AsyncGenerator<ModelEvent> {
+  /** Whoever reads leaves with the end: what is to be learned is learned before it is handed on. */
+  async function* once(request: ModelRequest, signal: AbortSignal, on: { begun(): void; ended?(): void }): AsyncGenerator<ModelEvent> {
     for await (const event of model.stream(request, signal)) {
-      begun();
-      if (event.type === "end") gauge.learn(key, request, event.usage);
+      on.begun();
+      if (event.type === "end") {
+        gauge.learn(key, request, event.usage);
+        on.ended?.();
+      }
       yield event;
     }
   }
@@ -44,17 +48,18 @@ export function fitModel(model: Model, gauge: Gauge): Model {
       const first = fitted(request, roomFor(model, request, gauge));
       let begun = false;
       try {
-        yield* once(first, signal, () => { begun = true; });
+        yield* once(first, signal, { begun: () => { begun = true; } });
         return;
       } catch (thrown) {
         if (begun || !(thrown instanceof ModelError) || thrown.code !== "MODEL_005") throw thrown;
         const sent = turnsTokens(first.turns);
         const second = { ...first, turns: fitTurns(pruneResults(first.turns, 1), Math.floor(sent * SMALLER)) };
         if (turnsTokens(second.turns) >= sent) throw thrown;
-        yield* once(second, signal, () => { begun = true; });
-        // It took this one and not the other: somewhere between is what it takes.
-        const frame = frameTokens(request);
-        gauge.overflowed(key, Math.floor(frame + (sent + turnsTokens(second.turns)) / 2));
+        yield* once(second, signal, {
+          begun: () => undefined,
+          // It took this one and not the other: somewhere between is what it takes.
+          ended: () => gauge.overflowed(key, Math.floor(frameTokens(request) + (sent + turnsTokens(second.turns)) / 2)),
+        });
       }
     },
   };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createGauge } from "../../engine/context/estimate.ts";
 import { fitModel, gaugeKey } from "../../engine/context/fit.ts";
 import type { Turn } from "../../engine/models/model.ts";
-import { ask, collect, failure, textOf, user } from "../models/kit.ts";
+import { ask, collect, failure, user } from "../models/kit.ts";
 import { openProvider, type Provider } from "./kit.ts";
 
 const long = (count: number, chars = 400): Turn[] => Array.from({ length: count }, (_, n): Turn[] => [user(`${n} ${"q".repeat(chars)}`), { role: "assistant", text: `${n} ${"a".repeat(chars)}` }]).flat();
@@ -34,10 +34,16 @@ describe("a model that fits its requests", () => {
     provider = await openProvider(() => "ok", { most: 20_000 });
     const model = fitModel(await provider.open(100_000), createGauge());
     const request = ask({ turns: [...long(36), user("the newest")] });
-    assert.equal(textOf(await collect(model, request)), "ok");
+    let said = "";
+    for await (const event of model.stream(request, new AbortController().signal)) {
+      if (event.type === "text") said += event.delta;
+      if (event.type === "end") break;
+    }
+    assert.equal(said, "ok");
     assert.deepEqual([provider.seen.length, provider.refused.length], [1, 1]);
     assert.equal(provider.seen[0]?.texts.at(-1), "the newest");
-    for (let n = 0; n < 3; n++) await collect(model, request);
+    // As an agent reads: it leaves with the end.
+    for (let n = 0; n < 3; n++) for await (const event of model.stream(request, new AbortController().signal)) if (event.type === "end") break;
     assert.equal(provider.seen.length, 4);
     assert.ok(provider.refused.length <= 2, `refused ${provider.refused.length} times`);
   });
