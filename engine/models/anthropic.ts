@@ -104,7 +104,8 @@ async function blocksOf(turn: Turn, place: Place, extras: Extras, signal: AbortS
   if (turn.role === "tool") return [{ type: "tool_result", tool_use_id: id(turn.call), content: turn.text.trim() === "" ? EMPTY : turn.text, ...(turn.failed ? { is_error: true } : {}) }];
   if (turn.role === "assistant") {
     const echo = echoOf(turn.echo, place.origin);
-    if (Array.isArray(echo)) return echo as Block[];
+    // Its result names the id as it is sent.
+    if (Array.isArray(echo)) return (echo as Block[]).map((block) => (block.type === "tool_use" ? { ...block, id: id(block.id) } : block));
     const calls = (turn.calls ?? []).map((call): Block => ({ type: "tool_use", id: id(call.id), name: call.name, input: inputOf(call) }));
     return turn.text.trim() === "" && calls.length > 0 ? calls : [textBlock(turn.text), ...calls];
   }

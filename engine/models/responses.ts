@@ -51,7 +51,8 @@ async function itemsOf(turn: Turn, place: Place, extras: Extras, signal: AbortSi
   if (turn.role === "tool") return [{ type: "function_call_output", call_id: id(turn.call), output: turn.failed ? `Error: ${turn.text}` : turn.text }];
   if (turn.role === "assistant") {
     const echo = echoOf(turn.echo, place.origin);
-    if (Array.isArray(echo)) return echo as Item[];
+    // Its output names the id as it is sent.
+    if (Array.isArray(echo)) return (echo as Item[]).map((item) => (item.type === "function_call" ? { ...item, call_id: id(item.call_id) } : item));
     const calls = (turn.calls ?? []).map((call): Item => ({ type: "function_call", call_id: id(call.id), name: call.name, arguments: call.malformed ?? JSON.stringify(call.input ?? {}) }));
     return turn.text === "" && calls.length > 0 ? calls : [{ role: "assistant", content: turn.text }, ...calls];
   }

@@ -134,3 +134,33 @@ describe("the Responses wire", () => {
     assert.equal(endOf(await collect(await open(), ask())).reason, "length");
   });
 });
+
+describe("a call and its result", () => {
+  it("bear one id, also where a turn goes back as it came and the server's ids are longer or of other signs than the wire takes", async () => {
+    const stub = await startLlm(talk("ok"));
+    const fetch = createFetch();
+    const id = `functions.weather:0/${"x".repeat(80)}`;
+    const CASES = {
+      anthropic: { answer: json({ id: "m", type: "message", role: "assistant", model: "m", stop_reason: "tool_use", usage: { input_tokens: 1, output_tokens: 1 }, content: [{ type: "thinking", thinking: "hm", signature: "s" }, { type: "tool_use", id, name: "weather", input: { city: "Berlin" } }] }), ids: /"(?:id|tool_use_id)":"([^"]{1,64})"/g },
+      responses: { answer: json(wholeResponse("", { output: [reasoning(1), { ...call(1), call_id: id }] })), ids: /"call_id":"([^"]{1,64})"/g },
+    } as const;
+    try {
+      for (const wire of ["anthropic", "responses"] as const) {
+        const model = await openModel(at(stub.url, wire), fetch);
+        stub.answer = CASES[wire].answer;
+        const got = await collect(model, ask({ turns: [user("go")], tools: [WEATHER] }));
+        const [made] = callsOf(got);
+        assert.notEqual(endOf(got).echo, undefined);
+        stub.answer = talk("ok");
+        await collect(model, ask({ tools: [WEATHER], turns: [user("go"), { role: "assistant", text: "", calls: callsOf(got), echo: endOf(got).echo }, { role: "tool", call: made?.id ?? "", name: "weather", text: "rain", failed: false }] }));
+        const { messages, input } = (stub.asked.at(-1) ?? assert.fail("nothing was asked")).body as { messages?: unknown; input?: unknown };
+        const ids = [...JSON.stringify(messages ?? input).matchAll(CASES[wire].ids)].map(([, found]) => found).filter((found) => found !== "rs_1");
+        assert.equal(ids.length, 2, `${wire}: ${JSON.stringify(messages ?? input)}`);
+        assert.equal(ids[0], ids[1]);
+      }
+    } finally {
+      await fetch.destroy();
+      await stub.close();
+    }
+  });
+});
