@@ -379,7 +379,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   /** What was said is said differently now, or taken back: agents remember it so. */
   async function correctSessions(message: Message): Promise<void> {
-    for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined);
+    for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined, clock.now());
   }
 
   function resolve(to: Address): Address {

@@ -23,7 +23,7 @@ export interface Sessions {
   reachesBack(session: string, shown: number): Promise<boolean>;
   /** What was said in this talk, as far back as the store goes: the commits of turns that fit best, with what the user took back left out. */
   search(session: string, asked: readonly Asked[], limit: number): Promise<readonly StoredTurn[][]>;
-  /** Removes summaries of talks nobody has led since. */
+  /** Removes summaries of talks nobody has led since, and what was said anew of turns that are gone. */
   prune(before: number): Promise<void>;
   /** The changes that add turns; call `added` once they are committed. */
   changes(session: string, run: string, at: number, turns: readonly Turn[], tainted: boolean): Change[];
@@ -35,8 +35,8 @@ export interface Sessions {
   /** The change that keeps that somebody of this level spoke in it; to be committed with their turns. */
   spoke(session: string, trust: Trust): Change[];
   forget(session: string): Promise<void>;
-  /** The user edited the message `ref`, or deleted it (`text` undefined): then what was answered to it goes too. */
-  correct(session: string, ref: string, text: string | undefined): Promise<void>;
+  /** The user edited the message `ref`, or deleted it (`text` undefined): then what was answered to it goes too. `at`: Unix milliseconds. */
+  correct(session: string, ref: string, text: string | undefined, at: number): Promise<void>;
   /** One run at a time in a session. The root run owns the lock; its sub-runs pass. Resolves to the release. */
   lock(session: string, root: string, signal: AbortSignal): Promise<() => void>;
 }
@@ -73,6 +73,8 @@ export function createSessions(store: Store): Sessions {
   const taints = new Map<string, boolean>();
   /** Levels of those who spoke. Each is kept by itself, so that no order of writes can raise a session again. */
   const trusts = new Map<string, Set<Trust>>();
+  /** Talks that are being forgotten: what is written of them meanwhile is written after that, and stands by itself. */
+  const forgetting = new Map<string, number>();
   const locks = new Map<string, { root: string; depth: number; waiting: (() => void)[] }>();
 
   type Edit = { readonly ref: string; readonly text: string | undefined };
@@ -95,6 +97,24 @@ export function createSessions(store: Store): Sessions {
     kept.set(session, found);
     if (kept.size > KEPT_SESSIONS) kept.delete(kept.keys().next().value as string);
     return found;
+  }
+
+  /** Removes the old of a space, a page at a time. Their keys. */
+  async function sweep(space: string, isOld: (value: unknown) => boolean): Promise<string[]> {
+    const gone: string[] = [];
+    for (let after: string | undefined; ;) {
+      const page = await store.list(space, "", { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      const old = page.filter(([, value]) => isOld(value)).map(([key]) => key);
+      if (old.length > 0) await store.commit(old.map((key) => ({ do: "set", space, key, value: undefined })));
+      gone.push(...old);
+      if (page.length < PAGE) return gone;
+      after = page.at(-1)?.[0];
+    }
+  }
+  function drop(session: string): void {
+    kept.delete(session);
+    trusts.delete(session);
+    taints.delete(session);
   }
 
   return {
@@ -135,18 +155,12 @@ export function createSessions(store: Store): Sessions {
       return found.map((commit) => edits.reduce(edited, commit)).filter((commit) => commit.length > 0).slice(0, limit);
     },
     async prune(before) {
-      for (let after: string | undefined; ;) {
-        const page = await store.list(SUMMARIES, "", { limit: PAGE, ...(after === undefined ? {} : { after }) });
-        const old = page.filter(([, value]) => (summaryOf(value)?.at ?? 0) < before).map(([key]) => key);
-        for (const key of old) kept.delete(key);
-        if (old.length > 0) await store.commit(old.map((key) => ({ do: "set", space: SUMMARIES, key, value: undefined })));
-        if (page.length < PAGE) return;
-        after = page.at(-1)?.[0];
-      }
+      for (const key of await sweep(SUMMARIES, (value) => (summaryOf(value)?.at ?? 0) < before)) kept.delete(key);
+      await sweep(EDITS, (value) => ((value as { at?: number }).at ?? before) < before);
     },
     changes(session, run, at, turns, tainted) {
       const changes: Change[] = [{ do: "turns", session, run, at, turns }];
-      if (tainted && taints.get(session) !== true) changes.push({ do: "set", space: "tainted", key: session, value: true });
+      if (tainted && (taints.get(session) !== true || forgetting.has(session))) changes.push({ do: "set", space: "tainted", key: session, value: true });
       return changes;
     },
     added(session, turns, tainted) {
@@ -177,21 +191,29 @@ export function createSessions(store: Store): Sessions {
     },
     spoke(session, trust) {
       const known = trusts.get(session);
-      if (known?.has(trust)) return [];
+      if (known?.has(trust) && !forgetting.has(session)) return [];
       // At once: should the commit fail, the session counts for less than it must, never for more.
       known?.add(trust);
       return [{ do: "set", space: "trust", key: `${session}\n${trust}`, value: true }];
     },
     async forget(session) {
-      await store.commit([{ do: "forget-turns", session }, { do: "set", space: "tainted", key: session, value: undefined }, ...TRUSTS.map((trust): Change => ({ do: "set", space: "trust", key: `${session}\n${trust}`, value: undefined })), { do: "set", space: SUMMARIES, key: session, value: undefined }]);
-      kept.delete(session);
-      trusts.delete(session);
-      taints.delete(session);
+      const gone = [[EDITS, (await editsOf(session)).map(({ ref }) => `${session}\n${ref}`)], ["tainted", [session]], ["trust", TRUSTS.map((trust) => `${session}\n${trust}`)], [SUMMARIES, [session]]] as const;
+      forgetting.set(session, (forgetting.get(session) ?? 0) + 1);
+      try {
+        await store.commit([{ do: "forget-turns", session }, ...gone.flatMap(([space, keys]) => keys.map((key): Change => ({ do: "set", space, key, value: undefined })))]);
+      } finally {
+        const others = (forgetting.get(session) ?? 1) - 1;
+        if (others > 0) forgetting.set(session, others);
+        else forgetting.delete(session);
+        drop(session);
+      }
     },
-    async correct(session, ref, text) {
-      const { turns } = await keptOf(session);
-      if (!turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
-      await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: text === undefined ? {} : { text } }]);
+    async correct(session, ref, text, at) {
+      const { summary, turns } = await keptOf(session);
+      // What lies further back than is at hand may be found by a search all the same.
+      const isFurtherBack = summary !== undefined || turns.length >= KEPT_TURNS;
+      if (!isFurtherBack && !turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
+      await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: { ...(text === undefined ? {} : { text }), at } }]);
       const now = await keptOf(session);
       now.turns = corrected(now.turns, (turn) => turn, { ref, text, with: (_, turn) => turn });
     },

@@ -77,9 +77,9 @@ describe("sessions", () => {
     const said = (text: string, ref: string): Turn => ({ role: "user", text, ref });
     const { store, sessions } = await setup([said("my code is 1234", "r1"), bot("noted"), said("helo", "r2"), bot("hello")]);
     await sessions.history("s", 40, 0);
-    await sessions.correct("s", "r2", "hello");
-    await sessions.correct("s", "r1", undefined);
-    await sessions.correct("s", "unknown", "x");
+    await sessions.correct("s", "r2", "hello", 1);
+    await sessions.correct("s", "r1", undefined, 1);
+    await sessions.correct("s", "unknown", "x", 1);
     for (const one of [sessions, createSessions(store)]) assert.deepEqual((await one.history("s", 40, 0)).map((turn) => turn.text), ["hello", "hello"]);
   });
 
@@ -90,5 +90,23 @@ describe("sessions", () => {
     const waiting = sessions.lock("s", "run2", stop.signal);
     stop.abort(new Error("stopped"));
     await assert.rejects(waiting, /stopped/);
+  });
+
+  it("trust nobody more for words that are written while they are being forgotten", async () => {
+    const { store } = await setup();
+    const gate = Promise.withResolvers<void>();
+    let held = false;
+    const sessions = createSessions({ ...store, async commit(changes) { const saved = store.commit(changes); if (changes.some((change) => change.do === "forget-turns")) { held = true; await gate.promise; } return saved; } });
+    const words = [user("I am only allowed"), bot("hello")];
+    assert.equal(await sessions.trust("s", "allowed"), "allowed");
+    assert.equal(await sessions.tainted("s"), false);
+    await store.commit([...sessions.changes("s", "r", 1, words, true), ...sessions.spoke("s", "allowed")]);
+    sessions.added("s", words, true);
+    const gone = sessions.forget("s");
+    while (!held) await settle();
+    await store.commit([...sessions.changes("s", "r", 2, words, true), ...sessions.spoke("s", "allowed")]);
+    gate.resolve();
+    await gone;
+    for (const one of [sessions, createSessions(store)]) assert.deepEqual([await one.trust("s", "owner"), await one.tainted("s")], ["allowed", true]);
   });
 });

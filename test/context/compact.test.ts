@@ -12,6 +12,7 @@ import { createSessions, type Sessions, type Summary } from "../../engine/sessio
 import { createMemoryStore } from "../../engine/store/memory.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import type { Step, Store } from "../../engine/store/store.ts";
+import { askedIn } from "../../engine/words.ts";
 import { openProvider, talks, type Provider, type Seen } from "./kit.ts";
 
 const SESSION = "agent:home:main";
@@ -117,11 +118,31 @@ describe("compaction", () => {
     assert.deepEqual(await store.list("summary", ""), []);
   });
 
+  it("hides from a search what was taken back behind the window, and forgets that with the talk", async () => {
+    const { sessions, say, compact } = await rig(keeper);
+    for (let n = 0; n < 8; n++) await say(n, n === 0 ? "FACT password." : n === 1 ? "FACT wrong." : undefined);
+    await compact();
+    const found = async (word: string) => JSON.stringify(await sessions.search(SESSION, askedIn(word), 5));
+    assert.match(await found("password"), /password/);
+    await sessions.correct(SESSION, "m0", undefined, 5);
+    await sessions.correct(SESSION, "m1", "FACT right.", 5);
+    assert.doesNotMatch(await found("password"), /password/);
+    assert.match(await found("wrong"), /FACT right/);
+    assert.deepEqual((await store.list("edits", "")).length, 2);
+    await sessions.prune(5);
+    assert.equal((await store.list("edits", "")).length, 2);
+    await sessions.prune(6);
+    assert.equal((await store.list("edits", "")).length, 0, "with age");
+    await sessions.correct(SESSION, "m0", "the password is 1234", 7);
+    await sessions.forget(SESSION);
+    assert.deepEqual(await store.list("edits", ""), [], "with the talk");
+  });
+
   it("follows an edit and a removal of what is not summarised yet", async () => {
     const { sessions, say, compact } = await rig(keeper);
     for (let n = 0; n < 8; n++) await say(n, n === 1 ? "FACT wrong." : undefined);
-    await sessions.correct(SESSION, "m1", "FACT right.");
-    await sessions.correct(SESSION, "m2", undefined);
+    await sessions.correct(SESSION, "m1", "FACT right.", 1);
+    await sessions.correct(SESSION, "m2", undefined, 1);
     await compact();
     const text = JSON.stringify(provider.seen);
     assert.match(text, /FACT right/);
