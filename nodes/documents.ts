@@ -9,6 +9,7 @@ import { numberOf } from "./gateway.ts";
 import { withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
+import { closeWith } from "./shared/programs.ts";
 import { createStatus, faultStatus } from "./shared/status.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -25,6 +26,7 @@ export default function register(red: Red): void {
     const name = config.tool || "search_documents";
     const status = createStatus(this);
     const told = new Set<string>();
+    let closing: Promise<void> | undefined;
 
     const show = (state: ShelfState): void => {
       if (state.fault !== undefined) {
@@ -54,9 +56,10 @@ export default function register(red: Red): void {
       if (problem !== undefined) this.error(shown(this, new ToolError("TOOL_006", {}, problem)).message);
       return () => {
         gateway.tools.remove(this.id);
-        void documents.close();
+        closing = documents.close();
       };
     });
+    closeWith(this, () => closing);
   }
   red.nodes.registerType("clawflow-documents", versioned(red, "clawflow-documents", DocumentsNode));
 }

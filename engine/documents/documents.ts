@@ -23,6 +23,8 @@ export interface Documents {
 const READ_MS = 60_000;
 const ANSWER_MS = 15_000;
 const RESTART_MS = 1_000;
+/** A thread that ends before it has said anything is begun again ever later, up to this. */
+const MOST_RESTART_MS = 60_000;
 /** A document whose reading takes more memory is left out. */
 const MOST_MB = 512;
 const NOTHING: ShelfState = { files: 0, passages: 0, busy: true, more: false, problems: [] };
@@ -32,6 +34,7 @@ export function openDocuments({ worker: code, clock, onState, ...settings }: Doc
   let state = NOTHING;
   let worker: Worker | undefined;
   let ids = 0;
+  let inVain = 0;
   let closed = false;
   let cancelStart = (): void => undefined;
   let cancelWatch = (): void => undefined;
@@ -39,7 +42,11 @@ export function openDocuments({ worker: code, clock, onState, ...settings }: Doc
   function begin(): void {
     const own = new Worker(code, { workerData: settings, resourceLimits: { maxOldGenerationSizeMb: MOST_MB } });
     worker = own;
+    let speaks = false;
+    let fault = "";
     own.on("message", (message: FromWorker) => {
+      speaks = true;
+      inVain = 0;
       if (message.type === "found") waiting.get(message.id)?.(message.passages);
       else if (message.type === "state") {
         state = message.state;
@@ -49,13 +56,18 @@ export function openDocuments({ worker: code, clock, onState, ...settings }: Doc
         if (message.file !== undefined) cancelWatch = clock.after(READ_MS, () => void own.terminate());
       }
     });
-    // Out of memory, or ended by us: the file it was at is left out by the next one.
-    own.on("error", () => undefined);
+    // Out of memory, or ended by us: the file it was at is left out by the next one. One that could not even begin says why.
+    own.on("error", (error: Error) => { fault = error.message; });
     own.on("exit", () => {
       cancelWatch();
+      if (!speaks && !closed) {
+        inVain++;
+        state = { ...NOTHING, busy: false, fault };
+        onState(state);
+      }
       if (worker === own) worker = undefined;
       for (const answer of waiting.values()) answer(undefined);
-      if (!closed) cancelStart = clock.after(RESTART_MS, begin);
+      if (!closed) cancelStart = clock.after(Math.min(RESTART_MS * 2 ** inVain, MOST_RESTART_MS), begin);
     });
     own.unref();
   }

@@ -20,6 +20,8 @@ export interface Shelf {
   close(): void;
 }
 
+/** Milliseconds: the thread of a node that a deploy has just replaced may still write. */
+const PATIENT = { timeout: 5_000 };
 const VERSION = 1;
 const TABLES = `
 CREATE TABLE file (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL) WITHOUT ROWID;
@@ -32,11 +34,11 @@ PRAGMA user_version = ${VERSION};
 export async function openShelf(file: string): Promise<Shelf> {
   const { DatabaseSync: Database } = await sqlite();
   try {
-    return shelfOf(prepared(new Database(file)));
+    return shelfOf(prepared(new Database(file, PATIENT)));
   } catch {
     // It holds nothing that cannot be read again.
     for (const ending of ["", "-wal", "-shm"]) rmSync(file + ending, { force: true });
-    return shelfOf(prepared(new Database(file)));
+    return shelfOf(prepared(new Database(file, PATIENT)));
   }
 }
 function prepared(db: DatabaseSync): DatabaseSync {

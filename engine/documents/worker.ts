@@ -22,6 +22,8 @@ const port = parentPort;
 if (port !== null) void run(workerData as WorkerSettings, port);
 
 const QUIET_MS = 300;
+/** Where something changes all the time, it is looked at all the same. */
+const MOST_QUIET_MS = 5_000;
 
 async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: NonNullable<typeof parentPort>): Promise<void> {
   const send = (message: FromWorker): void => port.postMessage(message);
@@ -32,6 +34,8 @@ async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: N
   let scanning = false;
   let again = false;
   let more = false;
+  /** Since when there was no quiet. */
+  let changedAt: number | undefined;
   let fault: string | undefined;
 
   const tell = (busy: boolean): void => {
@@ -83,6 +87,7 @@ async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: N
   async function look(): Promise<void> {
     if (scanning) { again = true; return; }
     scanning = true;
+    changedAt = undefined;
     clearTimeout(timer);
     do { again = false; await scan(); } while (again);
     scanning = false;
@@ -92,7 +97,12 @@ async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: N
     if (watcher !== undefined) return;
     try {
       // Some file systems (network, containers) tell nothing: then the next look finds it.
-      watcher = watch(root, { recursive: true }, () => { clearTimeout(timer); timer = setTimeout(() => void look(), QUIET_MS); });
+      watcher = watch(root, { recursive: true }, () => {
+        const now = performance.now();
+        changedAt ??= now;
+        clearTimeout(timer);
+        timer = setTimeout(() => void look(), Math.max(0, Math.min(QUIET_MS, changedAt + MOST_QUIET_MS - now)));
+      });
       watcher.on("error", () => { watcher?.close(); watcher = undefined; });
     } catch { /* As above. */ }
   }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Worker } from "node:worker_threads";
 import fc from "fast-check";
-import { systemClock } from "../../engine/clock.ts";
+import { type Clock, systemClock } from "../../engine/clock.ts";
 import { type Documents, documentsTool, openDocuments, sourceOf } from "../../engine/documents/documents.ts";
 import { findFiles, readInside } from "../../engine/documents/folder.ts";
 import { PASSAGE_CHARS, passagesOf } from "../../engine/documents/passages.ts";
@@ -79,7 +81,7 @@ describe("a folder of documents", function () {
   });
   const put = (name: string, value: string | Buffer): void => { mkdirSync(path.dirname(path.join(folder, name)), { recursive: true }); writeFileSync(path.join(folder, name), value); };
   /** Opens it with a thread of its own, as the node does, and waits for what a test says. */
-  function open(more: { mostBytes?: number; everyMs?: number } = {}) {
+  function open(more: { mostBytes?: number; everyMs?: number; clock?: Clock } = {}) {
     const waits = new Set<() => void>();
     documents = openDocuments({ worker: new URL("../../engine/documents/worker.ts", import.meta.url), clock: systemClock, folder, file: path.join(home, "index", "a.sqlite"), mostBytes: 100_000, everyMs: 500, ...more, onState: () => { for (const wait of waits) wait(); } });
     const own = documents;
@@ -212,5 +214,53 @@ describe("a folder of documents", function () {
     assert.deepEqual(await sources("words"), ["good.txt"]);
     put("bad.txt", "other words now");
     await until(({ files }) => files === 2);
+  });
+
+  it("says why it cannot even begin, and tries again ever later", async () => {
+    writeFileSync(path.join(home, "index"), "a file in the place of the folder for the index");
+    const waits: number[] = [];
+    // The waits between tries pass at once, and are noted.
+    const clock: Clock = { ...systemClock, after(ms, act) { if (![2_000, 4_000, 8_000, 16_000, 32_000].includes(ms)) return systemClock.after(ms, act); waits.push(ms); return systemClock.after(0, act); } };
+    const { until } = open({ clock });
+    const { fault } = await until(({ fault }) => fault !== undefined);
+    assert.match(fault ?? "", /index/);
+    await assert.rejects(documents?.search("words", 1) ?? Promise.resolve(), { code: "DOC_001", message: /index/ });
+    await until(() => waits.length >= 3);
+    assert.deepEqual(waits.slice(0, 3), [2_000, 4_000, 8_000]);
+    rmSync(path.join(home, "index"));
+    put("one.txt", "words");
+    await until(({ files }) => files === 1);
+    assert.deepEqual(await sources("words"), ["one.txt"]);
+  });
+
+  it("is followed also where something in it changes all the time", async () => {
+    put("one.txt", "apples");
+    const { until } = open({ everyMs: 3_600_000 });
+    await until(({ files }) => files === 1);
+    const busy = setInterval(() => put("server.log", String(Math.random())), 20);
+    try {
+      put("two.txt", "pears");
+      await until(({ files }) => files === 2);
+    } finally {
+      clearInterval(busy);
+    }
+  });
+
+  it("waits with its index while the thread of an earlier node still writes", async () => {
+    const file = path.join(home, "a.sqlite");
+    const shelf = await openShelf(file);
+    const other = new Worker(`
+      const { parentPort, workerData } = require("node:worker_threads");
+      const db = new (require("node:sqlite").DatabaseSync)(workerData);
+      db.exec("BEGIN IMMEDIATE; INSERT INTO passage (file, place, text) VALUES ('x', '', 'x')");
+      parentPort.postMessage("writes");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+      db.exec("ROLLBACK");
+      db.close();`, { eval: true, workerData: file });
+    await once(other, "message");
+    shelf.put({ name: "one.txt", bytes: 1, changedAt: 1 }, [{ place: "", text: "words" }]);
+    assert.equal(shelf.count().files, 1);
+    shelf.close();
+    await other.terminate();
   });
 });
