@@ -2,7 +2,7 @@
 import { createMcpSource, type McpSource, type Offered, type ListedTool, type ToolRow } from "../engine/mcp/client.ts";
 import type { LinkState, McpServer } from "../engine/mcp/link.ts";
 import { checkAddress } from "../engine/mcp/fetch.ts";
-import { digest } from "../engine/mcp/names.ts";
+import { digest, withoutControls } from "../engine/mcp/names.ts";
 import { SettingError, ToolError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { secretInAddress } from "../engine/secrets.ts";
@@ -12,8 +12,8 @@ import { withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown, told } from "./shared/input.ts";
 import { closeWith, systemVariables, variablesOf } from "./shared/programs.ts";
-import { learnSecrets } from "./shared/secrets.ts";
-import { createStatus, showFault } from "./shared/status.ts";
+import { learnSecrets, redact } from "./shared/secrets.ts";
+import { createStatus, short, showFault } from "./shared/status.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 import { VERSION } from "./shared/version.ts";
@@ -78,7 +78,8 @@ export default function register(red: Red): void {
         tags: [prefix, ...tagsOf(config.tags)], readsPrivate: config.readsPrivate ?? false, shared: config.shared ?? false,
       }, {
         clock: gateway.clock, random: Math.random, version: VERSION,
-        log: (level, text) => { if (level === "warn") this.warn(text); else if (level === "info") this.log(text); else this.debug(text); },
+        // Servers write what they like, their own secrets too.
+        log: (level, text) => { const clean = redact(text); if (level === "warn") this.warn(clean); else if (level === "info") this.log(clean); else this.debug(clean); },
         keep: async (bytes, about) => { const file = await gateway.spool.save(bytes, about); return { media: `spool:${file.id}`, mime: file.mime, bytes: file.bytes }; },
         load: async () => { const saved = await gateway.store.get(SPACE, this.id) as { print?: string; tools?: ListedTool[] } | undefined; return saved?.print === print ? saved.tools : undefined; },
         save: async (tools) => { await gateway.store.commit([{ do: "set", space: SPACE, key: this.id, value: { print, tools } }]); },
@@ -90,7 +91,7 @@ export default function register(red: Red): void {
           show();
         },
         onOffer: (next) => offer(gateway, next),
-        onProgress: (tool, text) => { progress = text === "" ? "" : `${tool}: ${text}`; show(); },
+        onProgress: (tool, text) => { progress = text === "" ? "" : short(redact(withoutControls(`${tool}: ${text}`.slice(0, 1_000)))); show(); },
       });
       show();
       source.start().catch((error: unknown) => this.error(shown(this, error).message));

@@ -8,7 +8,7 @@ import { withGateway } from "./shared/config.ts";
 import { hostOf, type Host } from "./shared/gateways.ts";
 import { shown, told } from "./shared/input.ts";
 import { programFolders, variablesOf } from "./shared/programs.ts";
-import { learnSecrets } from "./shared/secrets.ts";
+import { learnSecrets, redact } from "./shared/secrets.ts";
 import { createStatus, showFault } from "./shared/status.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
@@ -48,7 +48,7 @@ export default function register(red: Red): void {
       const faults = problems.map(problemText);
       for (const skill of skills) {
         const tool = skillTool(skill, tagsOf(config.tags), {
-          clock: gateway.clock, sandbox: here, unsafe: config.unsafe === true, env, places: programFolders().join(path.delimiter), log: (line) => this.log(line),
+          clock: gateway.clock, sandbox: here, unsafe: config.unsafe === true, env, places: programFolders().join(path.delimiter), log: (line) => this.log(redact(line)),
         });
         const taken = gateway.tools.add(`${this.id}/${tool.name}`, tool);
         if (taken === undefined) names.push(tool.name);

@@ -48,7 +48,9 @@ const AT_ONCE = 10;
 
 export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource {
   let known = "";
-  const offer = (listed: readonly ListedTool[]) => deps.onOffer(offerOf(listed, settings, call));
+  let closed = false;
+  /** A list that was on its way when the node went is nobody's any more: its tools would stand in the place of the next node's. */
+  const offer = (listed: readonly ListedTool[]) => { if (!closed) deps.onOffer(offerOf(listed, settings, call)); };
   const link = createLink(settings.server, {
     ...deps,
     async onTools(client) {
@@ -75,9 +77,12 @@ export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource
       if (listed === undefined) { await link.ready().catch(() => undefined); return; }
       known = JSON.stringify(listed);
       offer(listed);
-      deps.onState({ state: "idle" });
+      if (!closed) deps.onState({ state: "idle" });
     },
-    close: () => link.close(),
+    close() {
+      closed = true;
+      return link.close();
+    },
   };
 }
 /** The tool's own limit ends a call first. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { systemClock } from "../../engine/clock.ts";
-import { offerOf, tryMcp, type McpSettings } from "../../engine/mcp/client.ts";
+import { createMcpSource, type ListedTool, offerOf, tryMcp, type McpSettings } from "../../engine/mcp/client.ts";
 import { toolDescription, toolName } from "../../engine/mcp/names.ts";
 import { cleanSchema } from "../../engine/mcp/schema.ts";
 import { checkInput } from "../../engine/tool-input.ts";
@@ -55,6 +55,20 @@ describe("an MCP server as a source of tools", function () {
     assert.equal((await again.call("t_echo", { message: "lazy" })).text, "Echo: lazy");
     assert.equal(children().length, before + 1);
     assert.equal(again.offers.length, 1, "nothing new was listed, so nothing was offered anew");
+  });
+
+  it("offers nothing once it was closed, not even what was on its way: the next node has its place", async () => {
+    const known = Promise.withResolvers<readonly ListedTool[]>();
+    const after: string[] = [];
+    const source = createMcpSource({ server: everything("stdio"), prefix: "t", rows: [], fresh: "dangerous", timeoutMs: 60_000, tags: [], readsPrivate: false, shared: false }, {
+      clock: systemClock, random: () => 0, version: "0", log: () => undefined, keep: async () => { throw new Error("no files"); }, load: () => known.promise, save: async () => undefined,
+      onOffer: ({ tools }) => { after.push(...tools.map((tool) => tool.name)); }, onState: ({ state }) => { after.push(state); },
+    });
+    const started = source.start();
+    await source.close();
+    known.resolve([{ name: "late", description: "", print: "1", parameters: { type: "object" } }]);
+    await started;
+    assert.deepEqual(after, []);
   });
 
   it("over HTTP: only where the owner says that the host of the own network is meant", async () => {

@@ -13,15 +13,17 @@ describe("skills in a real Node-RED", function () {
     const folder = mkdtempSync(path.join(tmpdir(), "clawflow-skills-"));
     cpSync(path.join(projectRoot, "docs/skills"), folder, { recursive: true });
     writeFileSync(path.join(folder, "broken.skill.json"), '{\n  "name" 1\n}');
+    writeFileSync(path.join(folder, "chatty.skill.json"), JSON.stringify({ name: "chatty", description: "Writes its key where the log takes it.", command: ["python3", "chatty.py"], risk: "read", shared: true }));
+    writeFileSync(path.join(folder, "chatty.py"), "import os, sys\nprint('my key is ' + os.environ['API_KEY'], file=sys.stderr)\nprint('done')\n");
     const mock = new LLMock({ port: 0 });
     await mock.start();
     try {
-      mock.on({ userMessage: "count", hasToolResult: false }, { toolCalls: [{ name: "count_words", arguments: '{"text":"one two two","top":1}' }] });
+      mock.on({ userMessage: "count", hasToolResult: false }, { toolCalls: [{ name: "count_words", arguments: '{"text":"one two two","top":1}' }, { name: "chatty", arguments: "{}" }] });
       mock.on({ userMessage: "count", hasToolResult: true }, { content: "counted" });
       await using home = await startHome((sink) => [
         tab, gateway, account(sink), model({ provider: "openai", model: "gpt-4o", baseUrl: `${mock.url}/v1`, credentials: { key: "sk-test" } }),
         on("in", "clawflow-channel-in", { gateway: "gw", accounts: [] }, ["agent"], []), on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [{ by: "tag", value: "mine" }], live: false }, ["out"], []), on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }),
-        on("sk", "clawflow-skills", { gateway: "gw", folder, unsafe: true, tags: "mine" }), on("none", "clawflow-skills", { gateway: "gw", folder: "no-such-folder" }),
+        on("sk", "clawflow-skills", { gateway: "gw", folder, unsafe: true, tags: "mine", credentials: { env: "API_KEY=opensesame-of-the-script" } }), on("none", "clawflow-skills", { gateway: "gw", folder: "no-such-folder" }),
       ], { startMs: 280_000 });
       assert.match(await home.red.waitForLog(/SKILL_001.*broken/, 60_000), /broken\.skill\.json:2:\d+/);
       await home.red.waitForLog(/SKILL_00[12].*(?:no-such-folder|sandbox)/, 60_000);
@@ -29,8 +31,9 @@ describe("skills in a real Node-RED", function () {
       assert.deepEqual(await home.heard(1, 120_000), ["counted"]);
       const last = mock.getRequests().at(-1)?.body as { messages: { role: string; content: string }[] };
       assert.deepEqual(JSON.parse(last.messages.find((one) => one.role === "tool")?.content ?? ""), { words: 3, lines: 1, characters: 11, frequent: ["two"] });
+      assert.doesNotMatch(await home.red.waitForLog(/chatty: my key is/, 60_000), /opensesame/, "what a script writes is cleaned before it is logged");
       const found = await home.red.admin<{ skills: { name: string }[]; problems: string[] }>("POST", "/clawflow/try/skills", { folder });
-      assert.deepEqual([found.skills.map(({ name }) => name), found.problems.length], [["count_words"], 1]);
+      assert.deepEqual([found.skills.map(({ name }) => name), found.problems.length], [["chatty", "count_words"], 1]);
     } finally {
       await mock.stop();
       rmSync(folder, { recursive: true, force: true });
