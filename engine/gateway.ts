@@ -347,7 +347,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     if (message.at.account !== account.id || message.at.channel !== account.channel) throw new ClawError("MSG_001", {}, `Expected a message of account "${account.id}", got one of "${message.at.account}".`);
     if (message.sender.self) return "refused";
     if (message.kind === "message" && people.ownerCode() !== undefined && (await claim(message))) {
-      void deliver({ run: "", step: `claim/${account.id}/${message.id}`, op: "send", to: message.at, draft: { text: options.texts.claimed } });
+      deliver({ run: "", step: `claim/${account.id}/${message.id}`, op: "send", to: message.at, draft: { text: options.texts.claimed } }).catch((error: Error) => options.log("warn", error.message));
       return "saved";
     }
     const trust = people.trustOf(message);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { ChannelError } from "../engine/errors.ts";
+import { ChannelError, StoreError } from "../engine/errors.ts";
 import { chargeModel } from "../engine/models/charge.ts";
 import { createGateway, type Gateway, type GatewayAccount, type GatewayLimits } from "../engine/gateway.ts";
 import type { Run } from "../engine/inbox.ts";
@@ -54,6 +54,14 @@ describe("gateway", () => {
     assert.equal(await receive(message({ from: "me" })), "saved");
     await settle();
     assert.equal(runs[0]?.receipt.trust, "owner");
+  });
+
+  it("stands when the owner's welcome cannot be kept", async () => {
+    const store = createMemoryStore();
+    const { gateway, channel, receive, logs } = await setup({ store: { ...store, commit: (changes) => (changes.some((change) => change.do === "outbox") ? Promise.reject(new StoreError("STORE_001", {}, "the disk is full")) : store.commit(changes)) } });
+    await claimed(gateway, receive);
+    assert.deepEqual(channel.sent, []);
+    assert.match(logs.join(), /disk is full/);
   });
 
   it("changes the code after ten wrong tries", async () => {
