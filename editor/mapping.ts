@@ -5,8 +5,8 @@ import { button, debounce, h, newId, problems, select } from "./dom.ts";
 import { query, t } from "./red.ts";
 
 /** As MAPPING_FIELDS of the engine; a test compares them. The reply address has fields of its own in the forms. */
-export const SHOWN_FIELDS: readonly MappingField[] = ["text", "sender.id", "sender.name", "chat", "chatKind", "thread", "id"];
-export const MORE_FIELDS: readonly MappingField[] = ["sender.handle", "space", "ref", "replyTo", "kind", "language", "sentAt", "tags", "attachments", "account"];
+const SHOWN_FIELDS: readonly MappingField[] = ["text", "sender.id", "sender.name", "chat", "chatKind", "thread", "id"];
+const MORE_FIELDS: readonly MappingField[] = ["sender.handle", "space", "ref", "replyTo", "kind", "language", "sentAt", "tags", "attachments", "account"];
 const SAMPLES: Readonly<Record<string, object>> = {
   msg: { payload: "The cellar is wet.", topic: "sensors/cellar" },
   webhook: { payload: { text: "Somebody is at the door.", sender: "doorbell" } },

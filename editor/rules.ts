@@ -8,7 +8,7 @@ import { t } from "./red.ts";
 export interface Condition { field: string; test: string; value?: unknown; not?: boolean }
 export interface Rule { id: string; name: string; rows: Condition[] }
 
-export const newRuleId = (): string => `r${crypto.getRandomValues(new Uint32Array(2)).reduce((text, part) => text + part.toString(36), "")}`;
+const newRuleId = (): string => `r${crypto.getRandomValues(new Uint32Array(2)).reduce((text, part) => text + part.toString(36), "")}`;
 function testLabel(test: TestId, not: boolean): string {
   const label = t(`tests.${test}`, {}, TESTS.find(({ id }) => id === test)?.label ?? test);
   return not ? t(`tests.not.${test}`, {}, t("tests.notOf", { test: label })) : label;

@@ -6,7 +6,7 @@ import { red, t } from "./red.ts";
 interface Answer { problems: string[]; words?: string; next?: string[] }
 export interface Timing { kind: string; cron: string; every: number; everyUnit: string; at: string; timeZone: string }
 
-export function timing(): Timing {
+function timing(): Timing {
   const value = (name: string): string => fieldOf(`node-input-${name}`).value;
   return { kind: value("kind"), cron: value("cron").trim(), every: Number(value("every")), everyUnit: value("everyUnit"), at: value("at"), timeZone: value("timeZone").trim() };
 }

@@ -55,7 +55,7 @@ export function pick(chain: readonly Candidate[], course: Course, standingOf: (i
 }
 
 /** Those that are not asked any more for this answer once `candidate` met this kind of fault. */
-export function closedBy(kind: FaultKind, candidate: Candidate, chain: readonly Candidate[]): readonly Candidate[] {
+function closedBy(kind: FaultKind, candidate: Candidate, chain: readonly Candidate[]): readonly Candidate[] {
   const { key, next } = RULES[kind];
   switch (next) {
     case "stop": return chain;

@@ -55,7 +55,7 @@ export interface Ledger {
 }
 
 /** Where the agent sets no length: few answers are longer. */
-export const USUAL_OUTPUT = 4_096;
+const USUAL_OUTPUT = 4_096;
 /** A call that cost more is a mistake in a price. */
 const MOST_MICROS = 1e12;
 /** Longer than any day or month. */

@@ -14,7 +14,7 @@ type OptionalKey<T> = { [K in keyof T]-?: undefined extends T[K] ? K : Record<ne
 
 /** Characters (code points), except where said otherwise. */
 export const MESSAGE_CAPS = { id: 1024, name: 1024, text: 1_048_576, url: 8192, list: 1000, attachments: 100, /** UTF-16 units of JSON. */ raw: 262_144 } as const;
-export const SCHEMA_ID = `https://raw.githubusercontent.com/clawflow/node-red-clawflow/main/resources/message-v${MESSAGE_VERSION}.schema.json`;
+const SCHEMA_ID = `https://raw.githubusercontent.com/clawflow/node-red-clawflow/main/resources/message-v${MESSAGE_VERSION}.schema.json`;
 
 /** What a value is, in a few words for an error text. */
 export function describeValue(value: unknown): string {

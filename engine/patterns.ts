@@ -10,7 +10,7 @@ export const MAX_PATTERN = 1000;
 /** Largest compiled pattern in instructions; repeats such as `.{300}` count in full. */
 export const MAX_PROGRAM = 500;
 /** Instructions times UTF-16 units of one match, about 40 ms at worst: a pattern of 20 instructions reads 100,000 units, the largest reads 4,000. */
-export const MAX_STEPS = 2_000_000;
+const MAX_STEPS = 2_000_000;
 
 export interface Pattern {
   readonly source: string;

@@ -14,7 +14,7 @@ export const TRUSTS: readonly Trust[] = ["owner", "paired", "allowed", "stranger
 
 type Row = Readonly<Record<Risk, Decision>>;
 /** `clean`: every text in the context was typed by the owner or a paired person; `tainted`: some came from elsewhere. */
-export const POLICY: Readonly<Record<Trust, Readonly<Record<"clean" | "tainted", Row>>>> = {
+const POLICY: Readonly<Record<Trust, Readonly<Record<"clean" | "tainted", Row>>>> = {
   owner: {
     clean: { read: "run", write: "run", dangerous: "ask" },
     tainted: { read: "run", write: "ask", dangerous: "ask" },

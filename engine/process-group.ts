@@ -47,4 +47,4 @@ export function endGroup(child: ChildProcess, clock: Clock, graceMs = GRACE_MS):
     child.stderr?.destroy();
   });
 }
-export const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;

@@ -102,7 +102,7 @@ const TIER_WORDS: Readonly<Record<Tier, string>> = {
 };
 
 /** Only exact rows bind ("is", "is one of", not negated). A chat is the peer of its own messages, and the parent of those in its threads. */
-export function tierOf(bound: ReadonlySet<FieldId>, message: Message): Tier {
+function tierOf(bound: ReadonlySet<FieldId>, message: Message): Tier {
   if (bound.has("sender") || bound.has("thread")) return "peer";
   if (bound.has("chat")) return message.at.thread === undefined ? "peer" : "parent";
   if (bound.has("space")) return bound.has("role") ? "space+role" : "space";

@@ -99,6 +99,8 @@ export default function register(red: Red): void {
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
     const tellsOver = (config.wires?.[2] ?? []).length > 0;
     let working = 0;
+    /** Calls of tools for which an owner is asked now. */
+    let approving = 0;
     /** The budget that came near, until it begins anew. */
     let near: Standing | undefined;
     const status = createStatus(this);
@@ -106,7 +108,7 @@ export default function register(red: Red): void {
     let standIn: string | undefined;
     const nearStatus = (): Status | undefined => (near === undefined || (near.until ?? 0) < Date.now() ? undefined : { fill: "yellow", shape: "ring", text: host.say(`budget.near.${near.limit}`) });
     const idle = (): Status => (resting.text !== undefined || standIn === undefined ? (resting.text === undefined ? nearStatus() : undefined) ?? resting : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
-    const showWork = () => status(() => (working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
+    const showWork = () => status(() => (approving > 0 ? { fill: "yellow", shape: "ring", text: host.say("approval.waiting", { count: approving }) } : working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
     /** What stands there while nothing is under way. */
     let resting: Status = {};
     const rest = (next: Status) => { resting = next; showWork(); };
@@ -219,6 +221,11 @@ export default function register(red: Red): void {
         const others = await gateway.team.tools(me, choices, asked);
         const tools = () => withOwn(gateway.tools.choose(choices), [...talk.tools, ...others]);
         const trust = await gateway.sessions.trust(session, asked.trust);
+        const waits = async <T>(act: () => Promise<T>): Promise<T> => {
+          approving++;
+          showWork();
+          try { return await act(); } finally { approving--; showWork(); }
+        };
         // Whoever asks this agent waits with it.
         const aside = <T>(act: () => Promise<T>): Promise<T> => turn.aside(() => asked.aside?.(act) ?? act());
         return await runAgent(
@@ -228,7 +235,7 @@ export default function register(red: Red): void {
             clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: asked.signal,
             secrets: { hide, redact },
             tools: tools(),
-            aside, approve: (call) => aside(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal })),
+            aside, approve: (call) => aside(() => waits(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal }))),
             live: asked.show !== undefined || wantsEvents, once, on, payer, booked: payer.changes,
             remember: (turns, taint, least) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, least)],
             remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),

@@ -55,7 +55,7 @@ export function formOf(fields: AskFields, say: Say): AnswerForm {
 }
 
 /** Where buttons are shown, other words are messages; where words are wanted, they are asked for again. */
-export function againOf(fields: AskFields, form: AnswerForm, say: Say): Question["again"] {
+function againOf(fields: AskFields, form: AnswerForm, say: Say): Question["again"] {
   const usual = form.kind === "number" || (form.kind === "text" && form.pattern !== undefined) ? 2 : 0;
   return { text: fields.againText?.trim() || say(`ask.again.${form.kind}`), times: fields.againTimes === undefined || fields.againTimes === "" ? usual : Math.max(0, numberOf(fields.againTimes, usual)) };
 }

@@ -30,7 +30,7 @@ export function wants(config: Pick<Config, "kinds" | "where" | "addressed" | "co
 }
 
 /** The msg a message becomes; a command's payload is its arguments, a button's its value. */
-export function msgOf(run: Run, filtered: boolean): FlowMsg {
+function msgOf(run: Run, filtered: boolean): FlowMsg {
   const message = run.messages[0] as Message;
   const msg = firstMsg(run, message);
   const { action } = message;

@@ -12,7 +12,7 @@ import { versioned } from "./shared/versioned.ts";
 type Config = Saved<{ mode?: RouteMode; rules?: { id: string; name?: string; rows: Row[] }[]; hasElse?: boolean; timeZone?: string }>;
 
 /** The rules of a saved node: a rule's output is its place. */
-export function rulesOf(config: Pick<Config, "rules" | "mode">): CompiledRules {
+function rulesOf(config: Pick<Config, "rules" | "mode">): CompiledRules {
   return compileRules((config.rules ?? []).map((rule, output) => ({ id: rule.id, name: rule.name || `rule ${output + 1}`, rows: rule.rows, output })), config.mode ?? "first");
 }
 

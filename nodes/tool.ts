@@ -19,7 +19,7 @@ export interface Param { readonly name: string; readonly type: "string" | "numbe
 type Config = Saved<{ gateway: string; tool: string; description?: string; params?: Param[]; schemaMode?: boolean; schema?: string; makes?: "" | "picture"; model?: string; size?: string; risk?: Risk; readsPrivate?: boolean; talksOutside?: boolean; shared?: boolean; tags?: string; timeoutSeconds?: number | string }>;
 
 /** The rows of the form as a JSON Schema. */
-export function schemaOf(params: readonly Param[]): JsonSchema {
+function schemaOf(params: readonly Param[]): JsonSchema {
   const properties: Record<string, unknown> = {};
   for (const param of params) {
     const values = typeof param.values === "string" ? param.values.split(",").map((value) => value.trim()).filter((value) => value !== "") : (param.values ?? []);

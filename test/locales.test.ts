@@ -74,4 +74,29 @@ describe("locales", () => {
       assert.deepEqual(expected.filter((key) => typeof valueAt(catalogue, key) !== "string"), [], language);
     }
   });
+
+  it("no key of a catalogue is without use", () => {
+    const folders = ["nodes", "engine", "editor"];
+    const sources = folders.flatMap((folder) => (readdirSync(path.join(projectRoot, folder), { recursive: true }) as string[]).filter((name) => /\.(ts|html)$/.test(name)).map((name) => path.join(folder, name)));
+    const read = new Map(sources.map((file) => [file, readFileSync(path.join(projectRoot, file), "utf8")]));
+    const all = [...read.values()].join("\n");
+    const wordsIn = (text: string): Set<string> => new Set([
+      ...[...text.matchAll(/"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'/g)].flatMap(([, a, b]) => { const word = a ?? b ?? ""; return [word.replaceAll(" ", "-"), ...word.split(/[;\]]/)]; }),
+      // A table by name, as in `agentDay: { … }`.
+      ...[...text.matchAll(/^\s+(\w+): [{[]/gm)].map(([, word = ""]) => word),
+    ]);
+    const words = wordsIn(all);
+    /** Where the words that fill a template come from, when they are too common to be looked for everywhere. */
+    const families: Readonly<Record<string, Set<string>>> = { "approval.": wordsIn(["engine/approvals.ts", "engine/approval-text.ts"].map((file) => read.get(file) ?? assert.fail(file)).join("\n")) };
+    const hole = /\$\{(?:[^{}]|\{[^{}]*\})*\}/g;
+    const templates = [...all.matchAll(/`([\w.-]+\.(?:[\w.-]|\$\{(?:[^{}]|\{[^{}]*\})*\})*)`/g)].flatMap(([, text = ""]) => {
+      const parts = text.split(hole);
+      return parts.length < 2 ? [] : [{ pattern: new RegExp(`^${parts.map((part) => part.replace(/[.-]/g, "\\$&")).join("(.+?)")}$`), family: families[parts[0] ?? ""] ?? words }];
+    });
+    const isWord = (text: string, among: Set<string>): boolean => among.has(text) || among.has(text.replace("_", "."));
+    /** What fills a template is words, or a template again. */
+    const fills = (text: string, family: Set<string>): boolean => text.split(".").every((part, at) => isWord(part, at === 0 ? family : words)) || (text.includes(".") && isUsed(text));
+    const isUsed = (key: string): boolean => words.has(key) || templates.some(({ pattern, family }) => pattern.exec(key)?.slice(1).every((text) => fills(text, family)) === true);
+    for (const name of ["editor", "commands", ...nodes]) assert.deepEqual(keys(JSON.parse(readFileSync(path.join(locales, "en-US", `${name}.json`), "utf8")) as Catalogue).filter((key) => !isUsed(key) && !isUsed(key.replace(/^runtime\./, ""))), [], name);
+  });
 });

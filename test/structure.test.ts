@@ -152,6 +152,18 @@ describe("the errors", () => {
   });
 });
 
+describe("the sources", () => {
+  it("export no function and no constant that nobody else uses", () => {
+    const texts = new Map([...["engine", "nodes", "editor", "web", "test", "bench", "scripts"].flatMap((folder) => files(folder)).filter((file) => /\.(ts|mjs|cjs|html|txt)$/.test(file)), "build.mjs"].map((file) => [file, read(file)]));
+    const words = new Map([...texts].map(([file, text]) => [file, new Set(text.match(/[\w$]+/g))]));
+    const exported = sources("engine", "nodes", "editor", "web").flatMap((file) => [...(texts.get(file) ?? "").matchAll(/^export (?:async )?(?:const|function\*?) (\w+)/gm)].map(([, name = ""]) => ({ file, name })));
+    assert.ok(exported.length > 500);
+    const lonely = exported.filter(({ file, name }) => ![...words].some(([other, found]) => other !== file && found.has(name))).map(({ file, name }) => `${file} ${name}`);
+    // What the contract of the store is made of is left as it is.
+    assert.deepEqual(lonely.filter((one) => !one.startsWith("engine/store/")), []);
+  });
+});
+
 describe("the repository", () => {
   it("names no folder of a machine and no registry host", () => {
     const home = new RegExp(["(?<![\\w}])/ho" + "me/\\w+/", "(?<![\\w}])/Us" + "ers/\\w+/", "(?<![\\w}])/ro" + "ot/", "(?<![\\w}])/wo" + "rk/", "C:\\\\Us" + "ers\\\\"].join("|"));

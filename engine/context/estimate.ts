@@ -3,7 +3,7 @@ import { estimateUsage } from "../models/turns.ts";
 import type { ModelRequest, Turn, Usage } from "../models/model.ts";
 
 /** A picture of a chat at the sizes providers scale to: OpenAI counts 85 to 1,445, Anthropic up to 1,600. */
-export const IMAGE_TOKENS = 1_200;
+const IMAGE_TOKENS = 1_200;
 /** Role and separators of a turn on the wire. */
 const TURN_TOKENS = 4;
 

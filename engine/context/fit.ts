@@ -17,7 +17,7 @@ const SMALLER = 0.6;
 export const gaugeKey = ({ provider, id }: Pick<Model, "provider" | "id">): string => `${provider}/${id}`;
 
 /** Estimated tokens that the turns of a request may have. */
-export function roomFor(model: Model, request: Pick<ModelRequest, "system" | "tools" | "maxTokens">, gauge: Gauge): number {
+function roomFor(model: Model, request: Pick<ModelRequest, "system" | "tools" | "maxTokens">, gauge: Gauge): number {
   const key = gaugeKey(model);
   const answer = Math.min(request.maxTokens ?? ANSWER_TOKENS, model.contextTokens * ANSWER_SHARE);
   const whole = (model.contextTokens * SAFETY - answer) / gauge.ratio(key);

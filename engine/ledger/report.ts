@@ -2,7 +2,7 @@
 import { dollars, spanOf } from "../budget.ts";
 import { USAGE_FIELDS, type Store, type UsageField, type UsageRow, type UsageSum } from "../store/store.ts";
 
-export const REPORTS = { agent: ["agent"], person: ["channel", "account", "person"], model: ["provider", "model"] } as const satisfies Record<string, readonly UsageField[]>;
+const REPORTS = { agent: ["agent"], person: ["channel", "account", "person"], model: ["provider", "model"] } as const satisfies Record<string, readonly UsageField[]>;
 export interface Overview { readonly today: UsageSum; readonly days: UsageSum; readonly by: Readonly<Record<keyof typeof REPORTS, readonly UsageSum[]>> }
 
 /** Rows of a list that is looked at. */
@@ -44,7 +44,7 @@ export async function overview(store: Pick<Store, "usage">, zone: string, now: n
 
 const COLUMNS = ["time", "message", ...USAGE_FIELDS, "input tokens", "output tokens", "cached tokens", "amount", "unit", "USD", "exact"] as const;
 /** RFC 4180. What a spreadsheet would take for a formula gets an apostrophe in front: names and ids come from outside. */
-export function csvField(value: string): string {
+function csvField(value: string): string {
   const text = /^[\s'"]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/.test(value) ? `'${value}` : value;
   return /[",;\r\n']/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -18,7 +18,7 @@ export interface PriceRow extends Price { readonly provider: string; readonly mo
 export interface PriceList { /** Day of the prices, as in 2026-09-23. */ readonly asOf: string; readonly rows: readonly PriceRow[]; /** Sound and pictures that are not paid by tokens. */ readonly units?: readonly UnitRow[] }
 
 /** What a price is for: a minute that is heard or spoken, a million characters that are spoken, a picture. */
-export const PERS = ["minute", "million characters", "picture"] as const;
+const PERS = ["minute", "million characters", "picture"] as const;
 export interface UnitPrice {
   readonly per: (typeof PERS)[number];
   readonly usd: number;

@@ -13,7 +13,7 @@ export interface Redactor {
   redactData(data: unknown): unknown;
 }
 
-export const REDACTED = "[redacted]";
+const REDACTED = "[redacted]";
 
 /** Bytes as Node prints them: nobody reads them, and they may be anything. */
 const DUMPS: readonly RegExp[] = [/<Buffer(?: [0-9a-f]{2}){1,200}[^<>]{0,40}>/g, /\{"type":"Buffer","data":\[[\d,]{0,4000000}\]\}/g, /(?:Uint8Array|Buffer)\(\d{1,12}\) \[[\d,\s]{0,4000}[^[\]]{0,40}\]/g];

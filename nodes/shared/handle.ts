@@ -69,7 +69,7 @@ export interface HandleHost {
 
 const RETRY_MS = 5_000;
 /** Longest time that messages on their way out are waited for. */
-export const PAUSE_MS = 3_000;
+const PAUSE_MS = 3_000;
 
 /** What was sent must be recorded before its gateway goes; what hangs is not waited for. */
 export async function paused(gateway: Gateway): Promise<void> {

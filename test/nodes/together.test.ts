@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { until } from "../kit/scripted.ts";
 import { json, startLlm, wholeChat, type Answer, type LlmStub } from "../platforms/llm.ts";
 import { account, gateway, model, on, startHome, tab, type Home, type Sink } from "../rigs/home.ts";
+import { watchStatuses } from "../rigs/comms.ts";
 
 interface Turn { readonly role: string; readonly content: string | null }
 /** What an agent was asked: who it is, and all it was told. */
@@ -267,14 +268,18 @@ describe("agents together in a real Node-RED", function () {
     };
     // What was said before u1 was an owner has gone.
     await home.say("/new", { chat: "hurried-1" });
+    using statuses = await watchStatuses(home.red);
     await home.say("unlock", { chat: "hurried-1" });
     await until(() => home.texts().length === 2, "the question", 60_000);
     const code = /\/approve ([0-9A-Z]{4})/.exec(home.texts()[1] ?? "")?.[1];
+    await statuses.wait("keeper", /^waits for approval \(1\)$/, 60_000);
     await home.say("meanwhile", { chat: "hurried-1" });
     await until(() => home.texts().includes("I am here"), "an answer beside it", 60_000);
     // Longer than the agent has.
     await new Promise((resolve) => { setTimeout(resolve, 11_000); });
+    assert.match(statuses.of("keeper").at(-1)?.text ?? "", /^waits for approval/, "as long as it waits");
     await home.say(`/approve ${code}`, { chat: "hurried-1" });
     await until(() => home.texts().includes("Keeper: unlocked"), `the end, there is ${JSON.stringify(home.texts())}`, 60_000);
+    await until(() => !/waits/.test(statuses.of("keeper").at(-1)?.text ?? ""), "another status when it is over", 60_000);
   });
 });

@@ -45,7 +45,7 @@ function aboutOf(thrown: unknown): About {
   return retry === "later" ? { status: 503, headers: { "retry-after": seconds(afterMs) } } : { status: 500 };
 }
 
-export function usageOf({ input, output }: Usage): object {
+function usageOf({ input, output }: Usage): object {
   return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output };
 }
 export function completion({ id, model, created }: Head, text: string, usage: Usage): object {

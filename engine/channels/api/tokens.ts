@@ -4,7 +4,7 @@ import { sameSecret } from "../../verify.ts";
 
 export interface Token { readonly name: string; readonly token: string }
 /** Shorter ones can be guessed. */
-export const TOKEN_LENGTH = 20;
+const TOKEN_LENGTH = 20;
 
 /** `name=token` or `token`, separated by blanks, commas or lines. One without a name has a piece of its hash. */
 export function tokensOf(setting: string): Token[] {

@@ -7,7 +7,7 @@ const MOST = 100;
 const GLOBAL = "global";
 
 /** One free text after the command's name, as elsewhere. */
-export function slashCommands(commands: readonly Command[]): Record<string, unknown>[] {
+function slashCommands(commands: readonly Command[]): Record<string, unknown>[] {
   return commands
     .map(({ name, description }) => ({ name: name.toLowerCase(), description: ([...description].slice(0, 100).join("") || name).slice(0, 100) }))
     // As the documentation of "Application Command Naming" has it.

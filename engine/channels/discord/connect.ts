@@ -31,7 +31,7 @@ const GRANTED = { content: (1 << 18) | (1 << 19), members: (1 << 14) | (1 << 15)
 const wants = (account: Account, key: "content" | "members"): boolean => (key === "content" ? account.settings[key] !== false : account.settings[key] === true);
 const isGateway = (account: Account): boolean => account.settings["mode"] !== "webhook";
 
-export function intentsOf(account: Account): number {
+function intentsOf(account: Account): number {
   const { content, members, ...always } = INTENTS;
   return Object.values(always).reduce((sum, bit) => sum | bit, 0) | (wants(account, "content") ? content : 0) | (wants(account, "members") ? members : 0);
 }

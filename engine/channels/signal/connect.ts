@@ -138,7 +138,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
 }
 
 /** The request of a draft that was cut to fit. Exported for tests. */
-export async function sendBody(to: Address, draft: Draft, number: string, context: Pick<ChannelContext, "file">, authors: ReadonlyMap<string, string> = new Map()): Promise<Json> {
+async function sendBody(to: Address, draft: Draft, number: string, context: Pick<ChannelContext, "file">, authors: ReadonlyMap<string, string> = new Map()): Promise<Json> {
   const files = await Promise.all((draft.attachments ?? []).map(async (file) => {
     const ready = await context.file(file, FILES);
     const name = ready.name.replace(/[;,\r\n]/g, "_");

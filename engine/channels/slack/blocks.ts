@@ -39,7 +39,7 @@ export function contentOf(draft: Draft): Content {
 export function mrkdwn(markdown: string): string {
   return render(markdown, "mrkdwn").replace(/&lt;([@#][A-Z0-9]{2,32})&gt;/g, "<$1>");
 }
-export function escapeText(text: string): string {
+function escapeText(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
 

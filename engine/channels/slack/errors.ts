@@ -20,7 +20,7 @@ const RULES: readonly Rule[] = [
 ];
 
 /** Slack's own name of a failure, inside what the SDK throws. */
-export function nameIn(thrown: unknown): string | undefined {
+function nameIn(thrown: unknown): string | undefined {
   const data = (thrown as { data?: { ok?: unknown; error?: unknown } } | undefined)?.data;
   return typeof data === "object" && data?.ok === false && typeof data.error === "string" ? data.error : undefined;
 }

@@ -23,7 +23,7 @@ export function mentionsIn(text: string): string[] {
   return [...new Set([...text.matchAll(/<@([A-Z0-9]{2,32})(?:\|[^<>\n]*)?>/g)].map((match) => match[1] as string))];
 }
 
-export function unescaped(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 }
 

@@ -6,7 +6,7 @@ import type { Fields } from "../twilio/webhook.ts";
 export interface Place { readonly account: string; /** The account's own number. */ readonly number: string; readonly now: number }
 
 /** The person at the other end, whichever side called. */
-export function otherEnd({ From = "", To = "" }: Fields, number: string): string { return From === number ? To : From; }
+function otherEnd({ From = "", To = "" }: Fields, number: string): string { return From === number ? To : From; }
 
 /**
  * What was heard is a message like any other, so that an agent answers it; ringing, recording and the end are of kind "call". The call is the thread: what is

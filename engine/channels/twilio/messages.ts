@@ -81,7 +81,7 @@ async function typing(twilio: Twilio, about: string | undefined): Promise<void> 
 }
 
 /** The request of a draft that was cut to fit. Exported for tests. */
-export async function sendForm(to: Address, draft: Draft, account: Account, kind: Kind, media: Pick<MediaDoor, "address">, context: Pick<ChannelContext, "webhookUrl">): Promise<Form> {
+async function sendForm(to: Address, draft: Draft, account: Account, kind: Kind, media: Pick<MediaDoor, "address">, context: Pick<ChannelContext, "webhookUrl">): Promise<Form> {
   if (!/^\+?[\w.:@-]{2,64}$/.test(to.chat)) throw new ChannelError("MSG_002", {}, `Expected a chat to be a phone number as +15551234567, got "${to.chat.slice(0, 40)}".`);
   const { location, template, attachments = [] } = draft;
   const urls = await Promise.all(attachments.map((file) => media.address(file, kind.files)));

@@ -16,7 +16,7 @@ const SHOWN = /^image\/(png|jpeg|gif|webp)$/;
 const FETCH_MS = 30_000;
 
 const fileKey = (id: string) => `file/${id}`;
-export const newFileId = (): string => randomBytes(16).toString("hex");
+const newFileId = (): string => randomBytes(16).toString("hex");
 export function cardOf({ chat: _chat, media: _media, ...card }: StoredFile): FileCard { return card; }
 
 /** Keeps an upload. Throws ClawError MSG_003 or STORE_001 of the spool. */

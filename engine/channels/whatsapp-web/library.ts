@@ -4,9 +4,9 @@
  */
 import { ChannelError } from "../../errors.ts";
 
-export const PACKAGE = "baileys";
+const PACKAGE = "baileys";
 export const VERSION = "7.0.0-rc14";
-export const INSTALL_HINT = `Install it in Node-RED's user directory, where settings.js is: npm install ${PACKAGE}@${VERSION}. Baileys speaks to WhatsApp without WhatsApp's leave (numbers have been blocked for it), and brings libsignal under the GPL-3.0.`;
+const INSTALL_HINT = `Install it in Node-RED's user directory, where settings.js is: npm install ${PACKAGE}@${VERSION}. Baileys speaks to WhatsApp without WhatsApp's leave (numbers have been blocked for it), and brings libsignal under the GPL-3.0.`;
 
 /** Bytes as Baileys gives them. */
 export type Bytes = Uint8Array;

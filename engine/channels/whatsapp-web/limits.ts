@@ -6,8 +6,6 @@ import type { FileKind } from "../../message.ts";
 export const TEXT_LIMIT = 65_536;
 export const CAPTION_LIMIT = 1_024;
 export const UPLOAD_LIMIT = 100_000_000;
-/** A message can be edited for so long. */
-export const EDIT_MINUTES = 15;
 
 export const FILE_NEEDS: Readonly<Record<FileKind, FileNeeds>> = {
   image: { bytes: 16_000_000, types: ["image/jpeg", "image/png"] },

@@ -13,7 +13,7 @@ import type { Item, WaStatus } from "./payload.ts";
 /** Keys remembered: the newest. */
 const KEYS = 5_000;
 /** A status comes a second or two after the send. So long it is waited for, counted from when it could arrive. */
-export const STATUS_WAIT_MS = 30_000;
+const STATUS_WAIT_MS = 30_000;
 /** A person's time is written again when it is older than this. */
 const FRESH_MS = 60_000;
 const PEOPLE = 5_000;
