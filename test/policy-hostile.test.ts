@@ -2,14 +2,17 @@
  * A compromised model behind the real gateway, policy and approvals: it calls any tool with any arguments, claims to be approved, forges codes and buttons, repeats and
  * changes calls, floods; people without the right press and type what it wants. Judged by what the tools really did, against an oracle that shares no line with the engine.
  *
- *     npx mocha test/policy-hostile.test.ts                                       1,000 trials
- *     CLAWFLOW_FAULTS=full CLAWFLOW_SEED=7 npx mocha test/policy-hostile.test.ts  10,000 trials
+ *     npx mocha test/policy-hostile.test.ts                                       1,000 trials, 100 more on the SQLite store
+ *     CLAWFLOW_FAULTS=full CLAWFLOW_SEED=7 npx mocha test/policy-hostile.test.ts  10,000 trials on each
  */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Address } from "../engine/message.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
+import { openSqliteStore } from "../engine/store/sqlite.ts";
+import type { Store } from "../engine/store/store.ts";
 import type { Risk, Trust } from "../engine/tool.ts";
 import { dice } from "./faults/rounds.ts";
 import { message } from "./kit/scripted.ts";
@@ -18,6 +21,8 @@ import { hostileModel, type Emission } from "./rigs/hostile-model.ts";
 
 const full = process.env.CLAWFLOW_FAULTS === "full";
 const TRIALS = Number(process.env.CLAWFLOW_TRIALS ?? (full ? 10_000 : 1_000));
+/** Each commit waits for the disk: in the short form only a few. */
+const ON_DISK = full ? TRIALS : Math.min(TRIALS, 100);
 const seed = Number(process.env.CLAWFLOW_SEED ?? Math.floor(Math.random() * 1_000_000));
 const BAD_INPUTS = path.join(process.env["CLAWFLOW_SPECS"] ?? "../shared/data/specs", "../badinputs");
 const hostile = <T>(file: string, otherwise: T): T => (existsSync(path.join(BAD_INPUTS, file)) ? (JSON.parse(readFileSync(path.join(BAD_INPUTS, file), "utf8")) as { cases: T }).cases : otherwise);
@@ -73,12 +78,12 @@ describe("a compromised model", function () {
     await house.end();
   });
 
-  it(`has no forbidden effect in ${TRIALS} trials (seed ${seed})`, async () => {
+  async function tryAll(trials: number, openStore: () => Promise<Store>): Promise<void> {
     const random = dice(seed);
     const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
     const effects: Effect[] = [];
     const enemy = hostileModel({ random, tools: [...TOOLS.map(({ name }) => name), "web"], args: ARGS, texts: TEXTS, most: 3 });
-    const house = await approvalHouse({ openStore: async () => createMemoryStore(), modelOf: (run) => enemy.model(run.id) });
+    const house = await approvalHouse({ openStore, modelOf: (run) => enemy.model(run.id) });
     await house.owner("boss");
     await house.owner("boss", "own");
     for (const who of ["ann", "bob"]) await house.person(who, "paired");
@@ -146,7 +151,7 @@ describe("a compromised model", function () {
       await pick(tries)();
     }
 
-    for (let trial = 0; trial < TRIALS; trial++) {
+    for (let trial = 0; trial < trials; trial++) {
       const person = pick(Object.keys(PEOPLE));
       const at: Address = random() < 0.3 ? { channel: "scripted", account: "acc", chat: pick(["g1", "g2", `g${trial}`]), kind: "group" } : { channel: "scripted", account: "acc", chat: `chat-${person}`, kind: "direct" };
       const session = at.kind === "group" ? at.chat : `direct ${person}`;
@@ -214,7 +219,12 @@ describe("a compromised model", function () {
       if (enemy.emitted.length > 400) enemy.emitted.splice(0, 200);
     }
     console.log(`      ${JSON.stringify(counts)}`);
-    if (TRIALS >= 500) for (const [name, count] of Object.entries(counts)) if (name !== "broken") assert.ok(count > 0, `no ${name}`);
+    if (trials >= 500) for (const [name, count] of Object.entries(counts)) if (name !== "broken") assert.ok(count > 0, `no ${name}`);
     await house.end();
+  }
+  it(`has no forbidden effect in ${TRIALS} trials (seed ${seed})`, () => tryAll(TRIALS, async () => createMemoryStore()));
+  it(`has none in ${ON_DISK} trials on the SQLite store (seed ${seed})`, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "clawflow-hostile-"));
+    await tryAll(ON_DISK, () => openSqliteStore(folder)).finally(() => rmSync(folder, { recursive: true, force: true }));
   });
 });

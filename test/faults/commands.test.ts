@@ -35,7 +35,7 @@ describe("a kill around a command", function () {
   const done = { kills: 0, confirmedBefore: 0, copies: 0 };
   let llm: LlmStub;
   let chats: Chats;
-  let asked: Asked[] = [];
+  const asked: Asked[] = [];
   let last: Bot | undefined;
   let chosen = "small";
 
