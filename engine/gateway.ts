@@ -1,180 +1,46 @@
 /** The gateway: store, inbox, lanes, outbox, sessions, people, tools and connections in one object. Knows nothing of Node-RED. */
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
-import type { Account, Channel, ChannelContext, Command, MediaSpool, Received } from "./channels/channel.ts";
+import type { ChannelContext, MediaSpool } from "./channels/channel.ts";
 import { degrade, fitsButtons } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
-import { APPROVAL_MS, createApprovals, type Approvals } from "./approvals.ts";
-import type { ApprovalWords } from "./approval-text.ts";
+import { createApprovals, type Approvals } from "./approvals.ts";
 import { createAsks, ORPHAN, type Asks } from "./asks.ts";
-import type { Clock } from "./clock.ts";
-import { type Compactor, createCompactor } from "./context/compact.ts";
-import { createGauge, type Gauge } from "./context/estimate.ts";
-import type { CommandUses } from "./commands.ts";
+import { createCompactor } from "./context/compact.ts";
+import { createGauge } from "./context/estimate.ts";
 import { gaugeKey } from "./context/fit.ts";
-import { accountStorage, createConnections, type AccountStatus, type Connections } from "./connections.ts";
+import { accountStorage, createConnections } from "./connections.ts";
 import { createDesk } from "./desk.ts";
-import { ChannelError, ClawError, StoreError } from "./errors.ts";
-import type { Live } from "./live.ts";
-import { createInbox, type Inbox, type Run } from "./inbox.ts";
-import { sessionKey, type Address, type Message } from "./message.ts";
-import type { Budgets, Standing } from "./budget.ts";
-import { createLedger, type Ledger, type Warning } from "./ledger.ts";
+import { createArrivals } from "./gateway/arrivals.ts";
+import { type Gateway, type GatewayAccount, type GatewayEvents, type GatewayLimits, type GatewayOptions, LIMITS } from "./gateway/contract.ts";
+import { createNotices, NOTICE } from "./gateway/notices.ts";
+import { ChannelError, StoreError } from "./errors.ts";
+import { createInbox, type Inbox } from "./inbox.ts";
+import type { Address } from "./message.ts";
+import { createLedger } from "./ledger.ts";
 import { usageInChat } from "./ledger/chat.ts";
 import type { Spool } from "./media.ts";
-import type { Usage } from "./models/model.ts";
 import { createConverters } from "./media/convert.ts";
 import { createDownload } from "./media/download.ts";
 import { createIncoming } from "./media/incoming.ts";
 import { createReady } from "./media/ready.ts";
-import { createTally, type Count } from "./metrics.ts";
-import { createMemory, type Memory } from "./memory.ts";
+import { createTally } from "./metrics.ts";
+import { createMemory } from "./memory.ts";
 import { createOutbox, type Delivery, type DeliveryReceipt, type Line, type Outbox } from "./outbox.ts";
 import { createQuiet } from "./quiet.ts";
-import type { Pauses } from "./pauses.ts";
-import { createPeople, type AccountPolicy, type People } from "./people.ts";
-import { createRoom, type Room } from "./store-room.ts";
-import { createSessions, type Sessions } from "./sessions.ts";
-import { createSteps, type Steps } from "./steps.ts";
-import type { Facts } from "./run.ts";
-import { parseRunId, runId, type NewOutboxRow, type OutboxRow, type Receipt, type RunEnd, type Store } from "./store/store.ts";
-import { createTeam, type AgentView, type Team } from "./team.ts";
-import type { Trust } from "./tool.ts";
-import { createTools, type Tools } from "./tools.ts";
+import { createPeople } from "./people.ts";
+import { createRoom } from "./store-room.ts";
+import { createSessions } from "./sessions.ts";
+import { createSteps } from "./steps.ts";
+import { parseRunId, runId, type Receipt } from "./store/store.ts";
+import { createTeam } from "./team.ts";
+import { createTools } from "./tools.ts";
 import { localZone } from "./schedule/zone.ts";
 
-export interface GatewayOptions {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random?: () => number;
-  readonly spool: Spool;
-  /** A fetch for this account; `proxy` is the account's setting of that name. */
-  fetchFor(proxy: string | undefined): Promise<typeof fetch>;
-  /** Folders in which programs are looked for that convert files (ffmpeg). */
-  readonly programs?: readonly string[];
-  /** Asked each time: a deploy may change them while the gateway stays open. */
-  readonly limits?: () => Partial<GatewayLimits>;
-  /** Words the gateway itself says in a chat. */
-  readonly texts: { readonly claimed: string; notice(about: Notice): string; budget?(about: Standing & { readonly agent: string }): string; /** What an owner reads who has to approve a tool's call; the keys themselves where it is left out. */ readonly approval?: ApprovalWords };
-  /** What the gateway says in chats where a sender's own language is not known. BCP 47. */
-  readonly language?: string;
-  readonly count?: Count;
-  /** Takes secrets out of the texts of faults before they are kept or told. */
-  redact?(text: string): string;
-  log(level: "debug" | "info" | "warn", text: string): void;
-}
-
-export interface GatewayLimits {
-  /** A run whose flow shows no sign of life ends after this. */
-  readonly idleMs: number;
-  /** A message that no flow takes becomes a dead letter after this. */
-  readonly pendingMaxMs: number;
-  /** A reply that could not be sent within this is dropped with a notice, not sent late. */
-  readonly staleMs: number;
-  /** Turns of sessions are kept this long. */
-  readonly keepMs: number;
-  /** Who is told in a chat of a message or an answer that became a dead letter: the owner, the chat it belongs to, or nobody. */
-  readonly notice: "owner" | "chat" | "none";
-  /** Largest size of the store; 0: no limit. */
-  readonly storeBytes: number;
-  /** An owner has so long to approve a tool's call. */
-  readonly approvalMs: number;
-  /** Who may use which command. */
-  readonly commands: CommandUses;
-  /** Whoever writes to a paused chat is told so, once for each pause. */
-  readonly pausedAnswer: boolean;
-  /** So many messages of bots in a row pause a chat (0: never), for so long. */
-  readonly botTurns: number;
-  readonly botPauseMs: number;
-  /** What everybody may use. */
-  readonly budgets: Budgets;
-  /** Where days begin and end for budgets: as in Europe/Berlin; "" is the zone of this machine. */
-  readonly timeZone: string;
-}
-/** What a notice speaks of. Texts of faults are not among it: they never reach a chat by themselves. */
-export interface Notice { readonly what: "message" | "delivery"; readonly to: "owner" | "chat"; /** Name of the sender of the message, where there is one. */ readonly sender?: string; readonly channel: string; readonly code: string }
-
-/** An account with what the gateway has to know about it beside the adapter's settings. */
-export interface GatewayAccount extends Account {
-  readonly policy: AccountPolicy;
-  readonly webhookUrl?: string;
-  /** What its flows wait for; none where it is left out. */
-  readonly commands?: readonly Command[];
-  /** More names of commands that its flows have for themselves, and no menu lists. */
-  readonly words?: readonly string[];
-}
-
-/** What a gateway tells: `status` of an account, `refused` senders, `dead` letters, `end` of a run. */
-export interface GatewayEvents {
-  status: [AccountStatus];
-  refused: [Message];
-  dead: [{ readonly what: "message" | "delivery"; readonly reason: string; readonly message?: Message; readonly row?: OutboxRow }];
-  end: [Run, RunEnd];
-  /** A chat went from one agent to another, by their handles; to "": to whichever its flow leads. */
-  handOver: [{ readonly at: Address; readonly from: string; readonly to: string }];
-  pause: [];
-  people: [];
-  room: [];
-}
-
-export interface Gateway extends Steps {
-  readonly store: Store;
-  readonly inbox: Inbox;
-  /** Questions to people. */
-  readonly asks: Asks;
-  /** Calls of tools that an owner has to approve. */
-  readonly approvals: Approvals;
-  readonly people: People;
-  readonly sessions: Sessions;
-  /** Keeps talks within the windows of models, by what providers count. */
-  readonly compactor: Compactor;
-  readonly gauge: Gauge;
-  /** What agents remember beyond a talk. */
-  readonly memory: Memory;
-  readonly tools: Tools;
-  /** By node. */
-  readonly agents: Map<string, AgentView>;
-  readonly team: Team;
-  readonly pauses: Pauses;
-  /** What models used, and the budgets. */
-  readonly ledger: Ledger;
-  readonly connections: Connections;
-  readonly events: EventEmitter<GatewayEvents>;
-  readonly clock: Clock;
-  readonly spool: Spool;
-  readonly room: Room;
-  /** Opens these accounts and closes all others. */
-  setAccounts(accounts: readonly { readonly account: GatewayAccount; readonly channel: Channel }[]): Promise<void>;
-  account(id: string): GatewayAccount | undefined;
-  /** Lets replies to messages of a node (a webhook that waits for its answer) reach it. The returned function takes it away. */
-  attach(account: string, line: Line): () => void;
-  /** A message that did not come from a chat platform: a tick, a webhook, a foreign msg. Its trust is the node's word. */
-  accept(message: Message, facts: { readonly trust: Trust; readonly tainted: boolean }): Promise<Received>;
-  deliver(delivery: Delivery): Promise<DeliveryReceipt>;
-  live(delivery: Omit<Delivery, "op" | "draft">): Live;
-  /** `about`: ref of the message that is being answered. */
-  typing(to: Address, about?: string): void;
-  /** A file of a draft or message, as a server takes it: see ChannelContext.file. */
-  readonly file: ChannelContext["file"];
-  /** What an agent of this run used in this step. */
-  spent(run: string, step: string, usage: Usage): void;
-  /** Where "owner" as a chat is, and any other address unchanged. */
-  resolve(to: Address): Address;
-  /** The run's flow has settled, perhaps with a fault that no Catch node took; retried until the store takes it. */
-  settle(run: string, end?: RunEnd | { readonly fault: string }): void;
-  /** The flows run: lanes begin. */
-  start(): void;
-  stop(): void;
-  /** Sends nothing more until `start`; resolves when what was on its way out is recorded. */
-  pause(): Promise<void>;
-  close(): Promise<void>;
-}
+export type { Gateway, GatewayAccount, GatewayEvents, GatewayLimits, GatewayOptions, Notice } from "./gateway/contract.ts";
 
 const HOUR = 3_600_000;
-/** Stands for a run in the rows of notices. */
-const NOTICE = "notice";
 const DEDUPE_MS = 8 * 24 * HOUR;
-const LIMITS: GatewayLimits = { idleMs: 10 * 60_000, pendingMaxMs: 24 * HOUR, staleMs: 30 * 60_000, keepMs: 30 * 24 * HOUR, notice: "owner", storeBytes: 0, commands: {}, pausedAnswer: false, botTurns: 10, botPauseMs: 30 * 60_000, approvalMs: APPROVAL_MS, budgets: {}, timeZone: "" };
 /** What models used is kept so long: a year, and the month a bill is written in. */
 const USAGE_MS = 396 * 24 * HOUR;
 
@@ -225,6 +91,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let made: Promise<ChannelContext["file"]> | undefined;
   const ready = (): Promise<ChannelContext["file"]> => (made ??= options.fetchFor(undefined).then((fetch) => createReady({ spool, download: createDownload({ fetch, proxied: false }), converters: createConverters(options.programs) })));
   const tally = createTally(options.count, (id) => accounts.has(id));
+  const notices = createNotices({ store, clock, people, limits, texts: options.texts, log: options.log, outbox: () => outbox });
   const room = createRoom({ store, clock, limits, log: options.log, onChange: () => events.emit("room") });
   const inbox: Inbox = createInbox({
     full: room.refusal, tell: tally.message,
@@ -233,7 +100,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     store, clock, limits,
     prepare: prepared,
     questions: asks,
-    notice: ({ seq, message: { sender, at } }, code) => noticeOf({ what: "message", sender: sender.name, channel: at.channel, code }, at, `receipt ${seq}`),
+    notice: ({ seq, message: { sender, at } }, code) => notices.lost({ what: "message", sender: sender.name, channel: at.channel, code }, at, `receipt ${seq}`),
     onNotice: (row, seq) => outbox.take(row, seq),
     onDead: (receipt: Receipt, reason) => {
       const whole = runId(receipt, "");
@@ -260,7 +127,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     redact, isOver,
     split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
     // A notice that cannot be delivered has no notice of its own.
-    notice: ({ run, op, to, key }, code) => (run === NOTICE || op !== "send" ? undefined : noticeOf({ what: "delivery", channel: to.channel, code }, to, key)),
+    notice: ({ run, op, to, key }, code) => (run === NOTICE || op !== "send" ? undefined : notices.lost({ what: "delivery", channel: to.channel, code }, to, key)),
     onDead: (row) => {
       asks.undelivered(row);
       events.emit("dead", { what: "delivery", reason: row.error?.text ?? "", row });
@@ -283,26 +150,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     log: (text) => options.log("warn", text),
   });
 
+  const arrivals = createArrivals({ clock, texts: options.texts, log: options.log, people, sessions, agents, approvals, asks, desk, inbox, tally, events, prepared, deliver: (delivery) => deliver(delivery) });
+
   async function isOver(run: string): Promise<boolean> {
     const receipt = (await inbox.find(run))?.receipt;
     return receipt?.state !== "pending" || receipt.runs[parseRunId(run)?.entry ?? ""] !== undefined;
   }
-  /** One short word in a chat, by policy; what went wrong stands in Node-RED. */
-  function noticeOf(about: Omit<Notice, "to">, at: Address, step: string): NewOutboxRow | undefined {
-    const { notice } = limits();
-    const to = notice === "chat" ? at : people.ownerOf(at.account)?.at;
-    if (notice === "none" || to === undefined) return undefined;
-    return outbox.row({ run: NOTICE, step, op: "send", to, draft: { text: options.texts.notice({ ...about, to: notice }) }, priority: "low", expiresAt: clock.now() + limits().staleMs });
-  }
-  /** The mark and the notice are one commit: the owner is told once, or again of nothing. */
-  function tellBudget({ subject, mark, key, ...standing }: Warning): void {
-    const to = limits().notice === "none" || standing.limit === "run" ? undefined : (people.ownerOf(subject.account) ?? people.all().find(({ trust, at }) => trust === "owner" && at !== undefined))?.at;
-    const text = options.texts.budget?.({ ...standing, agent: subject.agent });
-    const row = to === undefined || text === undefined ? undefined : outbox.row({ run: NOTICE, step: `budget ${key}`, op: "send", to, draft: { text }, priority: "low", expiresAt: clock.now() + limits().staleMs });
-    store.commit([mark, ...(row === undefined ? [] : [{ do: "outbox" as const, row }])]).then(([, seq]) => { if (row !== undefined) outbox.take(row, seq); }, (error: Error) => options.log("warn", error.message));
-  }
   const ledger = await createLedger({
-    store, clock, zone: () => limits().timeZone || localZone(), budgets: () => limits().budgets, ratio: (model) => gauge.ratio(gaugeKey(model)), warned: tellBudget,
+    store, clock, zone: () => limits().timeZone || localZone(), budgets: () => limits().budgets, ratio: (model) => gauge.ratio(gaugeKey(model)), warned: notices.budget,
     log: (text) => options.log("warn", text), ...(options.count === undefined ? {} : { count: options.count }),
   });
   const connections = createConnections({
@@ -315,14 +170,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       const fetch = await options.fetchFor(proxied ? proxy : undefined);
       const download = createDownload({ fetch, proxied });
       return {
-        receive: (message) => receive(account, message),
+        receive: (message) => arrivals.receive(account, message),
         fetch, download,
         file: createReady({ spool, download, signal, converters: createConverters(options.programs) }),
         storage: accountStorage(store, account.id),
         clock,
         commands: desk.menu(known),
         log: (level, text) => options.log(level, `${accounts.get(account.id)?.name ?? account.name}: ${text}`),
-        claim: (code, sender, at) => claim({ text: code, sender, at }),
+        claim: (code, sender, at) => arrivals.claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
         listens: (message) => inbox.listens(message),
         quiet: (at, given) => quiet.wait(at, given),
@@ -336,51 +191,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       if (status.state === "connected") outbox.wake(status.account);
     },
   });
-
-  async function claim(message: Pick<Message, "text" | "sender" | "at">): Promise<boolean> {
-    const claimed = await people.claim(message);
-    if (claimed) events.emit("people");
-    return claimed;
-  }
-
-  async function receive(account: Account, message: Message): Promise<Received> {
-    if (message.at.account !== account.id || message.at.channel !== account.channel) throw new ClawError("MSG_001", {}, `Expected a message of account "${account.id}", got one of "${message.at.account}".`);
-    if (message.sender.self) return "refused";
-    if (message.kind === "message" && people.ownerCode() !== undefined && (await claim(message))) {
-      deliver({ run: "", step: `claim/${account.id}/${message.id}`, op: "send", to: message.at, draft: { text: options.texts.claimed } }).catch((error: Error) => options.log("warn", error.message));
-      return "saved";
-    }
-    const trust = people.trustOf(message);
-    if (trust === "stranger") {
-      people.refuse(message);
-      tally.message("refused", message.at);
-      events.emit("refused", message);
-      return "refused";
-    }
-    await desk.saw(message);
-    const answered = (await approvals.offer(message, trust)) ?? (await asks.offer(desk.asCommand(message), trust)) ?? (await desk.offer(message, trust));
-    if (answered !== undefined) return answered;
-    // What is passed on was said by somebody else.
-    const received = await take(message, { trust, tainted: message.forwarded !== undefined });
-    if (received === "saved") { void prepared(message); desk.waits(message); }
-    if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
-    return received;
-  }
-
-  async function take(message: Message, facts: Facts): Promise<Received> {
-    try {
-      return await inbox.receive(message, facts);
-    } catch (error) {
-      // It is not confirmed: whoever brought it comes again.
-      if (error instanceof StoreError) tally.fault(error.code);
-      throw error;
-    }
-  }
-
-  /** What was said is said differently now, or taken back: agents remember it so. */
-  async function correctSessions(message: Message): Promise<void> {
-    for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined, clock.now());
-  }
 
   function resolve(to: Address): Address {
     if (to.chat !== "owner") return to;
@@ -434,7 +244,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       outbox.wake(account);
       return () => { if (attached.get(account) === line) attached.delete(account); };
     },
-    accept: take,
+    accept: arrivals.take,
     step: steps.step,
     once: steps.once,
     join: steps.join,

@@ -86,6 +86,7 @@ export function createMetrics(): Metrics {
 /** What inbox and outbox tell of a message or a part on its way; `code` where a fault is why. */
 export type Tell = (what: "received" | "duplicate" | "refused" | "done" | "dead", at: Address, code?: string) => void;
 export type TellSend = (what: "sent" | "retried" | "dead", to: Address, code?: string) => void;
+export type Tally = ReturnType<typeof createTally>;
 /** Counts for one gateway. Where a message did not come from one of its accounts (cron, webhook, flow), the account is left empty. */
 export function createTally(count: Count | undefined, isAccount: (id: string) => boolean) {
   const labels = ({ channel, account }: Address): Labels => ({ channel, account: isAccount(account) ? account : "" });
