@@ -66,7 +66,8 @@ export interface AgentDeps {
   once<T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
   /** The changes that keep these turns in the session. */
   remember(turns: readonly Turn[], tainted: boolean, trust: Trust): readonly Change[];
-  remembered(turns: readonly Turn[], tainted: boolean): void;
+  /** They are committed, or will be when `saved` settles. */
+  remembered(turns: readonly Turn[], tainted: boolean, saved?: Promise<unknown>): void;
   /** The talk is free for others until `act` has ended: a person is waited for. */
   aside?<T>(act: () => Promise<T>): Promise<T>;
   /** Has an owner decide over a call for which the policy says "ask"; the time of the run stands still meanwhile. Without it such calls are refused. */
@@ -131,7 +132,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
         final.turns = [...turns, assistantTurn(got)];
         return { data: got, also: [...booked, ...deps.remember(final.turns, tainted, trust)], saving: (saved) => { final.saved = saved; } };
       });
-      if (final.turns !== undefined) deps.remembered(final.turns, tainted);
+      if (final.turns !== undefined) deps.remembered(final.turns, tainted, final.saved);
       total = addUsage(total, reply.usage);
       deps.on({ type: "usage", round, usage: reply.usage });
       turns.push(assistantTurn(reply));

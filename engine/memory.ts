@@ -14,8 +14,6 @@ export const MOST_NOTES = 1_000;
 export const NOTE_CHARS = 2_000;
 const SHOWN = 8;
 const NEWEST = 20;
-/** A note that says the same is among the best fits. */
-const SAME = 50;
 
 /** The book that belongs to a message: by the platform's immutable ids, of one account each, so that nobody comes by another's notes through a name. */
 export function bookOf(scope: MemoryScope, { at, sender }: Pick<Message, "at" | "sender">): string {
@@ -54,7 +52,8 @@ export function createMemory(store: Store, clock: Clock): Memory {
     async remember(book, given, tainted) {
       const text = given.trim();
       if (text === "" || text.length > NOTE_CHARS) throw new ToolError("MEM_001", {}, `Expected a note of 1 to ${NOTE_CHARS} characters, got ${text.length}. Write it shorter.`);
-      const same = (await store.notes(book, askedIn(text), SAME)).find((note) => note.text === text && (note.tainted || !tainted));
+      // All of them: they are fewer than a search for each word of a long note would read.
+      const same = (await store.notes(book, undefined, MOST_NOTES)).find((note) => note.text === text && (note.tainted || !tainted));
       if (same !== undefined) return same.n;
       const [n] = await store.commit([{ do: "note", book, at: clock.now(), tainted, text, most: MOST_NOTES }]);
       if (n === undefined) throw new ToolError("MEM_001", {}, `Expected fewer than ${MOST_NOTES} notes, but the memory is full. Forget some that are not needed any more.`);

@@ -12,8 +12,8 @@ export interface Summary { readonly upTo: number; readonly text: string; readonl
 export interface Sessions {
   /** The summary and the last turns since it, at most `limit` and, where `tokens` > 0, about that many tokens; begins with something the user said. */
   history(session: string, limit: number, tokens: number): Promise<readonly Turn[]>;
-  /** The summary and all turns since that are at hand. */
-  since(session: string): Promise<{ readonly summary: Summary | undefined; readonly turns: readonly Turn[] }>;
+  /** The summary and the newest turns since it: `wanted` of them at least, where there are so many and no more than are ever kept at hand. */
+  since(session: string, wanted?: number): Promise<{ readonly summary: Summary | undefined; readonly turns: readonly Turn[] }>;
   /** Number of the last turn that is not among the newest `keep`; 0 where there is none. */
   lastBut(session: string, keep: number): Promise<number>;
   /** The changes that put a summary in the place of turns; call `summarised` once they are committed. */
@@ -25,9 +25,9 @@ export interface Sessions {
   search(session: string, asked: readonly Asked[], limit: number): Promise<readonly StoredTurn[][]>;
   /** Removes summaries of talks nobody has led since, and what was said anew of turns that are gone. */
   prune(before: number): Promise<void>;
-  /** The changes that add turns; call `added` once they are committed. */
+  /** The changes that add turns; call `added` once they are committed, or on their way: then with what settles when they are on disk. */
   changes(session: string, run: string, at: number, turns: readonly Turn[], tainted: boolean): Change[];
-  added(session: string, turns: readonly Turn[], tainted: boolean): void;
+  added(session: string, turns: readonly Turn[], tainted: boolean, saved?: Promise<unknown>): void;
   /** Outside text is in this session. */
   tainted(session: string): Promise<boolean>;
   /** The lowest of all whose words are in this session, and of `trust`: in a group everybody steers the agent. */
@@ -42,7 +42,14 @@ export interface Sessions {
 }
 
 const KEPT_SESSIONS = 1_000;
+/** Of one session. */
 const KEPT_TURNS = 200;
+/** Bytes of memory, about, that the turns of all sessions may take; those of talks that rest longest go first and are read again when they go on. */
+const KEPT_BYTES = 16_000_000;
+/** What a turn and a session take beside their texts. */
+const TURN_BYTES = 200;
+const SESSION_BYTES = 500;
+const bytesOf = (turns: readonly Turn[], summary: Summary | undefined): number => turns.reduce((sum, turn) => sum + TURN_BYTES + 4 * turnTokens(turn), SESSION_BYTES + (summary?.text.length ?? 0));
 
 /** The log of turns is only added to; what a user takes back or says anew stands beside it. */
 const EDITS = "edits";
@@ -66,10 +73,15 @@ function summaryOf(value: unknown): Summary | undefined {
 }
 const summaryTurn = ({ text }: Summary): Turn => ({ role: "user", summary: true, text: `[What was said before, in short. It is a note for you, not a request; the originals are found with search_history.]\n${text}` });
 
-interface Kept { readonly summary: Summary | undefined; turns: Turn[] }
+/** `whole`: the store has no turn between the summary and the first of these. `depth`: the most turns that were asked for. */
+interface Kept { readonly summary: Summary | undefined; readonly turns: readonly Turn[]; readonly whole: boolean; readonly depth: number; readonly bytes: number }
 
-export function createSessions(store: Store): Sessions {
+export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
+  /** Those that were used last stand last. */
   const kept = new Map<string, Kept>();
+  let bytes = 0;
+  /** Turns that are still on their way to the disk: what settles when the last of them are there. */
+  const unsaved = new Map<string, Promise<unknown>>();
   const taints = new Map<string, boolean>();
   /** Levels of those who spoke. Each is kept by itself, so that no order of writes can raise a session again. */
   const trusts = new Map<string, Set<Trust>>();
@@ -82,21 +94,38 @@ export function createSessions(store: Store): Sessions {
     return (await store.list(EDITS, `${session}\n`)).map(([key, value]) => ({ ref: key.slice(session.length + 1), text: (value as { text?: string }).text }));
   }
   const edited = (rows: StoredTurn[], edit: Edit): StoredTurn[] => corrected(rows, (row) => row.turn, { ...edit, with: (row, turn) => ({ ...row, turn }) });
-  /** As the store has it: numbered turns since the summary, with what the user took back or said anew. */
-  async function load(session: string): Promise<{ summary: Summary | undefined; rows: StoredTurn[] }> {
+  /** As the store has it: the newest numbered turns since the summary, with what the user took back or said anew. */
+  async function load(session: string, limit = KEPT_TURNS): Promise<{ summary: Summary | undefined; rows: StoredTurn[]; whole: boolean }> {
+    await unsaved.get(session);
     const summary = summaryOf(await store.get(SUMMARIES, session));
-    const rows = (await store.turns(session, KEPT_TURNS)).filter(({ n }) => n > (summary?.upTo ?? 0));
-    return { summary, rows: (await editsOf(session)).reduce(edited, rows) };
+    const all = await store.turns(session, limit);
+    const rows = all.filter(({ n }) => n > (summary?.upTo ?? 0));
+    return { summary, rows: (await editsOf(session)).reduce(edited, rows), whole: all.length < limit || rows.length < all.length };
   }
-  async function keptOf(session: string): Promise<Kept> {
-    let found = kept.get(session);
-    if (found === undefined) {
-      const { summary, rows } = await load(session);
-      found = { summary, turns: rows.map((row) => row.turn) };
-    } else kept.delete(session);
-    kept.set(session, found);
-    if (kept.size > KEPT_SESSIONS) kept.delete(kept.keys().next().value as string);
-    return found;
+  function unkeep(session: string): void {
+    bytes -= kept.get(session)?.bytes ?? 0;
+    kept.delete(session);
+  }
+  function keep(session: string, entry: Kept): Kept {
+    unkeep(session);
+    bytes += entry.bytes;
+    kept.set(session, entry);
+    for (const [oldest] of kept) {
+      if (bytes <= keptBytes || oldest === session) break;
+      unkeep(oldest);
+    }
+    return entry;
+  }
+  async function keptOf(session: string, wanted = KEPT_TURNS): Promise<Kept> {
+    const depth = Math.min(wanted, KEPT_TURNS);
+    const found = kept.get(session);
+    if (found !== undefined && (found.whole || found.depth >= depth)) return keep(session, found);
+    const saving = unsaved.get(session);
+    const { summary, rows, whole } = await load(session, depth);
+    // Meanwhile somebody else may have read it, or added to it.
+    if (kept.get(session) !== found || (unsaved.get(session) ?? saving) !== saving) return keptOf(session, wanted);
+    const turns = rows.map((row) => row.turn);
+    return keep(session, { summary, turns, whole, depth, bytes: bytesOf(turns, summary) });
   }
 
   /** Removes the old of a space, a page at a time. Their keys. */
@@ -112,14 +141,14 @@ export function createSessions(store: Store): Sessions {
     }
   }
   function drop(session: string): void {
-    kept.delete(session);
+    unkeep(session);
     trusts.delete(session);
     taints.delete(session);
   }
 
   return {
     async history(session, limit, tokens) {
-      const { summary, turns } = await keptOf(session);
+      const { summary, turns } = await keptOf(session, limit + 1);
       const before = summary === undefined || limit === 0 ? [] : [summaryTurn(summary)];
       let from = Math.max(0, turns.length - limit);
       if (tokens > 0) {
@@ -138,16 +167,14 @@ export function createSessions(store: Store): Sessions {
     },
     since: keptOf,
     async lastBut(session, keep) {
-      // Commits keep their order: after this one all turns that were added before are on disk, with their numbers.
-      await store.commit([{ do: "set", space: SUMMARIES, key: session, value: (await keptOf(session)).summary }]);
       const { rows } = await load(session);
       return rows[rows.length - keep - 1]?.n ?? 0;
     },
     summaryChanges: (session, summary) => [{ do: "set", space: SUMMARIES, key: session, value: summary }],
-    summarised(session) { kept.delete(session); },
+    summarised: unkeep,
     async reachesBack(session, shown) {
-      const { summary, turns } = await keptOf(session);
-      return summary !== undefined || turns.length > shown || turns.length >= KEPT_TURNS;
+      const { summary, turns, whole } = await keptOf(session, shown);
+      return summary !== undefined || turns.length > shown || !whole;
     },
     async search(session, asked, limit) {
       const edits = await editsOf(session);
@@ -155,7 +182,7 @@ export function createSessions(store: Store): Sessions {
       return found.map((commit) => edits.reduce(edited, commit)).filter((commit) => commit.length > 0).slice(0, limit);
     },
     async prune(before) {
-      for (const key of await sweep(SUMMARIES, (value) => (summaryOf(value)?.at ?? 0) < before)) kept.delete(key);
+      for (const key of await sweep(SUMMARIES, (value) => (summaryOf(value)?.at ?? 0) < before)) unkeep(key);
       await sweep(EDITS, (value) => ((value as { at?: number }).at ?? before) < before);
     },
     changes(session, run, at, turns, tainted) {
@@ -163,13 +190,18 @@ export function createSessions(store: Store): Sessions {
       if (tainted && (taints.get(session) !== true || forgetting.has(session))) changes.push({ do: "set", space: "tainted", key: session, value: true });
       return changes;
     },
-    added(session, turns, tainted) {
-      const list = kept.get(session)?.turns;
-      if (list !== undefined) {
-        list.push(...turns);
-        if (list.length > KEPT_TURNS * 2) list.splice(0, list.length - KEPT_TURNS);
+    added(session, turns, tainted, saved) {
+      const entry = kept.get(session);
+      if (entry !== undefined) {
+        const all = [...entry.turns, ...turns];
+        const isOver = all.length > entry.depth * 2;
+        const now = isOver ? all.slice(-entry.depth) : all;
+        keep(session, { ...entry, turns: now, whole: entry.whole && !isOver, bytes: bytesOf(now, entry.summary) });
       }
       if (tainted) taints.set(session, true);
+      if (saved === undefined) return;
+      const saving = saved.catch(() => undefined).then(() => { if (unsaved.get(session) === saving) unsaved.delete(session); });
+      unsaved.set(session, saving);
     },
     async tainted(session) {
       let known = taints.get(session);
@@ -209,13 +241,15 @@ export function createSessions(store: Store): Sessions {
       }
     },
     async correct(session, ref, text, at) {
-      const { summary, turns } = await keptOf(session);
+      const { summary, turns, whole } = kept.get(session) ?? await keptOf(session);
       // What lies further back than is at hand may be found by a search all the same.
-      const isFurtherBack = summary !== undefined || turns.length >= KEPT_TURNS;
+      const isFurtherBack = summary !== undefined || !whole;
       if (!isFurtherBack && !turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
       await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: { ...(text === undefined ? {} : { text }), at } }]);
-      const now = await keptOf(session);
-      now.turns = corrected(now.turns, (turn) => turn, { ref, text, with: (_, turn) => turn });
+      const now = kept.get(session);
+      if (now === undefined) return;
+      const left = corrected(now.turns, (turn) => turn, { ref, text, with: (_, turn) => turn });
+      keep(session, { ...now, turns: left, bytes: bytesOf(left, now.summary) });
     },
     async lock(session, root, signal) {
       for (;;) {

@@ -3,14 +3,22 @@
 /** Scripts that put no blanks between words: their letters are found in pairs. */
 const JOINED = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
 const PARTS = new RegExp(`[${JOINED}]+|(?:(?![${JOINED}])[\\p{L}\\p{N}])+`, "gu");
+const HAS_JOINED = new RegExp(`[${JOINED}]`, "u");
 const IS_JOINED = new RegExp(`^[${JOINED}]`, "u");
+const PARTED = /[\p{L}\p{N}]+/gu;
+/** What most texts are made of; the rest of the work is not needed for them. */
+const PLAIN = /^[\0-\x7f]*$/;
+const PLAIN_PARTS = /[a-z\d]+/g;
 /** Longer texts are found by their beginning. */
 const MOST_CHARS = 8_000;
 const MOST_ASKED = 24;
 const MOST_WORD = 40;
 
 function parts(text: string): string[] {
-  return text.slice(0, MOST_CHARS).normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC").toLowerCase().replaceAll("ß", "ss").match(PARTS) ?? [];
+  const beginning = text.slice(0, MOST_CHARS);
+  if (PLAIN.test(beginning)) return beginning.toLowerCase().match(PLAIN_PARTS) ?? [];
+  const folded = beginning.normalize("NFKD").replace(/\p{M}+/gu, "").normalize("NFC").toLowerCase().replaceAll("ß", "ss");
+  return folded.match(HAS_JOINED.test(folded) ? PARTS : PARTED) ?? [];
 }
 const pairs = (letters: readonly string[]): string[] => letters.slice(1).map((letter, at) => `${letters[at]}${letter}`);
 
@@ -52,19 +60,21 @@ function stem(word: string): string {
   return word.length >= 4 ? word.replace(/[sen]$/, "") : word;
 }
 
-/** Numbers of what holds any of the words, those with the rarest and most words first, of equals the highest. `hits`: for each word the numbers of what holds it. */
-export function bestOf(hits: readonly (readonly number[])[]): number[] {
-  const total = new Set(hits.flat()).size;
+/** The `limit` numbers of what holds any of the words, those with the rarest and most words first, of equals the highest. `hits`: for each word the numbers of what holds it. */
+export function bestOf(hits: readonly (readonly number[])[], limit: number): number[] {
   const scores = new Map<number, number>();
+  for (const numbers of hits) for (const n of numbers) scores.set(n, 0);
   for (const numbers of hits) {
-    const weight = Math.log(1 + total / Math.max(1, numbers.length));
-    for (const n of numbers) scores.set(n, (scores.get(n) ?? 0) + weight);
+    const weight = Math.log(1 + scores.size / Math.max(1, numbers.length));
+    for (const n of numbers) scores.set(n, (scores.get(n) as number) + weight);
   }
-  return [...scores].sort(([n, score], [m, other]) => other - score || m - n).map(([n]) => n);
+  // Thousands may hold a word that says little: only those that are good enough are put in order.
+  const least = scores.size <= limit ? 0 : Float64Array.from(scores.values()).sort().at(-limit) as number;
+  return [...scores].filter(([, score]) => score >= least).sort(([n, score], [m, other]) => other - score || m - n).slice(0, limit).map(([n]) => n);
 }
 /** The same for texts that are in no index: for each word the numbers of those that hold it. */
 export function hitsIn(texts: readonly { readonly n: number; readonly text: string }[], asked: readonly Asked[]): number[][] {
-  const all = texts.map(({ n, text }) => ({ n, words: ` ${wordsOf(text).join(" ")} ` }));
+  const all = texts.map(({ n, text }) => ({ n, words: ` ${tokensOf(text).join(" ")} ` }));
   return asked.map(({ word, open }) => all.filter(({ words }) => words.includes(open ? ` ${word}` : ` ${word} `)).map(({ n }) => n));
 }
 

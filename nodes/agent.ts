@@ -238,7 +238,7 @@ export default function register(red: Red): void {
             aside, approve: (call) => aside(() => waits(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal }))),
             live: asked.show !== undefined || wantsEvents, once, on, payer, booked: payer.changes,
             remember: (turns, taint, least) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, least)],
-            remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
+            remembered: (turns, taint, saved) => gateway.sessions.added(session, turns, taint, saved),
             ...(chain.length === 0 && config.during === "steer" ? { more: (before) => joinBefore(gateway, run, step, before) } : {}),
           },
         );

@@ -44,6 +44,38 @@ describe("sessions", () => {
     assert.equal((await createSessions(store).history("s", 40, 0)).length, 4);
   });
 
+  it("take no more memory than they may: those that rested longest are read again when they go on, and only as far back as is asked", async () => {
+    const store = createMemoryStore();
+    const read: [string, number][] = [];
+    const sessions = createSessions({ ...store, turns: (session, limit) => { read.push([session, limit]); return store.turns(session, limit); } }, 20_000);
+    for (let n = 0; n < 30; n++) {
+      await store.commit(sessions.changes(`s${n}`, "r", n, Array.from({ length: 10 }, (_, k) => [user(`${n}.${k}`), bot("x".repeat(40))]).flat(), false));
+      assert.equal((await sessions.history(`s${n}`, 6, 0)).length, 6);
+    }
+    assert.ok(read.every(([, limit]) => limit === 7), "no more is read than is shown, and one to see whether there is more");
+    read.length = 0;
+    await sessions.history("s29", 6, 0);
+    assert.deepEqual(read, []);
+    assert.deepEqual((await sessions.history("s0", 6, 0)).filter(({ role }) => role === "user").map(({ text }) => text), ["0.7", "0.8", "0.9"]);
+    assert.deepEqual(read, [["s0", 7]]);
+    // Whoever wants more of a talk than is at hand gets it.
+    assert.equal((await sessions.since("s0")).turns.length, 20);
+    assert.equal(await sessions.reachesBack("s0", 20), false);
+    assert.equal(await sessions.reachesBack("s0", 19), true);
+  });
+
+  it("know turns that are still on their way to the disk, also where the session is not at hand any more", async () => {
+    const { store, sessions } = await setup([user("1"), bot("a")]);
+    const added = [user("2"), bot("b")];
+    const disk = Promise.withResolvers<void>();
+    const saved = disk.promise.then(() => store.commit(sessions.changes("s", "r2", 2, added, false)));
+    sessions.added("s", added, false, saved);
+    const history = sessions.history("s", 40, 0);
+    await settle();
+    disk.resolve();
+    assert.deepEqual((await history).map(({ text }) => text), ["1", "a", "2", "b"]);
+  });
+
   it("stay tainted until they are forgotten, over a restart too", async () => {
     const { store, sessions } = await setup();
     assert.equal(await sessions.tainted("s"), false);

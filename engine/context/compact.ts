@@ -61,8 +61,10 @@ export function createCompactor({ sessions, gauge, clock }: { readonly sessions:
   return {
     async compact(session, limits, deps) {
       if (limits.turns <= 0 || deps.model.provider === "practice" || (resting.get(session) ?? 0) > clock.monotonic()) return;
-      const { summary: before, turns } = await sessions.since(session);
-      const cut = cutOf(turns, before, limitsIn(limits, deps.model, gauge));
+      const space = limitsIn(limits, deps.model, gauge);
+      const cutAt = async (wanted?: number): Promise<Cut | undefined> => { const { summary, turns } = await sessions.since(session, wanted); return cutOf(turns, summary, space); };
+      // So many show whether it outgrew its limits; only then all that is to be summarised is looked at.
+      const cut = (await cutAt(limits.turns + 1)) === undefined ? undefined : await cutAt();
       if (cut === undefined) return;
       try {
         await summarise(session, cut, deps);

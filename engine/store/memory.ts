@@ -198,11 +198,11 @@ export function createMemoryStore(): Store {
     findTurns: (session, asked, limit) => open(() => {
       const commits = Map.groupBy(sessions.get(session) ?? [], ({ first }) => first).values().map((rows) => rows.map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))).toArray();
       const texts = commits.map((rows, n) => ({ n, text: rows.map(({ turn }) => turn.text).join("\n") }));
-      return bestOf(hitsIn(texts, asked)).slice(0, limit).map((n) => commits[n] as StoredTurn[]);
+      return bestOf(hitsIn(texts, asked), limit).map((n) => commits[n] as StoredTurn[]);
     }),
     notes: (book, asked, limit) => open(() => {
       const notes = books.get(book) ?? [];
-      return asked === undefined ? notes.slice(0, limit) : bestOf(hitsIn(notes, asked)).slice(0, limit).map((n) => notes.find((note) => note.n === n) as Note);
+      return asked === undefined ? notes.slice(0, limit) : bestOf(hitsIn(notes, asked), limit).map((n) => notes.find((note) => note.n === n) as Note);
     }),
     books: (limit) => open(() => [...books].map(([book, notes]) => ({ book, notes: notes.length, at: Math.max(...notes.map(({ at }) => at)) })).sort((a, b) => b.at - a.at).slice(0, limit)),
     get: (space, key) => open(() => optional(spaces.get(space)?.get(key), JSON.parse)),

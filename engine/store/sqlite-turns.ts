@@ -16,6 +16,8 @@ export interface Turns {
   read(session: string, limit: number): StoredTurn[];
   /** The turns of one commit, oldest first. */
   row(session: string, n: number): StoredTurn[];
+  /** Numbers of a session's rows that are not in the index yet, oldest first; some of them may be gone. */
+  unsettled(session: string): readonly number[];
   /** To be called in a transaction, before its changes. */
   begin(): void;
   /** To be called when it is on disk, or undone. */
@@ -102,6 +104,7 @@ export function createTurns(db: DatabaseSync, numbers: Numbers): Turns {
       const found = oneOf.get(n, session) as TurnRecord | undefined;
       return found === undefined ? [] : parsed(found.data).map((turn, place) => ({ n: n + place, run: found.run, at: found.at, turn }));
     },
+    unsettled: (session) => recent.get(session) ?? [],
     begin() {
       if (recentRows < SETTLE) return;
       settle.run();

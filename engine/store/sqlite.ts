@@ -37,7 +37,7 @@ const FULL = 13;
 function start(db: DatabaseSync, clock: Clock) {
   const numbers = readNumbers(db, clock.now());
   const turns = createTurns(db, numbers);
-  const words = createWords(db);
+  const words = createWords(db, turns);
   const usage = createUsageTable(db);
   const prune = createPrune(db, numbers, usage, clock.now);
   const prepare = createPrepare(db, numbers, { turns, words, usage, prune });
@@ -180,8 +180,14 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
       .map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => read(() => turns.read(session, limit)),
     async findTurns(session, asked, limit) {
-      for (let op = await read(() => words.behind(session)); op !== undefined && !closed; op = await read(() => words.behind(session))) await group.add([op]);
-      return read(() => words.rows(session, asked, limit).map((n) => turns.row(session, n)).filter((row) => row.length > 0));
+      for (;;) {
+        const { rows, index } = await read(() => words.find(session, asked, limit));
+        const indexed = index === undefined || closed ? undefined : group.add([index]);
+        // What cannot be written is told to whoever writes next.
+        if (rows !== undefined) indexed?.catch(() => undefined);
+        if (rows !== undefined) return read(() => rows.map((n) => turns.row(session, n)).filter((row) => row.length > 0));
+        await indexed;
+      }
     },
     notes: (book, asked, limit) => read(() => words.notes(book, asked, limit)),
     books: (limit) => read(() => words.books(limit)),

@@ -73,7 +73,7 @@ export async function approvalHouse({ openStore, modelOf, buttons = 8, allow = [
         once: (name, act, unknown) => own.once(run.id, `${step} ${name}`, act, unknown),
         approve: (call) => turn.aside(() => own.approvals.ask({ ...call, run: run.id, step: `${step} ${call.step}`, node: "agent", session, message: receipt.message, current: () => tools.get(call.tool.name), signal: run.abort.signal })),
         remember: (turns, taint) => [...own.sessions.changes(session, run.id, clock.now(), turns, taint), ...own.sessions.spoke(session, receipt.trust)],
-        remembered: (turns, taint) => own.sessions.added(session, turns, taint),
+        remembered: (turns, taint, saved) => own.sessions.added(session, turns, taint, saved),
         on: (event) => { events.push(event); },
       });
     } finally {

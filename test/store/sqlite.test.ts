@@ -11,6 +11,7 @@ import type { StoreError } from "../../engine/errors.ts";
 import { migrate, schemaVersion, STEPS } from "../../engine/store/schema.ts";
 import { openSqliteStore, type SqliteOptions, type SqliteStore } from "../../engine/store/sqlite.ts";
 import type { Change } from "../../engine/store/store.ts";
+import { askedIn } from "../../engine/words.ts";
 import { message, newReceipt, newRow, NOW, storeContract } from "../contracts/store.ts";
 
 const folders: string[] = [];
@@ -97,6 +98,25 @@ describe("the SQLite store on its disk", () => {
     assert.deepEqual([await read(0, 9999), await read(1, 9999), await read(2, 9999)], [[], expected(1, (n) => n % 2 === 0), expected(2)]);
     await store.commit([{ do: "prune", before: 0, turnsBefore: NOW + 1200 }]);
     assert.deepEqual([await read(1, 9999), await read(2, 9999)], [expected(1, (n) => n % 2 === 0 && n >= 1200), expected(2, (n) => n >= 1200)]);
+  });
+
+  it("finds what was said in a talk of any length, first by looking and then by the index", async () => {
+    const path = folder();
+    let store = await open(path);
+    const asked = askedIn("needle");
+    const long = "straw ".repeat(10_000);
+    const say = (session: string, n: number, text: string): Change => ({ do: "turns", session, run: `r${n}`, at: NOW + n, turns: [{ role: "user", text }] });
+    // Few and huge, few, as many as are looked through, more than that.
+    for (const [session, count, filler] of [["huge", 12, long], ["few", 5, "straw"], ["some", 150, "straw"], ["many", 450, "straw"]] as const) {
+      await store.commit(Array.from({ length: count }, (_, n) => say(session, n, n === 1 || n === count - 2 ? `needle ${n} ${filler}` : filler)));
+      const found = async (): Promise<string[]> => (await store.findTurns(session, asked, 9)).map(([row]) => row?.run ?? "");
+      for (const _ of [1, 2, 3, 4]) assert.deepEqual(await found(), [`r${count - 2}`, "r1"], session);
+      await store.commit([say(session, count, "needle again")]);
+      assert.deepEqual(await found(), [`r${count}`, `r${count - 2}`, "r1"], session);
+      await store.close();
+      store = await open(path);
+      assert.deepEqual(await found(), [`r${count}`, `r${count - 2}`, "r1"], `${session} after a restart`);
+    }
   });
 
   it("rejects one caller's bad values without harm to the others of its transaction", async () => {

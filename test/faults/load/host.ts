@@ -112,7 +112,7 @@ async function answer(run: Run, step: string): Promise<string> {
         clock, model, history: await gateway.sessions.history(session, 20, 0), signal: run.abort.signal, tools: [tool], live: false, on: () => undefined,
         once: (name, act, unknown) => gateway.once(run.id, `${step} ${name}`, act, unknown),
         remember: (turns, taint) => gateway.sessions.changes(session, run.id, clock.now(), turns, taint),
-        remembered: (turns, taint) => gateway.sessions.added(session, turns, taint),
+        remembered: (turns, taint, saved) => gateway.sessions.added(session, turns, taint, saved),
       },
     );
     return result.text || answerTo(receipt.message.text);
