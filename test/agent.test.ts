@@ -40,9 +40,19 @@ describe("agent", () => {
     const { model, kept, run } = rig(["Hello you"], [], { history: [{ role: "user", text: "before" }, { role: "assistant", text: "yes" }] });
     const result = await run();
     assert.equal(result.text, "Hello you");
-    assert.equal(model.requests[0]?.system, "You are Home.\n\nChat c1");
-    assert.deepEqual(model.requests[0]?.turns.map((turn) => turn.text), ["before", "yes", "hi"]);
+    assert.match(model.requests[0]?.system ?? "", /^You are Home\.\n\nA <context> at the beginning of the newest message comes from your settings/);
+    assert.deepEqual(model.requests[0]?.turns.map((turn) => [turn.text, turn.role === "user" ? turn.context : undefined]), [["before", undefined], ["yes", undefined], ["hi", "Chat c1"]]);
     assert.deepEqual(kept.map((turn) => [turn.role, turn.text]), [["user", "hi"], ["assistant", "Hello you"]]);
+    assert.ok(kept.every((turn) => !("context" in turn)), "what held for one message is no part of the talk");
+  });
+
+  it("has a second tier that never changes in its prompt, and none where it is empty", async () => {
+    for (const [context, system] of [["Use metric units.", "You are Home.\n\nUse metric units."], ["", "You are Home."]] as const) {
+      const { model, run } = rig(["Hello"], [], { settings: { context: compileTemplate(context) } });
+      await run();
+      assert.equal(model.requests[0]?.system, system);
+      assert.deepEqual(model.requests[0]?.turns.map((turn) => turn.role === "user" && turn.context), [undefined]);
+    }
   });
 
   it("calls tools, several at once, and gives the results back under their ids", async () => {

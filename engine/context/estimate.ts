@@ -1,5 +1,5 @@
 /** How many tokens a text, a turn or a request is, by estimate; set right by what the provider counts. */
-import { estimateUsage } from "../models/turns.ts";
+import { estimateUsage, saidText } from "../models/turns.ts";
 import type { ModelRequest, Turn, Usage } from "../models/model.ts";
 
 /** A picture of a chat at the sizes providers scale to: OpenAI counts 85 to 1,445, Anthropic up to 1,600. */
@@ -19,7 +19,7 @@ const sizes = new WeakMap<Turn, number>();
 export function turnTokens(turn: Turn): number {
   const known = sizes.get(turn);
   if (known !== undefined) return known;
-  let size = TURN_TOKENS + estimateTokens(turn.text);
+  let size = TURN_TOKENS + estimateTokens(turn.role === "user" ? saidText(turn) : turn.text);
   if (turn.role === "user") for (const file of turn.files ?? []) size += file.kind === "image" ? IMAGE_TOKENS : TURN_TOKENS * 4;
   if (turn.role === "assistant" && turn.calls !== undefined) size += estimateTokens(JSON.stringify(turn.calls));
   if (turn.role === "assistant" && turn.echo !== undefined) size += estimateTokens(JSON.stringify(turn.echo) ?? "");

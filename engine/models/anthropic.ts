@@ -6,7 +6,7 @@ import type { Extras } from "./extras.ts";
 import { jsonMode, strictSchema } from "./json-answer.ts";
 import type { Model, ModelEvent, ModelRequest, ToolCall, ToolSpec, Turn } from "./model.ts";
 import { NO_TIMEOUT_MS, type Place } from "./place.ts";
-import { dropKeywords, echoOf, fitId, freshIds, readFiles, tidyTurns } from "./turns.ts";
+import { dropKeywords, echoOf, fitId, freshIds, readFiles, saidText, tidyTurns } from "./turns.ts";
 
 type Block = Anthropic.ContentBlockParam;
 type MessageParam = Anthropic.MessageParam;
@@ -51,7 +51,9 @@ function keyHeaders(key: string | undefined, provider: string): Record<string, s
 async function messageBody(place: Place, request: ModelRequest, encodeTool: (tool: ToolSpec) => Anthropic.Tool, extras: Extras, signal: AbortSignal): Promise<MessageRequest> {
   const { provider: { quirks = {} }, settings: { effort } } = place;
   const messages: Said[] = [];
+  let settled: Block | undefined;
   for (const turn of tidyTurns(request.turns)) {
+    if (turn.role === "user" && turn.context !== undefined) settled = messages.at(-1)?.content.at(-1);
     const content = await blocksOf(turn, place, extras, signal);
     const role = turn.role === "assistant" ? "assistant" : "user";
     const last = messages.at(-1);
@@ -61,7 +63,7 @@ async function messageBody(place: Place, request: ModelRequest, encodeTool: (too
   }
   if (messages[0]?.role !== "user") messages.unshift({ role: "user", content: [{ type: "text", text: EMPTY }] });
   const tools = request.tools.length > 0 ? request.tools.map(encodeTool) : pastTools(request.turns);
-  const body: MessageRequest = { model: place.settings.model, max_tokens: request.maxTokens ?? DEFAULT_MAX_TOKENS, messages: messages.map(compact) };
+  const body: MessageRequest = { model: place.settings.model, max_tokens: request.maxTokens ?? DEFAULT_MAX_TOKENS, messages: (quirks.promptCache ? messages.map((said) => marked(said, settled)) : messages).map(compact) };
   if (request.system.trim() !== "") body.system = request.system;
   if (tools.length > 0) body.tools = tools;
   if (request.tools.length === 0 && tools.length > 0) body.tool_choice = { type: "none" };
@@ -79,9 +81,15 @@ async function messageBody(place: Place, request: ModelRequest, encodeTool: (too
 
 const CACHE = { cache_control: { type: "ephemeral" as const } };
 /**
- * Tools and prompt are the same in every request of an agent, and all turns but the newest are the same in the next one.
- * The wire reads tools, prompt, turns in this order; a mark stores everything up to it (4 marks at most, and below about 1,000 tokens none counts).
+ * Tools and prompt are the same in every request of an agent, all turns are the same in the next one of this run, and those before what holds for the newest message
+ * alone (`settled`) in the next run too. The wire reads tools, prompt, turns in this order; a mark stores everything up to it (4 marks at most, and below about
+ * 1,000 tokens none counts).
  */
+function marked({ role, content }: Said, settled: Block | undefined): Said {
+  const at = settled === undefined ? -1 : content.indexOf(settled);
+  return at < 0 || !canMark(settled) ? { role, content } : { role, content: content.with(at, { ...settled, ...CACHE }) };
+}
+const canMark = (block: Block | undefined): block is Anthropic.TextBlockParam | Anthropic.ToolResultBlockParam | Anthropic.ImageBlockParam => block?.type === "text" || block?.type === "tool_result" || block?.type === "image";
 function markCache(body: MessageRequest): void {
   const tools = body.tools ?? [];
   const lastTool = tools.at(-1);
@@ -91,12 +99,12 @@ function markCache(body: MessageRequest): void {
   if (last === undefined) return;
   const blocks: Block[] = typeof last.content === "string" ? [{ type: "text", text: last.content }] : last.content;
   const block = blocks.at(-1);
-  if (block !== undefined && (block.type === "text" || block.type === "tool_result" || block.type === "image")) body.messages = [...body.messages.slice(0, -1), { role: last.role, content: [...blocks.slice(0, -1), { ...block, ...CACHE }] } as MessageParam];
+  if (canMark(block)) body.messages = [...body.messages.slice(0, -1), { role: last.role, content: [...blocks.slice(0, -1), { ...block, ...CACHE }] } as MessageParam];
 }
 
 function compact({ role, content }: Said): MessageParam {
   const only = content.length === 1 ? content[0] : undefined;
-  return { role, content: only?.type === "text" ? only.text : content };
+  return { role, content: only?.type === "text" && only.cache_control === undefined ? only.text : content };
 }
 
 async function blocksOf(turn: Turn, place: Place, extras: Extras, signal: AbortSignal): Promise<Block[]> {
@@ -109,8 +117,8 @@ async function blocksOf(turn: Turn, place: Place, extras: Extras, signal: AbortS
     const calls = (turn.calls ?? []).map((call): Block => ({ type: "tool_use", id: id(call.id), name: call.name, input: inputOf(call) }));
     return turn.text.trim() === "" && calls.length > 0 ? calls : [textBlock(turn.text), ...calls];
   }
-  if (!turn.files?.length) return [textBlock(turn.text)];
-  const { text, pictures } = await readFiles(turn.text, turn.files, place.provider.quirks?.images !== false, extras, signal);
+  if (!turn.files?.length) return [textBlock(saidText(turn))];
+  const { text, pictures } = await readFiles(saidText(turn), turn.files, place.provider.quirks?.images !== false, extras, signal);
   const images = pictures.map((picture): Block => ({ type: "image", source: { type: "base64", media_type: picture.mime as "image/png", data: picture.base64 } }));
   return text.trim() === "" && images.length > 0 ? images : [...images, textBlock(text)];
 }

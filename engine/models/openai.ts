@@ -8,7 +8,7 @@ import { openaiClient } from "./openai-client.ts";
 import { collectChat } from "./openai-collect.ts";
 import type { JsonSchema, Model, ModelEvent, ModelRequest, ToolSpec, Turn } from "./model.ts";
 import { cacheKey, isReasoner, type Place } from "./place.ts";
-import { dropKeywords, echoOf, fitId, freshIds, readFiles, tidyTurns } from "./turns.ts";
+import { dropKeywords, echoOf, fitId, freshIds, readFiles, saidText, tidyTurns } from "./turns.ts";
 
 type ChatMessage = OpenAI.Chat.Completions.ChatCompletionMessageParam;
 type ChatTool = OpenAI.Chat.Completions.ChatCompletionTool;
@@ -35,7 +35,7 @@ async function chatBody(place: Place, request: ModelRequest, encodeTool: (tool: 
   const { quirks = {} } = place.provider;
   const messages: ChatMessage[] = [];
   if (request.system !== "") messages.push({ role: quirks.systemRole ?? "system", content: request.system });
-  for (const turn of tidyTurns(request.turns)) messages.push(turn.role === "user" && turn.files?.length ? await seenMessage(turn.text, turn.files, quirks.images !== false, extras, signal) : chatMessage(turn, place));
+  for (const turn of tidyTurns(request.turns)) messages.push(turn.role === "user" && turn.files?.length ? await seenMessage(saidText(turn), turn.files, quirks.images !== false, extras, signal) : chatMessage(turn, place));
   const body: ChatRequest & Record<string, unknown> = { model: place.settings.model, messages };
   if (request.tools.length > 0) body.tools = request.tools.map(encodeTool);
   if (request.temperature !== undefined && !(quirks.reasoners !== undefined && isReasoner(place))) body.temperature = request.temperature;
@@ -67,7 +67,7 @@ function chatMessage(turn: Turn, place: Place): ChatMessage {
   const quirks = place.provider.quirks ?? {};
   const id = (own: string): string => (quirks.toolIdRule === "nine-alphanumerics" ? fitId(own, /^[a-zA-Z0-9]{9}$/, 9) : fitId(own, /^[\s\S]{1,64}$/, 40));
   if (turn.role === "tool") return { role: "tool", tool_call_id: id(turn.call), content: turn.failed ? `Error: ${turn.text}` : turn.text };
-  if (turn.role === "user") return { role: "user", content: turn.text };
+  if (turn.role === "user") return { role: "user", content: saidText(turn) };
   if (!turn.calls?.length) return { role: "assistant", content: turn.text };
   return {
     role: "assistant",

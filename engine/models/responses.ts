@@ -7,7 +7,7 @@ import type { Model, ModelEvent, ModelRequest, ToolSpec, Turn } from "./model.ts
 import { openaiClient } from "./openai-client.ts";
 import { cacheKey, isReasoner, type Place } from "./place.ts";
 import { collectResponse } from "./responses-collect.ts";
-import { dropKeywords, echoOf, fitId, freshIds, readFiles, tidyTurns } from "./turns.ts";
+import { dropKeywords, echoOf, fitId, freshIds, readFiles, saidText, tidyTurns } from "./turns.ts";
 
 type Item = OpenAI.Responses.ResponseInputItem;
 type Tool = OpenAI.Responses.FunctionTool;
@@ -56,8 +56,8 @@ async function itemsOf(turn: Turn, place: Place, extras: Extras, signal: AbortSi
     const calls = (turn.calls ?? []).map((call): Item => ({ type: "function_call", call_id: id(call.id), name: call.name, arguments: call.malformed ?? JSON.stringify(call.input ?? {}) }));
     return turn.text === "" && calls.length > 0 ? calls : [{ role: "assistant", content: turn.text }, ...calls];
   }
-  if (!turn.files?.length) return [{ role: "user", content: turn.text }];
-  const { text, pictures } = await readFiles(turn.text, turn.files, place.provider.quirks?.images !== false, extras, signal);
+  if (!turn.files?.length) return [{ role: "user", content: saidText(turn) }];
+  const { text, pictures } = await readFiles(saidText(turn), turn.files, place.provider.quirks?.images !== false, extras, signal);
   if (pictures.length === 0) return [{ role: "user", content: text }];
   return [{
     role: "user",

@@ -100,9 +100,14 @@ export function dropKeywords(schema: JsonSchema, keywords: readonly string[]): J
 /** Rough count where a provider tells none: four characters to a token. */
 export function estimateUsage(request: ModelRequest, output: string): Usage {
   let input = request.system.length;
-  for (const turn of request.turns) input += turn.text.length + (turn.role === "assistant" && turn.calls ? JSON.stringify(turn.calls).length : 0);
+  for (const turn of request.turns) input += (turn.role === "user" ? saidText(turn) : turn.text).length + (turn.role === "assistant" && turn.calls ? JSON.stringify(turn.calls).length : 0);
   for (const tool of request.tools) input += tool.name.length + tool.description.length + JSON.stringify(tool.parameters).length;
   return { input: Math.ceil(input / 4), output: Math.ceil(output.length / 4) };
+}
+
+/** A user's words, with what holds for them by the agent's settings before them. */
+export function saidText({ text, context }: Extract<Turn, { role: "user" }>): string {
+  return context === undefined ? text : `<context>\n${context}\n</context>\n\n${text}`;
 }
 
 export interface Picture { readonly mime: string; readonly base64: string }

@@ -17,7 +17,7 @@ describe("a talk over HTTP", () => {
   afterEach(() => provider.close());
 
   /** An agent with a store, as the node puts it together; each message is a run of its own. */
-  async function rig(answer: (seen: Seen, nth: number) => Answer, settings: Partial<TalkSettings> = {}) {
+  async function rig(answer: (seen: Seen, nth: number) => Answer, settings: Partial<TalkSettings> = {}, context = "") {
     provider = await openProvider(answer);
     const store = createMemoryStore();
     const sessions = createSessions(store);
@@ -38,7 +38,7 @@ describe("a talk over HTTP", () => {
       const on = (event: AgentEvent) => { events.push(event); };
       const signal = new AbortController().signal;
       const talk = await openTalk(gateway, session, { turns: 20, tokens: 0, summarise: true, memory: "person", ...settings }, { model, message: said, signal, timeoutMs: 30_000, once, on });
-      return runAgent({ run, message: said, text, trust: "owner", tainted: tainted || talk.tainted, data: {} }, { system: compileTemplate("You are Home."), context: compileTemplate(""), maxRounds: 4, timeoutMs: 30_000 }, {
+      return runAgent({ run, message: said, text, trust: "owner", tainted: tainted || talk.tainted, data: { run } }, { system: compileTemplate("You are Home."), context: compileTemplate(context), maxRounds: 4, timeoutMs: 30_000 }, {
         clock: systemClock, model, tools: talk.tools, history: talk.history, once, on, live: false, signal,
         remember: (turns, taint) => sessions.changes(session, run, runs, turns, taint),
         remembered: (turns, taint) => sessions.added(session, turns, taint),
@@ -67,6 +67,22 @@ describe("a talk over HTTP", () => {
     assert.match(after.texts.at(-1) ?? "", /User: FACT the boiler is a Vaillant\. By the way, the spare key hangs behind the mirror/);
     assert.ok(before.texts.length <= 24, String(before.texts.length));
     assert.ok(events.some((event) => event.type === "summary" && event.turns > 250));
+  });
+
+  it("sends what a provider has read already as it was, and what changes with each message last, so that its prompt cache serves", async () => {
+    const { say } = await rig((_, nth) => (nth % 3 === 1 ? { calls: [{ name: "recall", input: { query: `x${nth}` } }] } : `answer ${nth}`), { turns: 40 }, "It is run {{ run }}.");
+    for (let n = 1; n <= 6; n++) await say(`question ${n}`);
+    const requests = provider.seen.map(({ texts }) => texts);
+    for (const [nth, texts] of requests.entries()) {
+      const [newest, ...older] = texts.filter((text) => /^<context>\nIt is run \d+\.s\.n\.\n<\/context>\n\nquestion \d+$/.test(text)).reverse();
+      assert.ok(newest !== undefined && older.length === 0, `one message with what holds for it, not ${texts.join("\n")}`);
+      // Up to its own newest message, all that was sent before stands there again, without a change.
+      const before = requests[nth - 1] ?? [];
+      const same = before.findIndex((text, at) => text !== texts[at]);
+      const changed = before.findIndex((text) => text.startsWith("<context>"));
+      assert.ok(same === -1 || same === changed, `request ${nth} differs from the one before at ${same}, not at ${changed}`);
+    }
+    assert.ok(requests.length > 6, "with rounds of tools");
   });
 
   it("offers search_history only where something lies outside the window, and the memory only by setting", async () => {

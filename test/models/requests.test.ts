@@ -32,6 +32,8 @@ const REQUESTS: readonly (readonly [string, Partial<ModelRequest>])[] = [
   ["a history cut in the middle", { turns: TALK.slice(2), tools: [WEATHER] }],
   ["calls without results", { turns: [TALK[0] as Turn, TALK[1] as Turn, user("hello?")], tools: [WEATHER] }],
   ["calls with broken arguments", { turns: [user("go"), { role: "assistant", text: "", calls: [{ id: "", name: "weather", input: undefined, malformed: "{" }, { id: "x y", name: "weather", input: "str" }] }], tools: [WEATHER] }],
+  ["what holds for the newest message", { system: "Be kind.", tools: [WEATHER], turns: [user("hi"), { role: "assistant", text: "yes?" }, { role: "user", text: "and now?", context: "It is ten." }, { role: "assistant", text: "", calls: [{ id: "c1", name: "weather", input: {} }] }, { role: "tool", call: "c1", name: "weather", text: "rain", failed: false }] }],
+  ["nothing but what holds for it", { system: "Be kind.", turns: [{ role: "user", text: "", context: "It is ten." }] }],
   ["empty texts", { turns: [user(""), { role: "assistant", text: "" }, user("  ")] }],
   ["nothing of the user", { turns: [{ role: "assistant", text: "Good morning" }] }],
 ];
@@ -182,6 +184,15 @@ describe("requests to models", () => {
       });
       assert.equal(headers.authorization, `Bearer ${KEY}`);
       assert.match(String(headers["anthropic-version"]), /^2026-/);
+    });
+    it("marks what stands before the words that hold for the newest message alone: the next run begins with it too", async () => {
+      const CACHE = { cache_control: { type: "ephemeral" } };
+      const { body } = await send({ ...at(stub.url, "anthropic"), provider: "anthropic" }, ask({ turns: [user("hi"), { role: "assistant", text: "yes?" }, { role: "user", text: "and now?", context: "It is ten." }] }));
+      assert.deepEqual(body.messages, [
+        { role: "user", content: "hi" },
+        { role: "assistant", content: [{ type: "text", text: "yes?", ...CACHE }] },
+        { role: "user", content: [{ type: "text", text: "<context>\nIt is ten.\n</context>\n\nand now?", ...CACHE }] },
+      ]);
     });
     it("speaks to servers that are only like Anthropic in the older way", async () => {
       const { body, headers } = await send(at(stub.url, "anthropic"), ask({ temperature: 1.7 }));
