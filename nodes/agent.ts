@@ -15,6 +15,7 @@ import type { DraftFile, Message, SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
 import type { MoreMode } from "../engine/run.ts";
 import { joinBefore } from "../engine/control.ts";
+import { bringsOutside } from "../engine/taint.ts";
 import { Stopped, stopOf } from "../engine/stopped.ts";
 import type { Step as StoreStep } from "../engine/store/store.ts";
 import type { Tool } from "../engine/tool.ts";
@@ -196,7 +197,9 @@ export default function register(red: Red): void {
       const { receipt } = known;
       const said = msg.message ?? receipt.message;
       return {
-        run: known.id, step, message: receipt.message, said, text: typeof msg.payload === "string" ? msg.payload : said.text, files: picturesOf(said), trust: receipt.trust, tainted: receipt.tainted,
+        run: known.id, step, message: receipt.message, said, text: typeof msg.payload === "string" ? msg.payload : said.text, files: picturesOf(said), trust: receipt.trust,
+        // A msg can say that there is text of others in it, never that there is none.
+        tainted: receipt.tainted || msg.tainted === true || [said, receipt.message, ...(gateway.inbox.run(known.id)?.messages ?? [])].some(bringsOutside),
         signal: known.signal, chain: [], handed: 0, data: promptData(msg, known, new Date(gateway.clock.now())),
         ...(lives.length === 0 ? {} : { show: (text) => { for (const live of lives) live.show(text); } }),
       };

@@ -1,10 +1,12 @@
 /** Ask: asks a person in chat and waits, across restarts; the run that asked goes on with the answer. */
 import type { AnswerForm, Choice } from "../engine/answers.ts";
-import type { AskEnd, Question, Who } from "../engine/asks.ts";
+import type { Answer, AskEnd, Question, Who } from "../engine/asks.ts";
 import { ChannelError, SettingError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import type { Address } from "../engine/message.ts";
 import { compilePattern } from "../engine/patterns.ts";
+import { lowestTrust } from "../engine/policy.ts";
+import { bringsOutside } from "../engine/taint.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "../engine/template.ts";
 import { numberOf } from "./gateway.ts";
 import { addressFrom, addressOf } from "./shared/address.ts";
@@ -125,7 +127,7 @@ export default function register(red: Red): void {
           signal: closing.signal, priority: known.receipt.priority,
         });
         // Undefined: the node is being stopped; the run comes here again, to the same question.
-        if (end !== undefined) send(outputs(msg, end, { id: known.id, step, pass: known.pass }));
+        if (end !== undefined) send(outputs(msg, end, { id: known.id, step, pass: known.pass }, (answer) => isOfOthers(gateway, known, answer)));
       } finally {
         waiting--;
         showWaiting();
@@ -140,12 +142,20 @@ export default function register(red: Red): void {
   red.nodes.registerType("clawflow-ask", versioned(red, "clawflow-ask", AskNode));
 }
 
+/** Words of somebody who is less trusted than whoever began the run, or what an answer brings along: for an agent they are text from outside. What was chosen was written here. */
+function isOfOthers(gateway: Gateway, { receipt }: Known, { message }: Answer): boolean {
+  if (message.kind === "action") return false;
+  const trust = gateway.people.trustOf(message);
+  return bringsOutside(message) || lowestTrust([trust, receipt.trust]) !== receipt.trust;
+}
+
 /** The ports: answer, timeout, cancelled. `msg.message` stays the message that began the run: a reply goes there. */
-function outputs(msg: FlowMsg, end: AskEnd, run: NonNullable<FlowMsg["run"]>): (FlowMsg | null)[] {
+function outputs(msg: FlowMsg, end: AskEnd, run: NonNullable<FlowMsg["run"]>, ofOthers: (answer: Answer) => boolean): (FlowMsg | null)[] {
   const { draft: _draft, answer: _answer, ...rest } = msg;
   const next: FlowMsg = { ...rest, run };
   if (end.how === "timeout") return [null, next, null];
   next.answer = end.answer;
+  if (ofOthers(end.answer)) next.tainted = true;
   if (end.how === "cancelled") return [null, null, next];
   next.payload = end.answer.value;
   return [next, null, null];

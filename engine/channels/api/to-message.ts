@@ -25,6 +25,8 @@ export function toMessage(request: ChatRequest, asker: Asker, manner: Manner, at
     sentAt: now,
     text,
     attachments,
+    // What a tool of the client's fetched was not said by its user.
+    ...(text !== request.text && request.before.some(({ role }) => role === "tool") ? { forwarded: { name: "tool" } } : {}),
     ...(command === null ? {} : { action: { type: "command", name: (command[1] as string).toLowerCase(), args: (command[2] ?? "").trim() } }),
     addressed: true,
   };
