@@ -37,6 +37,8 @@ export interface LiveOptions {
 }
 
 const EDIT_EVERY_MS = 150;
+/** Until the beginning of an answer is shown: some words come together, and an answer that is whole by then needs no placeholder. */
+const FIRST_MS = 200;
 
 export interface OwnLive extends Live {
   /** The placeholder's ref, once nothing more is shown. */
@@ -49,6 +51,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
   const everyMs = line()?.channel.limits.editEveryMs ?? EDIT_EVERY_MS;
   let text = "";
   let shown = "";
+  let waitMs = Math.min(everyMs, FIRST_MS);
   let cancel: (() => void) | undefined;
   let usePreview = true;
   let target: string | undefined;
@@ -62,12 +65,17 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
     if (done || options.isHeld() || connection === undefined || text === shown || text.trim() === "") return;
     const part = options.cut({ text }).text;
     shown = text;
+    waitMs = everyMs;
+    const attempt = (): Promise<void> => options.sending(() => display(connection, part));
     try {
-      await options.sending(() => display(connection, part));
+      await attempt().catch((thrown: unknown) => {
+        // No preview at this place: then by a message that is edited.
+        if (!usePreview || connection.preview === undefined || done || asClawError(thrown, "MSG_002").code !== "MSG_005") throw thrown;
+        usePreview = false;
+        return attempt();
+      });
     } catch (thrown) {
-      const error = asClawError(thrown, "MSG_002");
-      if (error.code === "MSG_005" && usePreview) { usePreview = false; shown = ""; return; }
-      if (error.retry === "no") done = true;
+      if (asClawError(thrown, "MSG_002").retry === "no") done = true;
     }
   }
   async function display(connection: Connection, part: string): Promise<void> {
@@ -99,7 +107,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
     show(next) {
       text = next;
       if (cancel !== undefined || done) return;
-      cancel = clock.after(everyMs, () => { work = work.then(flush); });
+      cancel = clock.after(waitMs, () => { work = work.then(flush); });
     },
     async place(text) {
       work = work.then(async () => {

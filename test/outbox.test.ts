@@ -307,6 +307,34 @@ describe("outbox", () => {
       assert.equal((await store.counts()).outbox.sent, 1);
     });
 
+    it("begins soon, however slowly it grows then; one that is whole before needs no placeholder", async () => {
+      const { outbox, channel, clock } = await setup({ edit: true, limits: { editEveryMs: 5_000 } });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Hel");
+      await clock.advance(200);
+      live.show("Hello");
+      await clock.advance(4_999);
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), [["send", "Hel"]]);
+      await clock.advance(1);
+      await live.stop();
+      const short = outbox.live({ run: "2.x.n", step: "s1", to });
+      short.show("Yes");
+      await clock.advance(199);
+      await short.stop();
+      await outbox.deliver(say("Yes.", "s1", { run: "2.x.n" }));
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), [["send", "Hel"], ["edit", "Hello"], ["send", "Yes."]]);
+    });
+
+    it("is a placeholder at once where its place shows no previews", async () => {
+      const { outbox, channel, clock } = await setup({ preview: true, edit: true, limits: { editEveryMs: 5_000 } });
+      channel.fail = (op) => (op === "preview" ? new ChannelError("MSG_005", {}, "not here") : undefined);
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("Hel");
+      await clock.advance(200);
+      assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), [["send", "Hel"]]);
+      await live.stop();
+    });
+
     it("that a crash cut is finished in its placeholder, not beside it", async () => {
       const store = createMemoryStore();
       const before = await setup({ store, edit: true });
