@@ -1,5 +1,4 @@
 /** The client that the conformance suite drives: our source of tools, as a gateway would use it. Its last argument is the server's address. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { rig } from "./source.ts";
 
 const url = process.argv.at(-1) ?? "";
@@ -11,5 +10,4 @@ for (const tool of tools) {
   const result = await one.call(tool.name, fitting(tool.parameters as never));
   console.log(`${tool.name}: ${result.text}`);
 }
-await sleep(Number(process.env["LINGER_MS"] ?? 0));
 await one.close();
