@@ -31,6 +31,8 @@ export interface Tool extends ToolSpec {
   readonly talksOutside: boolean;
   /** People who are only allowed may use it too. */
   readonly shared: boolean;
+  /** Its name was chosen by somebody else (an MCP server): it gives way to every other tool of that name. */
+  readonly foreign?: true;
   readonly timeoutMs: number;
   /** Throws: the model reads the error text. */
   call(input: unknown, context: CallContext, signal: AbortSignal): Promise<ToolResult>;

@@ -20,7 +20,7 @@ import { Stopped, stopOf } from "../engine/stopped.ts";
 import type { Step as StoreStep } from "../engine/store/store.ts";
 import type { Tool } from "../engine/tool.ts";
 import type { AgentView, Answered, Asked } from "../engine/team.ts";
-import type { ToolChoice } from "../engine/tools.ts";
+import { firstOfName, type ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
 import { parametersOf, type Param } from "./tool.ts";
 import { budgetsOf, type BudgetTold, type Limit, refusable, told } from "./shared/budgets.ts";
@@ -65,10 +65,8 @@ function restWhilePaused(gateway: Gateway, { receipt: { message }, signal }: Kno
   throw new ClawError("AGENT_005", {}, "Expected an agent that may work, but its chat is paused and its message has ended already.");
 }
 
-/** A flow that is a tool of the same name goes before one of ours. */
-function withOwn(flows: readonly Tool[], own: readonly Tool[]): Tool[] {
-  return [...flows, ...own.filter(({ name }) => !flows.some((flow) => flow.name === name))];
-}
+/** A flow that is a tool of the same name goes before one of ours, a foreign tool does not. */
+const withOwn = (flows: readonly Tool[], own: readonly Tool[]): Tool[] => [...firstOfName([...flows, ...own]).values()];
 
 /** The answer with the files that its tools made. What was shown while it was written stays where it stands: the files follow it. */
 function repliesOf(reply: FlowMsg, { text, files = [] }: Pick<Answered, "text" | "files">, shownLive: boolean): FlowMsg[] {

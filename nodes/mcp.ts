@@ -38,6 +38,7 @@ export function serverOf(config: ServerFields, credentials: Readonly<Record<stri
 export const mcpSecrets = ({ token, headers, env }: Readonly<Record<string, string | undefined>>): (string | undefined)[] => [token, ...Object.values(headersOf(headers)), ...Object.values(variablesOf(env))];
 export const tagsOf = (text: string | undefined): string[] => (text ?? "").split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
 const SPACE = "mcp";
+const NOTHING: Offered = { tools: [], fresh: [], problems: [] };
 
 export default function register(red: Red): void {
   const host = hostOf(red);
@@ -47,7 +48,9 @@ export default function register(red: Red): void {
     const prefix = config.prefix || slugOf(config.name || "mcp");
     const status = createStatus(this);
     let state: LinkState = { state: "idle" };
-    let offered: Offered = { tools: [], fresh: [], problems: [] };
+    let offered: Offered = NOTHING;
+    /** Names in the gateway, also those that another tool has. */
+    let added: readonly string[] = [];
     let progress = "";
     let closing: Promise<void> | undefined;
 
@@ -64,11 +67,12 @@ export default function register(red: Red): void {
       withdraw(gateway);
       const problems = [...next.problems];
       const tools = next.tools.filter((tool) => { const problem = gateway.tools.add(`${this.id}/${tool.name}`, tool); if (problem !== undefined) problems.push(problem); return problem === undefined; });
+      added = next.tools.map(({ name }) => name);
       offered = { ...next, tools };
       if (problems.length > 0) this.warn(told(new ToolError("MCP_003", {}, `${problems.length} tools are left out: ${problems.slice(0, 5).join(" ")}`)).message);
       show();
     };
-    const withdraw = (gateway: Gateway): void => { for (const { name } of offered.tools) gateway.tools.remove(`${this.id}/${name}`); offered = { tools: [], fresh: [], problems: [] }; };
+    const withdraw = (gateway: Gateway): void => { for (const name of added) gateway.tools.remove(`${this.id}/${name}`); added = []; offered = NOTHING; };
 
     withGateway(host, this, config.gateway, (gateway) => {
       const server = serverOf(config, this.credentials ?? {});

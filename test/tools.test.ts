@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Tool } from "../engine/tool.ts";
 import { checkInput, checkSchema } from "../engine/tool-input.ts";
-import { createTools } from "../engine/tools.ts";
+import { createTools, firstOfName } from "../engine/tools.ts";
 import { skip } from "./rigs/skip.ts";
 
 const tool = (name: string, tags: string[] = []): Tool => ({ name, tags, description: "", parameters: { type: "object" }, risk: "read", readsPrivate: false, talksOutside: false, shared: false, timeoutMs: 1, call: async () => ({ text: "" }) });
@@ -28,6 +28,32 @@ describe("tools of a gateway", () => {
     assert.match(tools.add("2", tool("a")) ?? "", /unique.*"a"/);
     assert.equal(tools.add("1", tool("a", ["new"])), undefined);
     assert.equal(tools.choose([{ by: "tag", value: "new" }]).length, 1);
+  });
+});
+
+describe("tools whose names others chose", () => {
+  const foreign = (name: string, tags: string[] = []): Tool => ({ ...tool(name, tags), foreign: true });
+  it("give way to the user's own, whichever came first, and come back when the name is free", () => {
+    const tools = createTools();
+    const offered = () => tools.choose([{ by: "all" }]).map((one) => `${one.name} ${one.foreign === true ? "foreign" : "own"}`);
+    assert.equal(tools.add("mcp/unlock", foreign("unlock")), undefined);
+    assert.equal(tools.add("own", tool("unlock")), undefined, "the user's own tool is not refused because of a server's");
+    assert.deepEqual(offered(), ["unlock own"]);
+    assert.match(tools.add("mcp/unlock", foreign("unlock", ["again"])) ?? "", /unique/);
+    assert.deepEqual(offered(), ["unlock own"]);
+    assert.deepEqual(tools.choose([{ by: "tag", value: "again" }]), []);
+    tools.remove("own");
+    assert.deepEqual(offered(), ["unlock foreign"]);
+    assert.match(tools.add("mcp2/unlock", foreign("unlock")) ?? "", /unique/);
+    tools.remove("mcp/unlock");
+    tools.remove("mcp2/unlock");
+    assert.deepEqual(offered(), []);
+  });
+  it("stand behind what an agent has by itself, which the user's own do not", () => {
+    const names = (...all: Tool[]) => [...firstOfName(all).values()].map((one) => one.description);
+    const own = { ...tool("search_history"), description: "built in" };
+    assert.deepEqual(names({ ...foreign("search_history"), description: "foreign" }, own), ["built in"]);
+    assert.deepEqual(names({ ...tool("search_history"), description: "a flow" }, own), ["a flow"]);
   });
 });
 
