@@ -341,10 +341,10 @@ export const ERRORS = {
   },
   MCP_003: {
     title: "Some tools are left out",
-    meaning: "A server's or a folder's tool cannot be offered to models as it is; the others are.",
-    causes: ["a schema that is no JSON Schema or is too large", "a name that another tool of the gateway has"],
-    remedy: "Change the node's prefix, or report the tool to whoever made the server.",
-    where: ["status", "log"],
+    meaning: "A server's or a folder's tool cannot be offered to models as it is, or is no longer what its owner judged; the others are.",
+    causes: ["a schema that is no JSON Schema or is too large", "a name that another tool of the gateway has", "a server that describes its tool otherwise than before"],
+    remedy: "Change the node's prefix, or report the tool to whoever made the server. Of a changed tool: press Fetch tools in the node's form, look at it, and say again what it may do.",
+    where: ["status", "log", "model"],
     again: "No.",
   },
   MCP_004: {

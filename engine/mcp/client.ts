@@ -2,14 +2,14 @@
 import type { Client } from "@modelcontextprotocol/client";
 import { ToolError } from "../errors.ts";
 import type { JsonSchema } from "../models/model.ts";
-import type { CallContext, Risk, Tool } from "../tool.ts";
-import { createLink, type LinkDeps, type McpServer, OPTIONS } from "./link.ts";
+import type { CallContext, Risk, Tool, ToolResult } from "../tool.ts";
+import { CONNECT_MS, createLink, type LinkDeps, type McpServer, OPTIONS } from "./link.ts";
 import { digest, toolDescription, toolName } from "./names.ts";
 import { type Keep, resultText } from "./result.ts";
 import { cleanSchema } from "./schema.ts";
 
 /** A tool as the server lists it, made harmless. */
-export interface ListedTool { readonly name: string; readonly description: string; readonly parameters?: JsonSchema; /** Why it cannot be used. */ readonly problem?: string; /** Changes with each word of its definition. */ readonly print: string }
+export interface ListedTool { readonly name: string; readonly description: string; readonly parameters?: JsonSchema; /** Why it cannot be used. */ readonly problem?: string; /** Changes with each word of its definition; long enough that nobody finds another definition of the same print. */ readonly print: string }
 /** What the owner decided of one tool. `print`: as it was then; missing: whatever it says. */
 export interface ToolRow { readonly tool: string; readonly risk: Risk | "off"; readonly print?: string }
 
@@ -45,16 +45,21 @@ const MAX_TOOLS = 500;
 const MAX_NAME = 200;
 /** Schemas that are compiled in one turn of the event loop. */
 const AT_ONCE = 10;
+const PRINT = 32;
 
 export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource {
   let known = "";
   let closed = false;
+  /** What this connection's server lists. While it is read anew, calls wait: none goes to a tool that is no longer what the owner judged. */
+  let listing: Promise<readonly ListedTool[]> = Promise.resolve([]);
   /** A list that was on its way when the node went is nobody's any more: its tools would stand in the place of the next node's. */
-  const offer = (listed: readonly ListedTool[]) => { if (!closed) deps.onOffer(offerOf(listed, settings, call)); };
+  const offer = (listed: readonly ListedTool[]) => { if (!closed) deps.onOffer(offerOf(listed, settings, (tool, input, _context, signal) => call(tool, input, signal))); };
   const link = createLink(settings.server, {
     ...deps,
-    async onTools(client) {
-      const listed = await listTools(client, deps.log);
+    async onTools(client, when) {
+      const read = when.then(() => listTools(client, deps));
+      listing = read;
+      const listed = await read;
       const text = JSON.stringify(listed);
       if (text === known) return;
       known = text;
@@ -62,12 +67,26 @@ export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource
       await deps.save(listed);
     },
   });
-  async function call(name: string, input: unknown, _context: CallContext, signal: AbortSignal) {
+  async function call(tool: ListedTool, input: unknown, signal: AbortSignal, again = false): Promise<ToolResult> {
+    const { name, print, parameters } = tool;
     const client = await withAbort(link.ready(), signal);
-    const result = await client.callTool({ name, arguments: input as Record<string, unknown> }, {
+    const listed = await withAbort(listing, signal);
+    if (listed.find((one) => one.name === name)?.print !== print) throw new ToolError("MCP_003", {}, `The server describes "${name}" otherwise now, or has it no more: it is not called. Tell the user that its owner has to look at the tools of this server.`);
+    const asked = client.callTool({ name, arguments: input as Record<string, unknown> }, {
+      // Which arguments a server wants as headers too stands in the schema (revision 2026-07-28).
+      ...(parameters === undefined ? {} : { toolDefinition: { name, inputSchema: parameters as { type: "object" } } }),
       signal, timeout: settings.timeoutMs + OPTIONS_SLACK_MS,
-      onprogress: ({ progress, total, message }) => deps.onProgress?.(name, `${message ?? ""} ${progress}${total === undefined ? "" : `/${total}`}`.trim()),
-    }).catch((thrown: unknown) => { throw callFault(thrown); }).finally(() => deps.onProgress?.(name, ""));
+      onprogress: ({ progress, total, message }) => deps.onProgress?.(name, `${toolDescription(message).slice(0, MAX_PROGRESS)} ${progress}${total === undefined ? "" : `/${total}`}`.trim()),
+    }).finally(() => deps.onProgress?.(name, ""));
+    let result: Awaited<typeof asked>;
+    try {
+      result = await asked;
+    } catch (thrown) {
+      // A server that has forgotten the session says so by 404, and has done nothing.
+      if (again || (thrown as { status?: unknown } | null)?.status !== 404) throw callFault(thrown);
+      link.renew(client);
+      return call(tool, input, signal, true);
+    }
     link.held();
     return resultText(result, deps.keep);
   }
@@ -77,7 +96,10 @@ export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource
       if (listed === undefined) { await link.ready().catch(() => undefined); return; }
       known = JSON.stringify(listed);
       offer(listed);
-      if (!closed) deps.onState({ state: "idle" });
+      if (closed) return;
+      deps.onState({ state: "idle" });
+      // The owner has judged tools as they are now, and not as they were at the last connection.
+      if (settings.rows.some(({ tool, risk, print }) => risk !== "off" && print !== undefined && print !== "" && listed.find(({ name }) => name === tool)?.print !== print)) await link.ready().catch(() => undefined);
     },
     close() {
       closed = true;
@@ -87,24 +109,26 @@ export function createMcpSource(settings: McpSettings, deps: McpDeps): McpSource
 }
 /** The tool's own limit ends a call first. */
 const OPTIONS_SLACK_MS = 5_000;
+const MAX_PROGRESS = 60;
 
 /** For the form: connects, lists, closes. Throws MCP_001. */
 export async function tryMcp(server: McpServer, deps: Pick<LinkDeps, "clock" | "random" | "version" | "log">): Promise<readonly ListedTool[]> {
   const link = createLink(server, { ...deps, onState: () => undefined, onTools: async () => undefined });
   try {
-    return await listTools(await link.ready(), deps.log);
+    return await listTools(await link.ready(), deps);
   } finally {
     await link.close();
   }
 }
 
 /** Which of the listed tools are offered to agents. Pure. */
-export function offerOf(listed: readonly ListedTool[], settings: McpSettings, call: (name: string, input: unknown, context: CallContext, signal: AbortSignal) => ReturnType<Tool["call"]>): Offered {
+export function offerOf(listed: readonly ListedTool[], settings: McpSettings, call: (tool: ListedTool, input: unknown, context: CallContext, signal: AbortSignal) => ReturnType<Tool["call"]>): Offered {
   const rows = new Map(settings.rows.map((row) => [row.tool, row]));
   const tools: Tool[] = [];
   const fresh: string[] = [];
   const problems: string[] = [];
-  for (const { name, description, parameters, problem, print } of listed) {
+  for (const one of listed) {
+    const { name, description, parameters, problem, print } = one;
     const row = rows.get(name);
     const decided = row !== undefined && (row.print === undefined || row.print === "" || row.print === print);
     if (!decided && row?.risk !== "off") fresh.push(name);
@@ -114,14 +138,15 @@ export function offerOf(listed: readonly ListedTool[], settings: McpSettings, ca
     tools.push({
       name: toolName(settings.prefix, name), description, parameters, tags: settings.tags, risk, readsPrivate: settings.readsPrivate,
       // What it answers was written by others, always.
-      talksOutside: true, shared: settings.shared, timeoutMs: settings.timeoutMs, call: (input, context, signal) => call(name, input, context, signal),
+      talksOutside: true, shared: settings.shared, foreign: true, timeoutMs: settings.timeoutMs, call: (input, context, signal) => call(one, input, context, signal),
     });
   }
   return { tools, fresh, problems };
 }
 
 /** All pages, within limits; each tool is judged by itself, so that one that is broken takes no other along. */
-async function listTools(client: Client, log: LinkDeps["log"]): Promise<readonly ListedTool[]> {
+async function listTools(client: Client, { log, clock }: Pick<LinkDeps, "log" | "clock">): Promise<readonly ListedTool[]> {
+  const since = clock.monotonic();
   const listed = new Map<string, ListedTool>();
   if (client.getServerCapabilities()?.tools === undefined) return [];
   let cursor: string | undefined;
@@ -135,6 +160,7 @@ async function listTools(client: Client, log: LinkDeps["log"]): Promise<readonly
     }
     if (tools.length > MAX_TOOLS - listed.size && listed.size >= MAX_TOOLS) log("warn", `Expected at most ${MAX_TOOLS} tools, got more; the others are left out.`);
     if (typeof got?.nextCursor !== "string" || got.nextCursor === cursor) break;
+    if (clock.monotonic() - since > CONNECT_MS) { log("warn", `Expected the list of tools within ${CONNECT_MS / 1000} s, but it goes on; what follows is left out.`); break; }
     cursor = got.nextCursor;
   }
   return [...listed.values()];
@@ -146,7 +172,7 @@ function listedTool(given: unknown): ListedTool | undefined {
   const { name, description, inputSchema } = (given ?? {}) as { name?: unknown; description?: unknown; inputSchema?: unknown };
   if (typeof name !== "string" || name === "" || name.length > MAX_NAME) return undefined;
   const cleaned = cleanSchema(inputSchema);
-  const print = digest(JSON.stringify([name, description, inputSchema]) ?? "", 12);
+  const print = digest(JSON.stringify([name, description, inputSchema]) ?? "", PRINT);
   return { name, description: toolDescription(description), print, ...("schema" in cleaned ? { parameters: cleaned.schema } : { problem: cleaned.problem }) };
 }
 

@@ -21,20 +21,26 @@ export interface LinkDeps {
   readonly version: string;
   log(level: "debug" | "info" | "warn", text: string): void;
   onState(state: LinkState): void;
-  /** Each time a connection stands, and when the server says that its tools are others now. */
-  onTools(client: Client): Promise<void>;
+  /** Each time a connection stands, and when the server says that its tools are others now: they are to be read when `when` resolves. Where that fails, the connection is given up. */
+  onTools(client: Client, when: Promise<void>): Promise<void>;
 }
 export interface Link {
   /** The connected client. Throws MCP_001 at once while the breaker waits, and for good when trying again changes nothing. */
   ready(): Promise<Client>;
   /** A call went well: the link is sound. */
   held(): void;
+  /** The server wants a new session: this connection is over, the next one who asks gets another. */
+  renew(client: Client): void;
   close(): Promise<void>;
 }
 
 /** `npx` and `uvx` may fetch the server first. */
-const CONNECT_MS = 60_000;
+export const CONNECT_MS = 60_000;
+/** However often a server says that its tools have changed, they are read no more often than this. */
 const CHANGED_MS = 2_000;
+/** A server says when its stream is to be asked for again. At once, without end, would keep this machine busy; Node takes a wait of more than 24 days for none. */
+const AGAIN_MS = { least: 250, most: 3_600_000 };
+const MAX_LOG = 500;
 export const OPTIONS: RequestOptions = { timeout: CONNECT_MS };
 
 export function createLink(server: McpServer, deps: LinkDeps): Link {
@@ -59,7 +65,7 @@ export function createLink(server: McpServer, deps: LinkDeps): Link {
     current = opened;
     fault = undefined;
     deps.onState({ state: "connected" });
-    deps.onTools(opened.client).catch((error: Error) => lost(opened, error));
+    deps.onTools(opened.client, Promise.resolve()).catch((error: Error) => lost(opened, error));
     return opened.client;
   }
   /** An unexpected end. */
@@ -97,6 +103,11 @@ export function createLink(server: McpServer, deps: LinkDeps): Link {
       return begin();
     },
     held() { breaker = nextBreaker(breaker, { type: "held" }); },
+    renew(client) {
+      if (current?.client !== client) return;
+      void current.close();
+      current = undefined;
+    },
     async close() {
       closed = true;
       cancelTry();
@@ -117,22 +128,32 @@ async function connect(server: McpServer, deps: LinkDeps & { readonly plain: boo
   const guarded = server.kind === "http" ? await guardedFetch(server) : undefined;
   const transport: Transport = server.kind === "stdio"
     ? stdioTransport(server.program, { clock: deps.clock, sdk, log: (line) => deps.log("info", line) })
-    : new sdk.StreamableHTTPClientTransport(new URL(server.url), { requestInit: { headers: { ...server.headers } }, ...(guarded === undefined ? {} : { fetch: guarded }) });
-  let cancelChanged = (): void => undefined;
+    : new sdk.StreamableHTTPClientTransport(new URL(server.url), {
+      requestInit: { headers: { ...server.headers } }, ...(guarded === undefined ? {} : { fetch: guarded }),
+      reconnectionScheduler: (reconnect, delayMs) => deps.clock.after(Math.min(Math.max(delayMs, AGAIN_MS.least), AGAIN_MS.most), reconnect),
+    });
+  const over = new AbortController();
+  let waits = false;
   const client = new sdk.Client({ name: "ClawFlow", version: deps.version }, {
     capabilities: {},
     versionNegotiation: deps.plain ? { mode: "legacy" } : { mode: "auto" },
     // What a server says of its answers binds nobody here, and its schemas are not compiled.
     jsonSchemaValidator: { getValidator: () => (input) => ({ valid: true, data: input as never, errorMessage: undefined }) },
-    listChanged: { tools: { autoRefresh: false, onChanged: () => {
-      cancelChanged();
-      cancelChanged = deps.clock.after(CHANGED_MS, () => { deps.onTools(client).catch((error: Error) => deps.log("warn", `the list of tools could not be read again: ${error.message}`)); });
+    listChanged: { tools: { autoRefresh: false, debounceMs: 0, onChanged: () => {
+      if (waits || over.signal.aborted) return;
+      waits = true;
+      const when = new Promise<void>((resolve, reject) => {
+        const cancel = deps.clock.after(CHANGED_MS, () => { waits = false; resolve(); });
+        over.signal.addEventListener("abort", () => { cancel(); reject(over.signal.reason as Error); }, { once: true });
+      });
+      when.catch(() => undefined);
+      deps.onTools(client, when).catch((error: Error) => { if (!over.signal.aborted) deps.onEnd(error); });
     } } },
   });
   let last: Error | undefined;
-  client.onerror = (error) => { last = error; deps.log("debug", error.message); };
+  client.onerror = (error) => { last = error; deps.log("debug", error.message.slice(0, MAX_LOG)); };
   const close = async (): Promise<void> => {
-    cancelChanged();
+    over.abort(new ToolError("MCP_001", { retry: "later" }, "the connection was closed"));
     client.onclose = () => undefined;
     // A server with sessions is told that this one is over; one that does not answer is not waited for.
     if (transport instanceof sdk.StreamableHTTPClientTransport) await Promise.race([transport.terminateSession().catch(() => undefined), new Promise<void>((resolve) => { deps.clock.after(1_000, resolve); })]);

@@ -21,7 +21,7 @@ export function toolName(prefix: string, name: string): string {
 
 /** Signs nobody sees, which a text for a model can hide words in: controls, direction marks, zero widths, variations, tags. Line ends and tabs stay. */
 const HIDDEN = /(?![\t\n\r])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\p{Variation_Selector}|[\u{e0000}-\u{e0fff}]/gu;
-const withoutHidden = (text: string): string => text.replace(HIDDEN, "");
+export const withoutHidden = (text: string): string => text.replace(HIDDEN, "");
 /** What a terminal or a log would act on. */
 export const withoutControls = (text: string): string => text.replace(/(?![\t\n\r])\p{Cc}/gu, "");
 

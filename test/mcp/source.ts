@@ -18,6 +18,7 @@ export interface Rig extends AsyncDisposable {
   readonly states: LinkState[];
   readonly lines: string[];
   readonly kept: { bytes: number; mime: string }[];
+  readonly progress: string[];
   saved: readonly ListedTool[] | undefined;
   start(): Promise<void>;
   tools(): readonly Tool[];
@@ -32,13 +33,14 @@ export function rig(server: McpServer, more: Partial<McpSettings> = {}, cached?:
   const states: LinkState[] = [];
   const lines: string[] = [];
   const kept: Rig["kept"] = [];
+  const progress: string[] = [];
   const source = createMcpSource({ server, prefix: "t", rows: [], fresh: "dangerous", timeoutMs: 60_000, tags: [], readsPrivate: false, shared: false, ...more }, {
     clock: systemClock, random: () => 0, version: "0", log: (_level, text) => { lines.push(text); }, onState: (state) => { states.push(state); },
     keep: async (bytes, { mime }) => { kept.push({ bytes: bytes.byteLength, mime }); return { media: `spool:${kept.length}`, mime, bytes: bytes.byteLength }; },
-    load: async () => cached, save: async (tools) => { made.saved = tools; }, onOffer: (offered) => { offers.push(offered); },
+    load: async () => cached, save: async (tools) => { made.saved = tools; }, onOffer: (offered) => { offers.push(offered); }, onProgress: (_tool, text) => { progress.push(text); },
   });
   const made: Rig = {
-    offers, states, lines, kept, saved: undefined,
+    offers, states, lines, kept, progress, saved: undefined,
     start: () => source.start(),
     tools: () => offers.at(-1)?.tools ?? [],
     tool(name) { const tool = made.tools().find((one) => one.name === name); if (tool === undefined) throw new Error(`no tool ${name} among ${made.tools().map((one) => one.name).join(" ")}`); return tool; },
