@@ -8,7 +8,7 @@ import { secretLines } from "./model-form.ts";
 import { query, red, t, type EditorNode } from "./red.ts";
 import { mcpName, type McpRow } from "./tool-names.ts";
 
-interface Fetched { ok: boolean; text?: string; lines?: string[]; tools?: { tool: string; as: string; description: string; print: string; problem?: string }[] }
+interface Fetched { ok: boolean; text?: string; lines?: string[]; tools?: { tool: string; as: string; description: string; parameters?: unknown; print: string; problem?: string }[] }
 const CHOICES = ["off", "read", "write", "dangerous"] as const;
 const slugOf = (name: string): string => name.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 24);
 
@@ -47,7 +47,7 @@ export function mcpForm(node: EditorNode): { values(): { args: string[]; rows: M
 /** One line for each tool: its name, what the server says of it, and what it may do. */
 function toolTable(saved: readonly McpRow[], prefix: () => string): { element: HTMLElement; rows(): McpRow[]; fetched(tools: NonNullable<Fetched["tools"]>): void } {
   let rows: McpRow[] = saved.map((row) => ({ ...row }));
-  let words = new Map<string, { description: string; problem?: string; mark?: "new" | "changed" }>();
+  let words = new Map<string, { description: string; parameters?: unknown; problem?: string; mark?: "new" | "changed" }>();
   const element = h("div", { class: "cf-mcp-tools" });
   const draw = (): void => {
     if (rows.length === 0) { element.replaceChildren(h("p", { class: "cf-muted" }, t("mcp.none"))); return; }
@@ -55,19 +55,21 @@ function toolTable(saved: readonly McpRow[], prefix: () => string): { element: H
     element.replaceChildren(h("div", { class: "cf-line" }, all("off", t("mcp.allOff")), all("read", t("mcp.allRead"))), h("ul", { class: "cf-mcp-list" }, ...rows.map(line)));
   };
   const line = (row: McpRow): HTMLElement => {
-    const { description = "", problem, mark } = words.get(row.tool) ?? {};
+    const { description = "", parameters, problem, mark } = words.get(row.tool) ?? {};
     const risk = select(CHOICES.map((value) => ({ value, label: t(`mcp.choice.${value}`) })), row.risk, { "aria-label": t("mcp.risk", { name: row.tool }), onchange: () => { row.risk = risk.value as McpRow["risk"]; } });
-    return h("li", {}, h("div", { class: "cf-mcp-words" }, h("code", {}, mcpName(prefix(), row)), mark && h("strong", {}, ` (${t(`mcp.state.${mark}`)})`), h("div", { class: "cf-muted" }, problem ?? description)), risk);
+    return h("li", {}, h("div", { class: "cf-mcp-words" }, h("code", {}, mcpName(prefix(), row)), mark && h("strong", {}, ` (${t(`mcp.state.${mark}`)})`), h("div", { class: "cf-muted" }, problem ?? description),
+      // Words that lead a model astray stand at the end of a long description, or with a parameter.
+      parameters !== undefined && h("details", {}, h("summary", {}, t("mcp.all")), h("pre", { class: "cf-preview" }, `${description}\n\n${JSON.stringify(parameters, null, 2)}`))), risk);
   };
   draw();
   return {
     element, rows: () => rows,
     fetched(tools) {
       const known = new Map(rows.map((row) => [row.tool, row]));
-      words = new Map(tools.map(({ tool, description, problem, print }) => {
+      words = new Map(tools.map(({ tool, description, parameters, problem, print }) => {
         const before = known.get(tool);
         const mark = before === undefined ? "new" : before.print !== undefined && before.print !== "" && before.print !== print ? "changed" : undefined;
-        return [tool, { description, ...problem === undefined ? {} : { problem }, ...mark ? { mark } : {} }];
+        return [tool, { description, parameters, ...problem === undefined ? {} : { problem }, ...mark ? { mark } : {} }];
       }));
       // A changed tool is judged anew; one the server no longer has is forgotten.
       rows = tools.map(({ tool, as, print }) => ({ tool, as, print, risk: words.get(tool)?.mark ? "off" : known.get(tool)?.risk ?? "off" }));

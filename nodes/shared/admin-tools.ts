@@ -21,7 +21,7 @@ export function registerToolsAdmin(host: Host, secretsOf: (body: Body, deployed:
     const lines: string[] = [];
     try {
       const listed = await tryMcp(serverOf(body as ServerFields, secrets), { clock: systemClock, random: Math.random, version: VERSION, log: (level, text) => { if (level !== "debug" && lines.length < 20) lines.push(clean(text)); } });
-      return { ok: true, tools: listed.map(({ name, description, print, problem }) => ({ tool: name, as: toolName(String(body.prefix ?? ""), name), description: clean(description), print, ...(problem === undefined ? {} : { problem }) })) };
+      return { ok: true, tools: listed.map(({ name, description, parameters, print, problem }) => ({ tool: name, as: toolName(String(body.prefix ?? ""), name), description: clean(description), parameters, print, ...(problem === undefined ? {} : { problem }) })) };
     } catch (error) {
       return { ok: false, text: clean((error as Error).message), lines };
     }
