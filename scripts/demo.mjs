@@ -77,11 +77,13 @@ function sealCredentials(credentials, secret) {
 }
 
 /** Puts the demo flow in place and the chosen model into it, unless its model node was changed by hand. */
-function placeFlow(userDir, secret, chosen) {
+async function placeFlow(userDir, secret, chosen) {
+  const { withServer } = await import("./demo-server.ts");
   const file = path.join(userDir, "flows.json");
   const record = path.join(userDir, "chosen-model.json");
   const isFirst = !existsSync(file);
-  const flows = JSON.parse(readFileSync(isFirst ? exampleFile : file, "utf8"));
+  const placed = JSON.parse(readFileSync(isFirst ? exampleFile : file, "utf8"));
+  const flows = withServer(placed, root, isFirst);
   const node = flows.find(({ type }) => type === "clawflow-model");
   const { provider, model, baseUrl } = chosen;
   if (isFirst) {
@@ -97,8 +99,8 @@ function placeFlow(userDir, secret, chosen) {
   if (node && isOurs) {
     Object.assign(node, { provider, model, baseUrl });
     writeFileSync(record, JSON.stringify({ provider, model, baseUrl }));
-    writeFileSync(file, JSON.stringify(flows, null, 2));
   }
+  if (isOurs || JSON.stringify(flows) !== JSON.stringify(placed)) writeFileSync(file, JSON.stringify(flows, null, 2));
   return { flows, modelIsOurs: isOurs };
 }
 
@@ -158,7 +160,7 @@ async function main() {
   const secret = kept(path.join(userDir, "secret"), () => randomBytes(24).toString("base64url"));
   const webhookSecret = kept(path.join(userDir, "webhook-secret"), () => randomBytes(18).toString("base64url"));
   const chosen = await chooseModel(process.env);
-  const { flows, modelIsOurs } = placeFlow(userDir, secret, chosen);
+  const { flows, modelIsOurs } = await placeFlow(userDir, secret, chosen);
   writeSettings(userDir);
   linkPackage(userDir);
   const port = await freePort(Number(values.port));

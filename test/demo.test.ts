@@ -1,13 +1,25 @@
 /** `npm run demo`, as a person would run it; the browser tests talk to it. */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { withServer } from "../scripts/demo-server.ts";
+import { until } from "./kit/scripted.ts";
 import { buildIfStale, type FlowNode, projectRoot } from "./rigs/node-red.ts";
 
+interface Entry { readonly seq: number; readonly ref?: string; readonly from: "visitor" | "bot"; readonly text: string; readonly buttons?: readonly (readonly { readonly label: string; readonly value?: string }[])[] }
+/** Of the MCP server of this clone. */
+const processes = (): string[] => readdirSync("/proc").filter((id) => {
+  try {
+    return /^\d+$/.test(id) && readFileSync(`/proc/${id}/cmdline`, "utf8").includes(path.join(projectRoot, "node_modules/@modelcontextprotocol/server-everything"));
+  } catch {
+    return false; // it has ended meanwhile
+  }
+});
 interface Demo { child: ChildProcess; editor: string; chat: string; output(): string; stop(): Promise<number | null> }
 
 describe("npm run demo", function () {
@@ -98,6 +110,52 @@ describe("npm run demo", function () {
     } finally {
       taken.close();
     }
+  });
+
+  it("answers in its web chat by a tool of an MCP server, asks the owner before it switches anything after that, and leaves no process behind", async () => {
+    const demo = await start();
+    const token = randomBytes(24).toString("base64url");
+    const ask = async (name: string, body?: object): Promise<unknown> => {
+      const answer = await fetch(new URL(name, demo.chat), { headers: { "content-type": "application/json", "x-clawflow-visitor": token }, ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }) });
+      assert.equal(answer.status, 200, `${name}: ${await answer.clone().text()}`);
+      return answer.json();
+    };
+    const said = async (): Promise<Entry[]> => (await ask("history") as Entry[]).filter(({ from }) => from === "bot");
+    let count = 0;
+    const answer = async (name: "send" | "press", body: object, pattern: RegExp): Promise<Entry> => {
+      const before = (await said()).length;
+      await ask(name, { clientId: `test-${String(++count).padStart(20, "0")}`, ...body });
+      await until(async () => (await said()).slice(before).some(({ text }) => pattern.test(text)), `an answer like ${pattern}: ${demo.output()}`, 60_000);
+      return (await said()).slice(before).find(({ text }) => pattern.test(text)) as Entry;
+    };
+    try {
+      assert.deepEqual(await ask("claim", { code: new URL(demo.chat).hash.replace("#owner=", "") }), { claimed: true });
+      await answer("send", { text: "turn on the hall light" }, /hall light is on/);
+      // The server's process begins beside Node-RED, not before it.
+      await until(async () => /\b42\b/.test((await answer("send", { text: "what is the sum of 2 and 40?" }, /./)).text), "the answer by the server's tool", 60_000);
+      assert.equal(processes().length, 1, "it is one process");
+      const question = await answer("send", { text: "turn on the bedroom light" }, /switch_light/);
+      const yes = question.buttons?.flat().find(({ value }) => value !== undefined);
+      await answer("press", { ref: question.ref ?? String(question.seq), value: yes?.value }, /bedroom light is on/);
+    } finally {
+      await demo.stop();
+    }
+    await until(() => processes().length === 0, "the end of the server", 20_000);
+  });
+
+  it("has no MCP server where the package is not installed, and switches the node off where it has gone", () => {
+    const example = JSON.parse(readFileSync(path.join(projectRoot, "examples/Home demo.json"), "utf8")) as FlowNode[];
+    const nowhere = path.join(parent, "nowhere");
+    assert.deepEqual(withServer(example, nowhere, true), example);
+    const placed = withServer(example, projectRoot, true);
+    const server = placed.find(({ type }) => type === "clawflow-mcp");
+    assert.ok(server);
+    assert.equal(placed.filter(({ id }) => placed.filter((other) => other.id === id).length > 1).length, 0);
+    const moved = placed.map((node) => (node === server ? { ...node, args: [`/elsewhere/${String((server.args as string[])[0]).split("/node_modules/")[1]}`, "stdio"], name: "mine" } : node));
+    assert.deepEqual(withServer(moved, projectRoot, false).find(({ id }) => id === server.id), { ...server, name: "mine" });
+    assert.equal(withServer(placed, nowhere, false).find(({ id }) => id === server.id)?.d, true);
+    const own = placed.map((node) => (node === server ? { ...node, command: "uvx", args: ["some-other-server"] } : node));
+    assert.deepEqual(withServer(own, nowhere, false), own, "what the user made of it stays");
   });
 
   it("says what it expects when a provider is not known", async () => {
