@@ -14,7 +14,7 @@ interface Person { channel: string; account: string; id: string; name: string; t
 interface Refused { channel: string; account: string; id: string; name: string; at: number | string; count: number }
 interface Always { key: string; tool: string; call: string; person: string; by: string; at: number }
 interface Answer {
-  deployed: boolean; ownerCode?: string;
+  deployed: boolean;
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; keys?: KeyState[] }[];
   people: Person[]; refused: Refused[]; always?: Always[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
@@ -34,7 +34,13 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
     heading("gateway.memory"), memory.element, heading("usage.title"), usage.element,
     heading("gateway.store"), store.backups, parts.counts);
   let answer: Answer | undefined;
-  const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then((got) => { answer = got.deployed ? got : undefined; show(); }, fail);
+  /** Or why it is not told. */
+  let code: string | Error | undefined;
+  const load = (): Promise<void> => Promise.all([ask<Answer>(`gateway/${node.id}`), ask<{ ownerCode?: string }>(`gateway/${node.id}/owner-code`).then(({ ownerCode }) => ownerCode, (error: Error) => error)]).then(([got, told]) => {
+    answer = got.deployed ? got : undefined;
+    code = told;
+    show();
+  }, fail);
   const fail = (error: Error): void => parts.problems.replaceChildren(problems([error.message]));
   /** Does, then shows anew. */
   const act = (path: string, body: object): void => { post(`gateway/${node.id}/${path}`, body).then(load, fail); };
@@ -57,15 +63,16 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   }
 
   function ownerCode(): HTMLElement[] {
-    const code = answer?.ownerCode;
     const fresh = button(t("gateway.newCode"), () => act("owner-code", {}), { icon: "refresh" });
     if (!answer) return [h("p", { class: "cf-muted" }, t("gateway.afterDeploy"))];
+    if (code instanceof Error) return [h("p", { class: "cf-muted" }, code.message)];
     if (!code) return [h("p", { class: "cf-muted" }, t("gateway.claimed")), h("div", { class: "cf-line" }, fresh, ...chatLinks(answer))];
     const copied = h("span", { class: "cf-muted", role: "status" });
+    const now = code;
     return [
       h("p", { class: "cf-muted" }, t("gateway.codeHint")),
       h("div", { class: "cf-line" }, h("output", { class: "cf-code-big", "aria-label": t("gateway.code") }, code)),
-      h("div", { class: "cf-line" }, button(t("copy"), () => { void copy(code).then(() => { copied.textContent = t("copied"); }); }, { icon: "clipboard" }), fresh, ...chatLinks(answer, code), copied),
+      h("div", { class: "cf-line" }, button(t("copy"), () => { void copy(now).then(() => { copied.textContent = t("copied"); }); }, { icon: "clipboard" }), fresh, ...chatLinks(answer, code), copied),
     ];
   }
 

@@ -56,7 +56,7 @@ export function registerAdmin(host: Host): void {
       response.status(error.code === "SEC_001" ? 403 : 400).json({ error: { code: error.code, text: redact(error.message), remedy: error.remedy } });
     }
   };
-  const get = (path: string, act: (request: Request) => unknown) => red.httpAdmin.get(`/clawflow/${path}`, read, answer(act));
+  const get = (path: string, act: (request: Request) => unknown, permission = read) => red.httpAdmin.get(`/clawflow/${path}`, permission, answer(act));
   const post = (path: string, permission: unknown, act: (request: Request) => unknown) => red.httpAdmin.post(`/clawflow/${path}`, permission, answer((request) => {
     if (permission !== read && !fromOwnPage(request.headers as Record<string, string>, NOBODY)) throw new ClawError("SEC_001", {}, "Expected a request of this editor, got one of another web site.");
     return act(request);
@@ -95,6 +95,8 @@ export function registerAdmin(host: Host): void {
     await (await opened(host, params.id ?? "")).approvals.forget(body.key);
     return overview(host, params.id ?? "");
   });
+  // Whoever knows the code can make himself the owner: that is no reading.
+  get("gateway/:id/owner-code", async ({ params }) => ({ ownerCode: (await opened(host, params.id ?? "")).people.ownerCode() }), write);
   post("gateway/:id/owner-code", write, async ({ params }) => ({ ownerCode: await (await opened(host, params.id ?? "")).people.newOwnerCode() }));
 
   post("try/account", write, ({ body = {} }) => tryAccount(host, body));
@@ -199,7 +201,6 @@ async function overview(host: Host, id: string): Promise<unknown> {
   });
   return {
     deployed: true, slug: handle.slug, accounts, models: await Promise.all(models.map(async (model) => ({ ...model, keys: await statesOf(host, String(model["id"])) }))),
-    ...(gateway?.people.ownerCode() === undefined ? {} : { ownerCode: gateway.people.ownerCode() }),
     people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [], always: await gateway?.approvals.always() ?? [],
     counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle), ...(gateway === undefined ? {} : { pauses: gateway.pauses.all().map(([scope, pause]) => ({ scope, ...pause })) }),
   };

@@ -55,7 +55,7 @@ describe("a kill while an approval waits", function () {
         let ids = 100 * house;
         const say = (bot: string, chat: string, text: string, id = `m${++ids}`) => platform.control("say", { messages: [{ bot, chat, from: chat, id, text, copies: random() < 0.3 ? 2 : 1 }] });
         const kill = async (withinMs: number) => { await new Promise((resolve) => { setTimeout(resolve, random() * withinMs); }); await red.kill(); await red.start(); };
-        const { ownerCode = "" } = await red.admin<{ ownerCode?: string }>("GET", "/clawflow/gateway/gw");
+        const { ownerCode = "" } = await red.admin<{ ownerCode?: string }>("GET", "/clawflow/gateway/gw/owner-code");
         await say("key", "boss", ownerCode);
         await wait("the owner", async () => (await texts()).includes("owner claimed"));
         for (let round = 0; round < ROUNDS; round++) {

@@ -172,7 +172,7 @@ describe("nodes in a real Node-RED", function () {
     await using home = await startHome((sink) => [tab, gateway, account(sink, { policy: "owner" }), channelIn({}, ["out"], ["f"]), func("f", "node.warn('REFUSED ' + msg.message.sender.id); return null;", []), channelOut()]);
     assert.equal(await home.say("hi", { from: "eve" }), "refused");
     await home.red.waitForLog(/REFUSED eve/);
-    const { ownerCode } = await home.red.admin<{ ownerCode: string }>("GET", "/clawflow/gateway/gw");
+    const { ownerCode } = await home.red.admin<{ ownerCode: string }>("GET", "/clawflow/gateway/gw/owner-code");
     assert.equal(await home.say(ownerCode, { from: "me" }), "saved");
     await home.heard(1);
     assert.equal(await home.say("I am in", { from: "me" }), "saved");
