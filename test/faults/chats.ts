@@ -35,7 +35,7 @@ export interface Chats extends AsyncDisposable {
 export async function startChats(flow: (platform: string) => readonly FlowNode[]): Promise<Chats> {
   const folder = mkdtempSync(path.join(tmpdir(), "clawflow-chats-"));
   const platform = await startStub("platform", path.join(folder, "platform.log"));
-  const red = await startNodeRed({ flows: flow(platform.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true }, startMs: 300_000 });
+  const red = await startNodeRed({ flows: flow(platform.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
   const watch = watchStore(path.join(red.userDir, "clawflow/home"), { seen: () => platform.entries() });
   for (const bot of BOTS) if (bot !== "evidence") await platform.control("hook", { bot, url: `${red.url}/clawflow/home/${bot}` });
   let ids = 0;

@@ -20,7 +20,7 @@ const tool = (name: string, result: string, more: Record<string, unknown> = {}) 
   on(name, "clawflow-tool", { gateway: "gw", tool: name, risk: "read", shared: true, params: [], version: 1, ...more }, [`${name}-does`]), func(`${name}-does`, `msg.payload = ${JSON.stringify(result)}; return msg;`, [`${name}-out`]), on(`${name}-out`, "clawflow-tool-out", { field: "payload", fieldType: "msg", version: 1 }),
 ];
 const flow = (sink: Sink, llm: string) => [
-  tab, { ...gateway, commands: { pause: "all", resume: "all" } }, account(sink),
+  tab, { ...gateway, commands: { pause: "all", resume: "all" } }, account(sink), account(sink, { id: "acc2", name: "Other", slug: "other" }),
   model({ provider: "openai", model: "small", baseUrl: `${llm}/v1`, credentials: { key: "sk-test" } }), { ...model({ provider: "openai", model: "large", baseUrl: `${llm}/v1`, credentials: { key: "sk-test" } }), id: "model2", name: "Large" },
   on("in", "clawflow-channel-in", { gateway: "gw", version: 1 }, ["pick"], []),
   // The first word of a chat's name is the agent that its messages go to.
@@ -165,6 +165,47 @@ describe("agents together in a real Node-RED", function () {
     for (const send of held) send();
     await hears("read user first | assistant … | tool noon | user and second");
     assert.equal(asked.length, 2);
+  });
+
+  it("steered and interrupted: in a group what somebody else says joins no run and breaks none off; it has its own, with its own rights", async () => {
+    for (const [chat, who] of [["steered-2", "Steered"], ["hasty-2", "Hasty"]] as const) {
+      asked = []; held = []; aborted = 0;
+      home.sink.said.length = 0;
+      await paired(`cleo-${who}`);
+      says = ({ turns }) => (turns.at(-1)?.content === "first" ? { later: { call: "clock", input: {} } } : `read ${turns.at(-1)?.content ?? ""}`);
+      await home.say("first", { chat, where: "group", from: `cleo-${who}` });
+      await isAsked(1);
+      await home.say("second", { chat, where: "group", from: `dave-${who}` });
+      for (const send of held) send();
+      await until(() => home.texts().length === 2, `two answers, there is ${JSON.stringify(home.texts())}`, 60_000);
+      const [first = ""] = home.texts();
+      assert.deepEqual([/second/.test(first), home.texts()[1], aborted], [false, "read second", 0]);
+      assert.ok(asked.slice(0, 2).every(({ turns }) => !turns.some(({ content }) => content === "second")), "in no round of the first");
+    }
+  });
+
+  it("two bots that answer each other come to rest, and a person's word wakes them", async () => {
+    says = ({ turns }) => `and ${turns.length}`;
+    let from = 0;
+    let relaying = true;
+    const post = (account: string, body: object) => home.red.fetch(`/clawflow/home/${account}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ chat: "patient-3", where: "group", ...body }) });
+    const pauses = async () => (await home.red.admin<{ pauses: { scope: string }[] }>("GET", "/clawflow/gateway/gw")).pauses.map(({ scope }) => scope).toSorted();
+    const relay = (async () => {
+      for (; relaying; await new Promise((resolve) => { setTimeout(resolve, 5); })) {
+        for (const { to } of home.sink.said.slice(from)) await post((to as { account: string } & typeof to).account === "echo" ? "other" : "echo", { id: `bots-${++from}`, text: `turn ${from}`, from: `bot-${from % 2}`, bot: true });
+      }
+    })();
+    await post("echo", { id: "bots-0", text: "begin", from: "ada" });
+    await until(async () => (await pauses()).length > 0, "the chat to rest", 120_000);
+    await until(async () => from === home.sink.said.length && (await home.red.admin<{ counts: { pending: number } }>("GET", "/clawflow/gateway/gw")).counts.pending === 1, "all but what waits to be done", 60_000);
+    const said = home.sink.said.length;
+    assert.ok(said >= 10 && said <= 20, `${said} answers`);
+    relaying = false;
+    await relay;
+    const [paused = ""] = await pauses();
+    await post(paused.includes("/other/") ? "other" : "echo", { id: "bots-end", text: "stop it, both", from: "ada" });
+    await until(() => home.sink.said.length === said + 2, "what waited, and the person, to be answered", 60_000);
+    assert.deepEqual(await pauses(), []);
   });
 
   it("interrupted: the work is broken off without an answer, and the new message holds both texts", async () => {

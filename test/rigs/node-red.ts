@@ -197,7 +197,7 @@ export async function startNodeRed(options: NodeRedOptions = {}): Promise<NodeRe
   async function start(env: NodeRedOptions["env"] = {}): Promise<void> {
     if (child !== undefined && child.exitCode === null && child.signalCode === null) throw new Error("Node-RED runs already");
     const from = lines.length;
-    const startMs = options.startMs ?? 60_000;
+    const startMs = options.startMs ?? 300_000;
     // Coverage is measured in the test process alone; a child would write megabytes about Node-RED itself.
     const { NODE_V8_COVERAGE: _, ...inherited } = process.env;
     const started = spawn(

@@ -2,7 +2,7 @@
 const asMessage = (account, body) => ({
   version: 1, id: String(body.id), ref: String(body.ref ?? body.id), kind: body.kind ?? "message",
   at: { channel: account.channel, account: account.id, chat: String(body.chat ?? "c1"), kind: body.where ?? "direct" },
-  sender: { id: String(body.from ?? "u1"), name: String(body.name ?? body.from ?? "u1"), bot: false, self: false },
+  sender: { id: String(body.from ?? "u1"), name: String(body.name ?? body.from ?? "u1"), bot: body.bot === true, self: false },
   sentAt: Number(body.sentAt ?? 1), text: String(body.text ?? ""), attachments: [], addressed: body.addressed ?? true, ...(body.action ? { action: body.action } : {}), ...(body.forwarded ? { forwarded: body.forwarded } : {}), ...(body.replyTo ? { replyTo: body.replyTo } : {}),
 });
 
