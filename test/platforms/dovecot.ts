@@ -24,17 +24,21 @@ const NOBODY = { uid: 65_534, gid: 65_534 };
 export const hasDovecot = (): boolean => existsSync(PROGRAM);
 
 const running = new Map<string, Promise<Dovecot>>();
-/** `capability`: told instead of the server's own, "-IDLE" without. */
-export function dovecot({ idle = true }: { readonly idle?: boolean } = {}): Promise<Dovecot> {
-  const key = String(idle);
+export interface DovecotOptions {
+  readonly idle?: boolean;
+  /** Access tokens are good, and nothing else: where to ask about one, which is put behind it. */
+  readonly tokens?: string;
+}
+export function dovecot(options: DovecotOptions = {}): Promise<Dovecot> {
+  const key = JSON.stringify(options);
   const known = running.get(key);
   if (known !== undefined) return known;
-  const made = start(idle);
+  const made = start(options);
   running.set(key, made);
   return made;
 }
 
-async function start(idle: boolean): Promise<Dovecot> {
+async function start({ idle = true, tokens }: DovecotOptions): Promise<Dovecot> {
   const folder = mkdtempSync(path.join(tmpdir(), "clawflow-dovecot-"));
   const root = process.getuid?.() === 0;
   const own = <T extends string>(place: T): T => { if (root) chownSync(place, NOBODY.uid, NOBODY.gid); return place; };
@@ -47,6 +51,7 @@ async function start(idle: boolean): Promise<Dovecot> {
   writeFileSync(path.join(folder, "key.pem"), key, { mode: 0o600 });
   writeFileSync(path.join(folder, "cert.pem"), cert);
   const user = root ? "nobody" : String(process.env.USER);
+  if (tokens !== undefined) writeFileSync(path.join(folder, "oauth.conf"), `tokeninfo_url = ${tokens}\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n`);
   writeFileSync(path.join(folder, "d.conf"), `
 base_dir = ${folder}/run
 state_dir = ${folder}/state
@@ -67,9 +72,9 @@ default_internal_user = ${user}
 default_login_user = ${user}
 ${root ? "default_internal_group = nogroup" : ""}
 ${idle ? "" : "imap_capability = IMAP4rev1 LITERAL+ UIDPLUS LIST-EXTENDED SPECIAL-USE"}
+auth_mechanisms = ${tokens === undefined ? "plain login" : "xoauth2"}
 passdb {
-  driver = static
-  args = password=${PASSWORD}
+${tokens === undefined ? `  driver = static\n  args = password=${PASSWORD}` : `  driver = oauth2\n  args = ${folder}/oauth.conf`}
 }
 userdb {
   driver = static

@@ -9,7 +9,8 @@ export interface SmtpFault { readonly at: "from" | "to" | "text"; readonly code?
 export interface SmtpStub { readonly port: number; readonly taken: Taken[]; fault(fault: SmtpFault): void; readonly logins: () => number; close(): Promise<void> }
 
 /** `tls`: with this certificate, from the beginning or by STARTTLS. */
-export async function startSmtp({ password = "pw", tls }: { readonly password?: string; readonly tls?: { readonly cert: string; readonly key: string; readonly secure: boolean } } = {}): Promise<SmtpStub> {
+/** `token`: access tokens that are good (XOAUTH2). */
+export async function startSmtp({ password = "pw", token, tls }: { readonly password?: string; readonly token?: (token: string) => boolean; readonly tls?: { readonly cert: string; readonly key: string; readonly secure: boolean } } = {}): Promise<SmtpStub> {
   const taken: Taken[] = [];
   const faults: SmtpFault[] = [];
   let logins = 0;
@@ -24,8 +25,9 @@ export async function startSmtp({ password = "pw", tls }: { readonly password?: 
   };
   const server = new SMTPServer({
     ...(tls === undefined ? { disabledCommands: ["STARTTLS"], allowInsecureAuth: true } : { ...tls, allowInsecureAuth: false }), disableReverseLookup: true, size: 30_000_000, closeTimeout: 100,
-    onAuth({ username, password: given }, _session, done) {
-      if (given !== password) return done(Object.assign(new Error("5.7.8 Username and Password not accepted"), { responseCode: 535 }));
+    ...(token === undefined ? {} : { authMethods: ["XOAUTH2"] }),
+    onAuth({ username, password: given, accessToken }, _session, done) {
+      if (token === undefined ? given !== password : accessToken === undefined || !token(accessToken)) return done(Object.assign(new Error("5.7.8 Username and Password not accepted"), { responseCode: 535 }));
       logins++;
       done(null, { user: username ?? "" });
     },

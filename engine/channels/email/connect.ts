@@ -10,9 +10,10 @@ import { selfOf } from "../mail/to-message.ts";
 import { text } from "../setting-text.ts";
 import { fromImap } from "./errors.ts";
 import { findId, type Imap, openImap, sentFolder } from "./imap.ts";
+import { createLogin, type Login } from "./login.ts";
 import { SOURCE_LIMIT, watch } from "./receive.ts";
 import { addressOf, serverOf } from "./settings.ts";
-import { createSmtp } from "./smtp.ts";
+import { createSmtp, type Smtp } from "./smtp.ts";
 
 /** A server that files sent mails itself may take so long. */
 const FILING_MS = 60_000;
@@ -23,8 +24,9 @@ const named = (account: Account): Connection["self"] => { const address = addres
 
 /** Proves both logins and the folder. */
 export async function identify(account: Account, context: ChannelContext): Promise<Connection["self"]> {
-  const client = await openImap(account, context);
-  const smtp = createSmtp(account, context);
+  const login = createLogin(account, context);
+  const client = await openImap(account, context, login);
+  const smtp = createSmtp(account, context, login);
   try {
     await openFolder(client, account);
     await smtp.prove();
@@ -40,19 +42,21 @@ export async function connect(account: Account, context: ChannelContext): Promis
   const own = new AbortController();
   const signal = AbortSignal.any([context.signal, own.signal]);
   const lent = { ...context, signal };
-  const smtp = createSmtp(account, lent);
-  const client = await openImap(account, lent).catch((error: unknown) => { smtp.close(); throw error; });
+  const login = createLogin(account, lent);
+  const smtp = createSmtp(account, lent, login);
+  const client = await openImap(account, lent, login).catch((error: unknown) => { smtp.close(); throw error; });
   try {
     await openFolder(client, account);
     await smtp.prove();
-    return await serve(account, lent, client, smtp, () => own.abort());
+    return await serve({ account, context: lent, client, smtp, login }, () => own.abort());
   } catch (error) {
     own.abort();
     throw error;
   }
 }
 
-async function serve(account: Account, context: ChannelContext, client: Imap, smtp: ReturnType<typeof createSmtp>, abort: () => void): Promise<Connection> {
+interface Line { readonly account: Account; readonly context: ChannelContext; readonly client: Imap; readonly smtp: Smtp; readonly login: Login }
+async function serve({ account, context, client, smtp, login }: Line, abort: () => void): Promise<Connection> {
   const { signal, storage, clock } = context;
   const self = named(account);
   const author: Author = { address: self.id, name: text(account, "name"), account: account.id };
@@ -101,7 +105,7 @@ async function serve(account: Account, context: ChannelContext, client: Imap, sm
     async find(_to, { key, startedAt }) {
       const id = messageId(author, key);
       if ((await sent.find(id)) !== undefined) return id;
-      if (await isFiled(account, context, id)) return id;
+      if (await isFiled(account, context, login, id)) return id;
       // A server that files itself may still be at it.
       if (text(account, "sent") === "server" && clock.now() - startedAt < FILING_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
       return undefined;
@@ -130,8 +134,8 @@ async function openFolder(client: Imap, account: Account): Promise<void> {
 }
 
 /** By a connection of its own: the first one stays with new mail. */
-async function isFiled(account: Account, context: ChannelContext, id: string): Promise<boolean> {
-  const client = await openImap(account, context);
+async function isFiled(account: Account, context: ChannelContext, login: Login, id: string): Promise<boolean> {
+  const client = await openImap(account, context, login);
   try {
     const path = await sentFolder(account, client);
     if (path === undefined) return false;

@@ -10,7 +10,7 @@ interface Rule { readonly reply?: RegExp; readonly says?: RegExp; readonly as: E
 const MINUTE_MS = 60_000;
 /** The first rule that fits wins. `reply` is matched against the code and the longer code, "550 5.1.1". */
 const RULES: readonly Rule[] = [
-  { reply: /^(?:535|534|530|538)|^5\d\d 5\.7\.(?:8|9|14)/, as: "CONN_002", hint: "Check user and password; many services want an app password here." },
+  { reply: /^(?:535|534|530|538)|^5\d\d 5\.7\.(?:8|9|14)/, as: "CONN_002", hint: "Check user and password (many services want an app password here), or get a new refresh token." },
   { reply: /^454/, says: /auth|login|credential/i, as: "CONN_001", retry: "later", afterMs: MINUTE_MS },
   { reply: /^4/, says: /grey ?list|gray ?list|try again in|deferred.{0,40}(?:first|unknown)/i, as: "CONN_003", retry: "later", afterMs: 5 * MINUTE_MS },
   { reply: /^421/, says: /too many|rate|limit|quota|exceed/i, as: "CONN_003", retry: "later", afterMs: MINUTE_MS },
@@ -56,9 +56,26 @@ export function fromImap(thrown: unknown, what: string): ChannelError {
   const { authenticationFailed, serverResponseCode, responseText, response, message, _err } = (thrown ?? {}) as { authenticationFailed?: unknown; serverResponseCode?: unknown; responseText?: unknown; response?: unknown; message?: unknown; _err?: unknown };
   const said = [responseText, response, message].find((each) => typeof each === "string" && each !== "");
   const words = String(said ?? "no reason given").replace(/\s+/g, " ").slice(0, 300);
-  if (authenticationFailed === true && !/UNAVAILABLE|INUSE|LIMIT|CONTACTADMIN/.test(String(serverResponseCode))) return new ChannelError("CONN_002", {}, `The IMAP server refused the login: ${words}. Check user and password; many services want an app password here.`);
+  if (authenticationFailed === true && !/UNAVAILABLE|INUSE|LIMIT|CONTACTADMIN/.test(String(serverResponseCode))) return new ChannelError("CONN_002", {}, `The IMAP server refused the login: ${words}. Check user and password (many services want an app password here), or get a new refresh token.`);
+  if (/unsupported authentication/i.test(words)) return new ChannelError("CONN_002", {}, "The IMAP server has no way to log in that fits. Choose the other login.");
   if (/TRYCREATE|NONEXISTENT/.test(String(serverResponseCode)) || /mailbox (?:does ?n[o']t|not) exist/i.test(words)) return new ChannelError("CONF_001", {}, `The IMAP server has no such folder (${what}): ${words}. Check the names of the folders.`);
   if (/LIMIT|INUSE/.test(String(serverResponseCode)) || /too many (?:simultaneous )?connections/i.test(words)) return new ChannelError("CONN_003", { retry: "later", afterMs: MINUTE_MS }, `The IMAP server wants fewer connections: ${words}.`);
   const cause = _err ?? thrown;
   return new ChannelError("CONN_001", { retry: "later", unsent: neverSent(cause) }, `${what} did not reach the IMAP server or its answer was lost: ${codeOf(cause) ?? words}.`);
+}
+
+/** What an OAuth server says for a refresh token (RFC 6749, 5.2). */
+export function fromGrant(status: number, body: unknown, header: (name: string) => string | null, now: number): ChannelError {
+  const { error, error_description: description } = (body ?? {}) as { error?: unknown; error_description?: unknown };
+  const said = [error, description].filter((each): each is string => typeof each === "string" && each !== "").join(": ").replace(/\s+/g, " ").slice(0, 300);
+  const later = status >= 500 || status === 429 || /^(?:temporarily_unavailable|server_error)/.test(said);
+  const hint = later ? "" : /^(?:invalid_client|unauthorized_client)/.test(said) ? " Check client ID and client secret." : " Get a new refresh token.";
+  const afterMs = later ? (retryAfter({ header, body }, now) ?? MINUTE_MS) : undefined;
+  return new ChannelError(status === 429 ? "CONN_003" : later ? "CONN_001" : "CONN_002", { retry: later ? "later" : "no", answered: true, ...(afterMs === undefined ? {} : { afterMs }) }, `The OAuth server refused the refresh token: ${said === "" ? "" : `${said} `}(${status}).${hint}`);
+}
+/** No answer of it came. */
+export function fromOauth(thrown: unknown): ChannelError {
+  if (thrown instanceof ChannelError) return thrown;
+  if (thrown instanceof ClawError) return new ChannelError(thrown.code, { retry: thrown.retry, ...(thrown.afterMs === undefined ? {} : { afterMs: thrown.afterMs }) }, thrown.message);
+  return new ChannelError("CONN_001", { retry: "later", unsent: true }, `The OAuth server was not reached or its answer was lost: ${codeOf(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown)).slice(0, 200)}.`);
 }

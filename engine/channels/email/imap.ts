@@ -3,6 +3,7 @@ import type { Account, ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
 import { fromImap } from "./errors.ts";
+import { type Credentials, type Login, withLogin } from "./login.ts";
 import { numberOf, serverOf } from "./settings.ts";
 
 export type Imap = import("imapflow").ImapFlow;
@@ -10,7 +11,10 @@ export type Imap = import("imapflow").ImapFlow;
 const CONNECT_MS = 20_000;
 
 /** A connection that is logged in; ended by the signal. Throws ChannelError. */
-export async function openImap(account: Account, { signal }: Pick<ChannelContext, "signal">): Promise<Imap> {
+export function openImap(account: Account, { signal }: Pick<ChannelContext, "signal">, login: Login): Promise<Imap> {
+  return withLogin(login, (credentials) => open(account, signal, credentials));
+}
+async function open(account: Account, signal: AbortSignal, credentials: Credentials): Promise<Imap> {
   // Node and the bundle agree on the default alone: imapflow is CommonJS.
   const { default: { ImapFlow } } = await import("imapflow") as unknown as { default: typeof import("imapflow") };
   const { host, port, security } = serverOf(account, "imap");
@@ -18,7 +22,7 @@ export async function openImap(account: Account, { signal }: Pick<ChannelContext
   const every = everyMs(account);
   const client = new ImapFlow({
     host, port, secure: security === "tls", ...(security === "tls" ? {} : { doSTARTTLS: security === "starttls" }),
-    auth: { user: text(account, "user"), pass: text(account, "password") }, logger: false, disableAutoIdle: true, maxIdleTime: every, connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS,
+    auth: credentials, logger: false, disableAutoIdle: true, maxIdleTime: every, connectionTimeout: CONNECT_MS, greetingTimeout: CONNECT_MS,
     // Silence is broken by our own looks.
     socketTimeout: every * 2 + 60_000, clientInfo: { name: "ClawFlow" }, ...(proxy === "" ? {} : { proxy }),
   });

@@ -4,6 +4,9 @@ import { isAddress } from "../mail/parse.ts";
 import { proxyProblem, text } from "../setting-text.ts";
 
 const SECURITY = [{ value: "tls", label: "TLS" }, { value: "starttls", label: "STARTTLS" }, { value: "none", label: "None" }];
+const OAUTH = { key: "login", value: "oauth" };
+/** Microsoft's, for accounts of firms and of persons (learn.microsoft.com/entra/identity-platform/v2-protocols). */
+const DEFAULT_AUTH_URL = "https://login.microsoftonline.com/common/oauth2/v2.0/token";
 export const settings: readonly Setting[] = [
   { key: "imapHost", type: "text", label: "IMAP server", hint: "imap.gmail.com, imap.fastmail.com, imap.gmx.net, or your own", required: true },
   { key: "imapPort", type: "number", label: "IMAP port", hint: "993 with TLS, 143 else", initial: 993 },
@@ -12,7 +15,12 @@ export const settings: readonly Setting[] = [
   { key: "smtpPort", type: "number", label: "SMTP port", hint: "465 with TLS, 587 with STARTTLS", initial: 465 },
   { key: "smtpSecurity", type: "choice", label: "SMTP security", initial: "tls", choices: SECURITY },
   { key: "user", type: "text", label: "User", hint: "Nearly always the whole address", required: true },
-  { key: "password", type: "secret", label: "Password", hint: "Gmail, Fastmail, iCloud, Yahoo: an app password, never the account's own", required: true },
+  { key: "login", type: "choice", label: "Login", hint: "OAuth for Microsoft 365 and Outlook, and where there are no app passwords", initial: "password", choices: [{ value: "password", label: "by password" }, { value: "oauth", label: "by OAuth" }] },
+  { key: "password", type: "secret", label: "Password", hint: "Gmail, Fastmail, iCloud, Yahoo: an app password, never the account's own", when: { key: "login", value: "password" } },
+  { key: "clientId", type: "text", label: "Client ID", hint: "Of an app of your own at the service", when: OAUTH },
+  { key: "secret", type: "secret", label: "Client secret", hint: "Left empty where the app has none", when: OAUTH },
+  { key: "token", type: "secret", label: "Refresh token", hint: "How to get one stands on the channel's page", when: OAUTH },
+  { key: "authUrl", type: "url", label: "Token address", hint: "Google: https://oauth2.googleapis.com/token", initial: DEFAULT_AUTH_URL, when: OAUTH },
   { key: "address", type: "text", label: "Address", hint: "The mails come from it; the user, where it is left empty" },
   { key: "name", type: "text", label: "Name", hint: "Stands before the address" },
   { key: "mailbox", type: "text", label: "Folder", hint: "Where new mails come in", initial: "INBOX" },
@@ -32,6 +40,7 @@ export function serverOf(account: Account, kind: "imap" | "smtp"): Server {
   const security = said === "starttls" || said === "none" ? said : "tls";
   return { host: text(account, `${kind}Host`), security, port: numberOf(account, `${kind}Port`) ?? FALLBACK[kind][security] };
 }
+export const authUrlOf = (account: Account): string => text(account, "authUrl") || DEFAULT_AUTH_URL;
 export const addressOf = (account: Account): string => (text(account, "address") || text(account, "user")).toLowerCase();
 
 /** Undefined: left empty. NaN: no number. */
@@ -43,6 +52,18 @@ export function numberOf(account: Account, key: string): number | undefined {
 
 const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(host);
 const isHost = (host: string): boolean => /^[\p{L}\p{N}.:_[\]-]{1,253}$/u.test(host);
+
+function loginProblems(account: Account): string[] {
+  const login = text(account, "login");
+  if (login === "" || login === "password") return text(account, "password") === "" ? ["The password is missing. Many services want an app password here."] : [];
+  if (login !== "oauth") return ['Expected "Login" to be password or oauth, got something else.'];
+  const url = URL.parse(authUrlOf(account));
+  return [
+    ...(text(account, "clientId") === "" ? ["The client ID is missing. Register an app at the service, and copy its ID."] : []),
+    ...(text(account, "token") === "" ? ["The refresh token is missing. How to get one stands on the channel's page."] : []),
+    ...(url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname)) ? [] : ["Expected the token address to be an https address, got something else."]),
+  ];
+}
 
 export function check(account: Account): string[] {
   const problems: string[] = [];
@@ -58,7 +79,7 @@ export function check(account: Account): string[] {
   const user = text(account, "user");
   if (user === "") problems.push("The user is missing. It is nearly always the whole address.");
   else if (!isAddress(addressOf(account))) problems.push("Expected the address such as bot@example.org, got something else. Write it into its own field where the user is none.");
-  if (text(account, "password") === "") problems.push("The password is missing. Many services want an app password here.");
+  problems.push(...loginProblems(account));
   if (!["", "append", "server"].includes(text(account, "sent"))) problems.push('Expected "Sent mails" to be append or server, got something else.');
   const every = numberOf(account, "everySeconds") ?? 60;
   if (!(every >= 1 && every <= 1_500)) problems.push("Expected to look every 1 to 1500 seconds, got something else.");

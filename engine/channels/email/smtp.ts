@@ -4,13 +4,14 @@ import type { Account, ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
 import { fromSmtp } from "./errors.ts";
+import { type Credentials, type Login, withLogin } from "./login.ts";
 import { addressOf, serverOf } from "./settings.ts";
 
 type SMTPConnection = InstanceType<typeof import("nodemailer/lib/smtp-connection").default>;
 export interface Smtp {
   /** Resolves when the server has taken the mail. Throws ChannelError. */
   send(mail: { readonly to: string; stream(): Readable }): Promise<void>;
-  /** Proves server and password. */
+  /** Proves server and login. */
   prove(): Promise<void>;
   close(): void;
 }
@@ -18,7 +19,7 @@ export interface Smtp {
 const CONNECT_MS = 20_000;
 const SILENCE_MS = 120_000;
 
-export function createSmtp(account: Account, { signal, clock }: Pick<ChannelContext, "signal" | "clock">): Smtp {
+export function createSmtp(account: Account, { signal, clock }: Pick<ChannelContext, "signal" | "clock">, login: Login): Smtp {
   let live: SMTPConnection | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;
@@ -49,7 +50,7 @@ export function createSmtp(account: Account, { signal, clock }: Pick<ChannelCont
   async function connected(): Promise<SMTPConnection> {
     if (closed) throw new ChannelError("CONN_001", { retry: "later", unsent: true }, "The account is closed.");
     if (live !== undefined) return live;
-    const made = await login(account);
+    const made = await withLogin(login, (credentials) => logIn(account, credentials).catch((error: unknown) => { throw fromSmtp(error, "the login by SMTP", false, clock.now()); }));
     if (closed) { made.close(); throw new ChannelError("CONN_001", { retry: "later", unsent: true }, "The account is closed."); }
     made.once("end", () => { if (live === made) live = undefined; });
     live = made;
@@ -57,7 +58,7 @@ export function createSmtp(account: Account, { signal, clock }: Pick<ChannelCont
   }
 
   return {
-    prove: () => inTurn(async () => { await connected().catch((error: unknown) => { throw fromSmtp(error, "the login by SMTP", false, clock.now()); }); }),
+    prove: () => inTurn(async () => { await connected(); }),
     send: ({ to, stream }) => inTurn(async () => {
       let handed = false;
       try {
@@ -85,7 +86,16 @@ export function createSmtp(account: Account, { signal, clock }: Pick<ChannelCont
   };
 }
 
-async function login(account: Account): Promise<SMTPConnection> {
+/** One access token is one try: the next one is ours to get. */
+const authOf = (credentials: Credentials) => ("pass" in credentials ? credentials : {
+  user: credentials.user,
+  oauth2: {
+    getToken(again: boolean, done: (error: Error | null, token?: string) => void) { if (again) done(new Error("the access token was refused")); else done(null, credentials.accessToken); },
+    buildXOAuth2Token: (token: string) => Buffer.from(`user=${credentials.user}\u0001auth=Bearer ${token}\u0001\u0001`).toString("base64"),
+  },
+}) as Parameters<SMTPConnection["login"]>[0];
+
+async function logIn(account: Account, credentials: Credentials): Promise<SMTPConnection> {
   const { host, port, security } = serverOf(account, "smtp");
   const { default: Connection } = await import("nodemailer/lib/smtp-connection");
   const proxy = text(account, "proxy");
@@ -99,7 +109,7 @@ async function login(account: Account): Promise<SMTPConnection> {
     connection.once("error", fail);
     connection.connect((fault) => {
       if (fault) return fail(fault);
-      connection.login({ user: text(account, "user"), pass: text(account, "password") }, (error) => {
+      connection.login(authOf(credentials), (error) => {
         if (error !== null) return fail(error);
         connection.removeListener("error", fail);
         resolve();

@@ -1,6 +1,7 @@
 /** Gmail's REST API by plain fetch, with an access token that is renewed before it ends. */
 import type { Account, ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
+import { createTokens as tokensOf, type Tokens } from "../mail/tokens.ts";
 import { text } from "../setting-text.ts";
 import { fromAnswer, fromFault } from "./errors.ts";
 import { DEFAULT_API_ROOT, DEFAULT_AUTH_ROOT } from "./limits.ts";
@@ -19,48 +20,16 @@ export interface Gmail {
   /** `path` below users/me. Throws ChannelError. */
   ask(method: string, path: string, ask: Ask): Promise<Json>;
 }
-export interface Tokens {
-  /** One that is good for minutes yet. Throws ChannelError. */
-  get(): Promise<string>;
-  /** The server refused it before its time. */
-  drop(token: string): void;
-}
-
-/** Renewed so long before its end. */
-const EARLY_MS = 300_000;
 const LIMIT_MS = 60_000;
 const UPLOAD_MS = 10 * 60_000;
 
-export function createTokens(account: Account, { fetch, clock, signal }: Pick<ChannelContext, "fetch" | "clock" | "signal">): Tokens {
-  let held: { readonly token: string; readonly until: number } | undefined;
-  let renewing: Promise<string> | undefined;
-  const root = (text(account, "authRoot") || DEFAULT_AUTH_ROOT).replace(/\/+$/, "");
-
-  async function renew(): Promise<string> {
-    const asked = clock.now();
-    const form = new URLSearchParams({ client_id: text(account, "clientId"), client_secret: text(account, "secret"), refresh_token: text(account, "token"), grant_type: "refresh_token" });
-    try {
-      const answer = await fetch(`${root}/token`, { method: "POST", redirect: "error", headers: { "content-type": "application/x-www-form-urlencoded" }, body: form.toString(), signal: AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]) });
-      const body = parsed(await answer.text());
-      if (!answer.ok) throw fromAnswer(answer.status, body, (name) => answer.headers.get(name), "the refresh token", clock.now());
-      const { access_token: token, expires_in: seconds } = body ?? {};
-      if (typeof token !== "string" || token === "") throw new ChannelError("CONN_001", { retry: "later" }, "Expected Google to give an access token, got none. Check the address of the OAuth server.");
-      held = { token, until: asked + (typeof seconds === "number" && seconds > 0 ? seconds : 3_600) * 1_000 };
-      return token;
-    } catch (thrown) {
-      const { code, retry, afterMs, message } = fromFault(thrown, "The refresh token");
-      // Whatever was to be asked with it has not left.
-      throw new ChannelError(code, { retry, unsent: true, ...(afterMs === undefined ? {} : { afterMs }) }, message);
-    }
-  }
-  return {
-    async get() {
-      if (held !== undefined && clock.now() < held.until - EARLY_MS) return held.token;
-      renewing ??= renew().finally(() => { renewing = undefined; });
-      return renewing;
-    },
-    drop(token) { if (held?.token === token) held = undefined; },
-  };
+export function createTokens(account: Account, context: Pick<ChannelContext, "fetch" | "clock" | "signal">): Tokens {
+  return tokensOf({
+    url: `${(text(account, "authRoot") || DEFAULT_AUTH_ROOT).replace(/\/+$/, "")}/token`,
+    form: async () => ({ client_id: text(account, "clientId"), client_secret: text(account, "secret"), refresh_token: text(account, "token") }),
+    refused: (status, body, header) => fromAnswer(status, body, header, "the refresh token", context.clock.now()),
+    lost: (thrown) => fromFault(thrown, "The refresh token"),
+  }, context);
 }
 
 export function createGmail(account: Account, context: Pick<ChannelContext, "fetch" | "clock" | "signal">): Gmail {
