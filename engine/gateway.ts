@@ -17,7 +17,7 @@ import { createNotices, NOTICE } from "./gateway/notices.ts";
 import { ChannelError, StoreError } from "./errors.ts";
 import { createInbox, type Inbox } from "./inbox.ts";
 import type { Address } from "./message.ts";
-import { createLedger } from "./ledger.ts";
+import { createLedger, USAGE_MS } from "./ledger.ts";
 import { usageInChat } from "./ledger/chat.ts";
 import type { Spool } from "./media.ts";
 import { createConverters } from "./media/convert.ts";
@@ -41,8 +41,6 @@ export type { Gateway, GatewayAccount, GatewayEvents, GatewayLimits, GatewayOpti
 
 const HOUR = 3_600_000;
 const DEDUPE_MS = 8 * 24 * HOUR;
-/** What models used is kept so long: a year, and the month a bill is written in. */
-const USAGE_MS = 396 * 24 * HOUR;
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, clock, spool, random = Math.random, redact = (text: string) => text } = options;
@@ -214,6 +212,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     const before = clock.now() - DEDUPE_MS;
     store.commit([{ do: "prune", before, turnsBefore: clock.now() - limits().keepMs, usageBefore: clock.now() - USAGE_MS }]).catch((error: Error) => options.log("warn", error.message));
     sessions.prune(clock.now() - limits().keepMs).catch((error: Error) => options.log("warn", error.message));
+    ledger.prune().catch((error: Error) => options.log("warn", error.message));
     spool.sweep().catch((error: Error) => options.log("warn", error.message));
     cancelPrune = clock.after(HOUR, prune);
   }

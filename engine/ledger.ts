@@ -52,14 +52,18 @@ export interface Ledger {
   payer(account: Account): RunPayer;
   /** Today and this month in the zone of the gateway, and how the limits stand. */
   usage(scope: UsageScope): Promise<UsageReport>;
+  /** Removes the marks of warnings that nobody needs any more. */
+  prune(): Promise<void>;
 }
 
 /** Where the agent sets no length: few answers are longer. */
 const USUAL_OUTPUT = 4_096;
 /** A call that cost more is a mistake in a price. */
 const MOST_MICROS = 1e12;
-/** Longer than any day or month. */
-const MARKS_MS = 40 * 86_400_000;
+/** What models used is kept so long: a year, and the month a bill is written in. */
+export const USAGE_MS = 396 * 86_400_000;
+/** Longer than any day or month: what is younger is never removed, however little room there is, or budgets would forget what was spent. */
+export const USAGE_LEAST_MS = 40 * 86_400_000;
 const NOTHING: Amount = { tokens: 0, micros: 0 };
 
 /** What a call used, or may use. */
@@ -89,8 +93,13 @@ export async function createLedger({ store, clock, zone, budgets, ratio, count, 
   const meters = createMeters({ store, clock, zone });
   let last = await store.lastUsage();
   const save = (changes: readonly Change[]): void => { store.commit(changes).catch((error: Error) => log(`usage: ${error.message}`)); };
-  const old = (await store.list(MARKS, "")).filter(([key, at]) => !key.startsWith('["session"') && Number(at) < clock.now() - MARKS_MS);
-  if (old.length > 0) save(old.map(([key]): Change => ({ do: "set", space: MARKS, key, value: undefined })));
+  /** Marks of spans that are over; a talk's as long as its usage is kept. */
+  async function prune(): Promise<void> {
+    const isOld = (key: string, at: unknown): boolean => Number(at) < clock.now() - (key.startsWith('["session"') ? USAGE_MS : USAGE_LEAST_MS);
+    const old = (await store.list(MARKS, "")).filter(([key, at]) => isOld(key, at));
+    if (old.length > 0) save(old.map(([key]): Change => ({ do: "set", space: MARKS, key, value: undefined })));
+  }
+  await prune();
 
   function tellNear({ subject, near }: Account, measured: readonly MeasuredPlace[]): void {
     for (const { standing, of } of nearBudget(measured)) {
@@ -175,5 +184,5 @@ export async function createLedger({ store, clock, zone, budgets, ratio, count, 
       ...(session === undefined ? {} : { session: await sum(spanOf("ever", "", 0), { session }) }),
     };
   }
-  return { payer, usage };
+  return { payer, usage, prune };
 }

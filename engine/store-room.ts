@@ -4,6 +4,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { asClawError, StoreError } from "./errors.ts";
+import { USAGE_LEAST_MS, USAGE_MS } from "./ledger.ts";
 import type { Store } from "./store/store.ts";
 
 /** `near`: 90 % of the limit. `full`: nothing new is taken. */
@@ -61,12 +62,12 @@ export function createRoom({ store, clock, limits, log, onChange }: RoomOptions)
     for (let part = 1; used >= max * NEAR && !closed; part /= 2) {
       age = Math.max(LEAST_KNOWN_MS, DEDUPE_MS * part);
       const now = clock.now();
-      const [gone] = await store.commit([{ do: "prune", before: now - age, turnsBefore: now - Math.max(LEAST_KNOWN_MS, keepMs * part), deadBefore: now - DEDUPE_MS }]);
+      const [gone] = await store.commit([{ do: "prune", before: now - age, turnsBefore: now - Math.max(LEAST_KNOWN_MS, keepMs * part), deadBefore: now - DEDUPE_MS, usageBefore: now - Math.max(USAGE_LEAST_MS, USAGE_MS * part) }]);
       removed += gone ?? 0;
       used = await store.size?.() ?? 0;
       if (DEDUPE_MS * part <= LEAST_KNOWN_MS && keepMs * part <= LEAST_KNOWN_MS) break;
     }
-    if (removed > 0) log("warn", `The store is near its limit of ${megabytes(max)}: ${removed} records of finished messages older than ${Math.round(age / 3_600_000)} h, and of old talks, were removed. Raise the limit of the gateway to keep them longer.`);
+    if (removed > 0) log("warn", `The store is near its limit of ${megabytes(max)}: ${removed} records of finished messages older than ${Math.round(age / 3_600_000)} h, of old talks and of usage older than 40 days, were removed. Raise the limit of the gateway to keep them longer.`);
   }
   function become(next: RoomState): void {
     if (next === state) return;

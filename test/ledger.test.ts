@@ -159,6 +159,25 @@ describe("ledger", () => {
     assert.deepEqual(told, ["day 84", "day 84"]);
   });
 
+  it("forgets the marks of warnings when their span is long over, a talk's as long as its usage is kept", async () => {
+    const { ledger, clock, store, payer } = await rig({ day: { tokens: 10 }, session: { tokens: 10 } });
+    const run = payer();
+    await drain(chargeModel(model([end({ input: 9, output: 0 })])), request({ payer: run, maxTokens: 1 }));
+    await settle();
+    const marks = async (): Promise<string[]> => (await store.list("budgets", "")).map(([key]) => (JSON.parse(key.split("\n")[0] ?? "") as string[])[0] ?? "").sort();
+    assert.deepEqual(await marks(), ["day", "session"]);
+    await ledger.prune();
+    await clock.advance(41 * 86_400_000);
+    await ledger.prune();
+    await settle();
+    assert.deepEqual(await marks(), ["session"]);
+    await clock.advance(360 * 86_400_000);
+    await ledger.prune();
+    await settle();
+    assert.deepEqual(await marks(), []);
+    run.close();
+  });
+
   it("estimates Chinese and pictures for what they are", () => {
     assert.deepEqual(reserveOf(request(), 3), { input: 12, output: 100 }, "as the provider counted before");
     assert.deepEqual(reserveOf(request(), 0.25), { input: 4, output: 100 }, "never less than the estimate");

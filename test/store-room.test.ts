@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createRoom } from "../engine/store-room.ts";
 import { openSqliteStore } from "../engine/store/sqlite.ts";
 import { newReceipt, NOW } from "./contracts/store.ts";
+import { usageRow } from "./contracts/store-usage.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -40,6 +41,23 @@ describe("room in the store", function () {
     const known = async (): Promise<number[]> => (await Promise.all(seqs.map((seq) => store.receipt(seq)))).flatMap((receipt) => receipt?.seq ?? []);
     return { clock, store, room, limits, log, states, message, known, seqs };
   }
+
+  it("forgets usage from its oldest end too, but never what a month's budget or its bill still needs", async () => {
+    const { clock, store, room } = await setup(4 * MB);
+    // A year of calls, each with a name as long as platforms allow: 4 MB of nothing else.
+    const days = 390;
+    for (let day = days; day >= 0; day--) await store.commit(Array.from({ length: 10 }, (_, n) => ({ do: "usage" as const, n: (days - day) * 10 + n + 1, row: usageRow({ at: NOW - day * DAY, message: "m".repeat(900) }) })));
+    clock.at = NOW;
+    const count = async (from: number): Promise<number> => (await store.usage({ from, to: NOW + 1 }))[0]?.calls ?? 0;
+    assert.equal(await count(0), 3910);
+    await room.look();
+    assert.ok(room.used < 0.9 * 4 * MB && room.refusal() === undefined, `${room.used} of ${room.max}`);
+    const left = await count(0);
+    assert.ok(left < 3910 && left >= 400, `${left} calls are left`);
+    assert.equal(await count(NOW - 39 * DAY), 400, "the last 40 days whole");
+    assert.equal(await count(NOW - Math.floor(left / 10 - 1) * DAY), left - left % 10, "the youngest, without a gap");
+    await store.close();
+  });
 
   it("forgets the oldest that is finished, and keeps dead letters, what waits, and the last hour", async () => {
     const { clock, store, room, log, states, message, known } = await setup(4 * MB);
