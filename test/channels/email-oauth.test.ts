@@ -99,6 +99,10 @@ describe("a mailbox that is opened by OAuth", function () {
     // A good token of somebody else.
     const stranger = await faultOf(open({ user: "eve@example.net" }));
     assert.deepEqual([stranger.code, stranger.retry], ["CONN_002", "no"], stranger.message);
+    const readOnly = await startSmtp({ token: () => false });
+    const unsent = await faultOf(open({ smtpPort: readOnly.port }));
+    await readOnly.close();
+    assert.deepEqual([unsent.code, unsent.retry, /refused the access token/.test(unsent.message)], ["CONN_002", "no", true], unsent.message);
     const password = await faultOf(open({ login: "password", password: "canary-password" }));
     assert.deepEqual([password.code, password.retry], ["CONN_002", "no"], password.message);
   });

@@ -27,7 +27,9 @@ export async function startSmtp({ password = "pw", token, tls }: { readonly pass
     ...(tls === undefined ? { disabledCommands: ["STARTTLS"], allowInsecureAuth: true } : { ...tls, allowInsecureAuth: false }), disableReverseLookup: true, size: 30_000_000, closeTimeout: 100,
     ...(token === undefined ? {} : { authMethods: ["XOAUTH2"] }),
     onAuth({ username, password: given, accessToken }, _session, done) {
-      if (token === undefined ? given !== password : accessToken === undefined || !token(accessToken)) return done(Object.assign(new Error("5.7.8 Username and Password not accepted"), { responseCode: 535 }));
+      // A token that is not good is told by a challenge, as Google does.
+      if (token !== undefined && !token(accessToken ?? "")) return done(null, { data: { status: "401", schemes: "bearer mac", scope: "https://mail.google.com/" } });
+      if (token === undefined && given !== password) return done(Object.assign(new Error("5.7.8 Username and Password not accepted"), { responseCode: 535 }));
       logins++;
       done(null, { user: username ?? "" });
     },

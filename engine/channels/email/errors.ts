@@ -8,6 +8,7 @@ import { retryAfter } from "../../retry-after.ts";
 
 interface Rule { readonly reply?: RegExp; readonly says?: RegExp; readonly as: ErrorCode; readonly retry?: Retry; readonly afterMs?: number; readonly hint?: string }
 const MINUTE_MS = 60_000;
+export const TOKEN_REFUSED = "The mail server refused the access token";
 /** The first rule that fits wins. `reply` is matched against the code and the longer code, "550 5.1.1". */
 const RULES: readonly Rule[] = [
   { reply: /^(?:535|534|530|538)|^5\d\d 5\.7\.(?:8|9|14)/, as: "CONN_002", hint: "Check user and password (many services want an app password here), or get a new refresh token." },
@@ -42,6 +43,7 @@ export function fromSmtp(thrown: unknown, what: string, handed: boolean, now: nu
   // A "no" before the login is about the connection, not about a mail.
   if (typeof response === "string" && response.startsWith("5") && /^(?:CONN|EHLO|HELO)$/.test(String(command))) return new ChannelError("CONN_001", { retry: "later", unsent: true }, `The mail server refused the connection: ${response.replace(/\s+/g, " ").slice(0, 200)}.`);
   if (typeof response === "string" && typeof responseCode === "number" && responseCode >= 400) return fromReply(response, what, now);
+  if (message === TOKEN_REFUSED) return new ChannelError("CONN_002", { unsent: true }, `${TOKEN_REFUSED}. Get a new refresh token, for this mailbox and with the right to send.`);
   if (code === "EAUTH" || code === "ENOAUTH") return new ChannelError("CONN_002", { unsent: true }, `The mail server has no way to log in that fits: ${String(message).slice(0, 200)}. Check the security of the connection.`);
   if (code === "EENVELOPE") return new ChannelError("MSG_001", { unsent: true }, `The mail server's client refused an address: ${String(message).slice(0, 200)}.`);
   if (code === "EMESSAGE" && /size/i.test(String(message))) return new ChannelError("MSG_003", { unsent: true }, "The mail with its files is larger than the server takes.");

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import type { Account, ChannelContext } from "../channel.ts";
 import { ChannelError } from "../../errors.ts";
 import { text } from "../setting-text.ts";
-import { fromSmtp } from "./errors.ts";
+import { fromSmtp, TOKEN_REFUSED } from "./errors.ts";
 import { type Credentials, type Login, withLogin } from "./login.ts";
 import { addressOf, serverOf } from "./settings.ts";
 
@@ -90,7 +90,7 @@ export function createSmtp(account: Account, { signal, clock }: Pick<ChannelCont
 const authOf = (credentials: Credentials) => ("pass" in credentials ? credentials : {
   user: credentials.user,
   oauth2: {
-    getToken(again: boolean, done: (error: Error | null, token?: string) => void) { if (again) done(new Error("the access token was refused")); else done(null, credentials.accessToken); },
+    getToken(again: boolean, done: (fault: string | null, token?: string) => void) { if (again) done(TOKEN_REFUSED); else done(null, credentials.accessToken); },
     buildXOAuth2Token: (token: string) => Buffer.from(`user=${credentials.user}\u0001auth=Bearer ${token}\u0001\u0001`).toString("base64"),
   },
 }) as Parameters<SMTPConnection["login"]>[0];
