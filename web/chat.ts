@@ -76,7 +76,7 @@ const queue = createQueue(local, server, say, nameOf, (message, clientId) => {
   draw();
 });
 const composer = createComposer({
-  form: byId("composer"), text: byId("text"), send: byId("send"), attach: byId("attach"), pick: byId("pick"), files: byId("files"), quoting: byId("quoting"), drop: byId("drop"),
+  form: byId("composer"), text: byId("text"), send: byId("send"), attach: byId("attach"), pick: byId("pick"), record: byId("record"), files: byId("files"), quoting: byId("quoting"), drop: byId("drop"),
   say, language, server, botName, fault,
   draft: String(local.get("draft") ?? ""),
   keepDraft: (text) => local.set("draft", text === "" ? undefined : text),

@@ -3,6 +3,7 @@ import type { Entry, FileCard } from "../engine/channels/webchat/protocol.ts";
 import { icon, iconButton, make, sizeText } from "./dom.ts";
 import { isPicture } from "./files.ts";
 import { excerpt } from "./message.ts";
+import { createRecorder } from "./recorder.ts";
 import { type Server, ServerFault } from "./server.ts";
 import type { Say } from "./strings.ts";
 
@@ -12,6 +13,7 @@ export interface ComposerParts {
   readonly send: HTMLButtonElement;
   readonly attach: HTMLButtonElement;
   readonly pick: HTMLInputElement;
+  readonly record: HTMLButtonElement;
   readonly files: HTMLElement;
   readonly quoting: HTMLElement;
   readonly drop: HTMLElement;
@@ -37,26 +39,32 @@ export interface Composer {
 const MAX_FILES = 10;
 const UPLOAD_TRIES = 4;
 
-interface Attached { readonly file: File; readonly node: HTMLElement; readonly stop: AbortController; card?: FileCard; failed?: boolean; address?: string }
+interface Attached { readonly file: File; readonly voice: boolean; readonly node: HTMLElement; readonly stop: AbortController; card?: FileCard; failed?: boolean; address?: string }
 
 export function createComposer(options: ComposerOptions): Composer {
-  const { form, text, send, attach, pick, files, quoting, drop, say, language, fault } = options;
+  const { form, text, send, attach, pick, record, files, quoting, drop, say, language, fault } = options;
   let attached: Attached[] = [];
   let replyTo: string | undefined;
   let maxBytes: number | undefined;
   let sendWhenReady = false;
+  const recorder = createRecorder(record, say, {
+    fault,
+    tick(time) { text.placeholder = time === undefined ? say("placeholder") : say("recording", { time }); refresh(); },
+    done(note) { add([note], true); text.focus(); },
+  });
 
   const uploading = () => attached.some(({ card, failed }) => card === undefined && failed !== true);
   const ready = () => attached.every(({ card }) => card !== undefined) && (text.value.trim() !== "" || attached.length > 0);
 
   function refresh(): void {
-    send.disabled = !ready() && !(uploading() && !attached.some(({ failed }) => failed));
+    send.disabled = !recorder.active && !ready() && !(uploading() && !attached.some(({ failed }) => failed));
     files.hidden = attached.length === 0;
     text.style.setProperty("height", "auto");
     text.style.setProperty("height", `${text.scrollHeight}px`);
   }
 
   function submit(): void {
+    if (recorder.active) { sendWhenReady = true; recorder.stop(); return; }
     if (uploading()) { sendWhenReady = true; return; }
     sendWhenReady = false;
     if (!ready()) return;
@@ -81,13 +89,13 @@ export function createComposer(options: ComposerOptions): Composer {
     quoting.replaceChildren(icon("reply"), make("div", { class: "quoting-words" }, make("strong", {}, say("replyTo", { who: entry.from === "bot" ? options.botName() : say("you") })), make("span", { dir: "auto" }, excerpt(entry))), iconButton("close", say("cancelReply"), { class: "act" }, () => { quote(undefined); text.focus(); }));
   }
 
-  function add(list: Iterable<File>): void {
+  function add(list: Iterable<File>, voice = false): void {
     if (maxBytes === undefined || maxBytes === 0) { if (maxBytes === undefined) fault(say("attachLater")); return; }
     for (const file of list) {
       if (attached.length >= MAX_FILES) { fault(say("tooManyFiles", { n: MAX_FILES })); break; }
       if (file.size === 0) { fault(say("fileEmpty", { name: file.name })); continue; }
       if (file.size > maxBytes) { fault(say("fileTooLarge", { name: file.name, size: sizeText(maxBytes, language) })); continue; }
-      const item: Attached = { file, node: make("li", {}), stop: new AbortController() };
+      const item: Attached = { file, voice, node: make("li", {}), stop: new AbortController() };
       if (isPicture(file.type)) item.address = URL.createObjectURL(file);
       attached.push(item);
       files.append(item.node);
@@ -101,7 +109,7 @@ export function createComposer(options: ComposerOptions): Composer {
     for (let tries = 1; ; tries++) {
       draw(item, say("uploading", { name: item.file.name }));
       try {
-        item.card = await options.server.upload(item.file, item.file.name, item.stop.signal);
+        item.card = await options.server.upload(item.file, { name: item.file.name, voice: item.voice }, item.stop.signal);
         draw(item, sizeText(item.file.size, language));
         break;
       } catch (error) {
@@ -174,6 +182,7 @@ export function createComposer(options: ComposerOptions): Composer {
     allowFiles(bytes) {
       maxBytes = bytes;
       attach.hidden = bytes === 0;
+      recorder.show(bytes !== undefined && bytes > 0);
       attach.setAttribute("aria-disabled", String(bytes === undefined));
       const label = say(bytes === undefined ? "attachLater" : "attach");
       attach.title = label;

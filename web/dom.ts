@@ -15,6 +15,8 @@ export function make<K extends keyof HTMLElementTagNameMap>(name: K, attributes:
 const ICONS = {
   send: "M12 19V5M5.5 11.5 12 5l6.5 6.5",
   attach: "m20 11-8.5 8.5a5 5 0 0 1-7-7l9-9a3.3 3.3 0 0 1 4.7 4.7l-9 9a1.7 1.7 0 0 1-2.4-2.4L15 7",
+  record: "M12 3.5a3 3 0 0 1 3 3V12a3 3 0 0 1-6 0V6.5a3 3 0 0 1 3-3ZM5.5 11.5a6.5 6.5 0 0 0 13 0M12 18v3",
+  stop: "M7 7h10v10H7Z",
   person: "M12 12.5a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM4.5 20c.7-3.4 3.7-5 7.5-5s6.8 1.6 7.5 5",
   down: "M12 5v14M5.5 12.5 12 19l6.5-6.5",
   close: "M6 6l12 12M18 6 6 18",

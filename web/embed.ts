@@ -79,7 +79,7 @@ function put(source: URL, { room, identity = "", side, accent, label, language, 
     if (room !== undefined) page.searchParams.set("room", room);
     page.hash = new URLSearchParams({ host: location.origin, identity: token }).toString();
     frame.title = label ?? say("title");
-    frame.allow = "clipboard-write";
+    frame.allow = "clipboard-write; microphone";
     frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-downloads");
     frame.addEventListener("load", () => tell({ clawflow: "seen", seen: !panel.hidden }));
     frame.src = page.href;

@@ -2,7 +2,7 @@
 import type { Entry, FileCard } from "../engine/channels/webchat/protocol.ts";
 import type { Button } from "../engine/message.ts";
 import { type Child, copyText, icon, iconButton, make, sizeText, textButton } from "./dom.ts";
-import { type Files, isPicture } from "./files.ts";
+import { type Files, isPicture, isSound } from "./files.ts";
 import { createMarkdown, link, plain, safeAddress } from "./markdown.ts";
 import type { Item, Outgoing } from "./model.ts";
 import { menuOf, partsOf, pollOf } from "./parts.ts";
@@ -120,6 +120,11 @@ function quoteOf(ref: string, quoted: Entry | undefined, { say, botName, goTo, m
 function filesOf(files: readonly FileCard[], tools: MessageTools): HTMLElement[] {
   return files.map((file) => {
     const load = (): Promise<void> => tools.files.download(file).catch((error: Error) => tools.fault(tools.say("fileGone", { text: error.message })));
+    if (isSound(file.mime)) {
+      const player = make("audio", { class: "sound", controls: true, "aria-label": file.name });
+      tools.files.address(file).then((address) => { player.src = address; }, (error: Error) => tools.fault(tools.say("fileGone", { text: error.message })));
+      return player;
+    }
     if (!isPicture(file.mime)) {
       const card = make("button", { type: "button", class: "file", "aria-label": tools.say("download", { name: file.name }) }, icon("file"), make("span", { class: "file-words" }, make("span", { class: "file-name", dir: "auto" }, file.name), file.bytes === undefined ? undefined : make("span", { class: "file-size" }, sizeText(file.bytes, tools.language))));
       card.addEventListener("click", () => void load());

@@ -1,5 +1,5 @@
 /** Requests to the chat's account. Every path is relative to the page. */
-import { type ChooseBody, type Entry, FILE_NAME_HEADER, type FileCard, IDENTITY_HEADER, type PressBody, ROOM_HEADER, type SendAnswer, type SendBody, VISITOR_HEADER, type VoteBody } from "../engine/channels/webchat/protocol.ts";
+import { type ChooseBody, type Entry, FILE_KIND_HEADER, FILE_NAME_HEADER, type FileCard, IDENTITY_HEADER, type PressBody, ROOM_HEADER, type SendAnswer, type SendBody, VISITOR_HEADER, type VoteBody } from "../engine/channels/webchat/protocol.ts";
 
 /** The server said no, or nobody answered (`status` 0). */
 export class ServerFault extends Error {
@@ -22,7 +22,7 @@ export interface Server {
   choose(body: ChooseBody): Promise<SendAnswer>;
   vote(body: VoteBody): Promise<SendAnswer>;
   claim(code: string, name: string): Promise<boolean>;
-  upload(file: Blob, name: string, signal: AbortSignal): Promise<FileCard>;
+  upload(file: Blob, about: { readonly name: string; readonly voice: boolean }, signal: AbortSignal): Promise<FileCard>;
   file(id: string): Promise<ArrayBuffer>;
   history(): Promise<Entry[]>;
 }
@@ -65,7 +65,7 @@ export function createServer(base: string, { token, identity, room }: Asker, noA
     choose: (body) => post("choose", body),
     vote: (body) => post("vote", body),
     async claim(code, name) { return (await post<{ claimed: boolean }>("claim", { code, name })).claimed; },
-    upload: (file, name, signal) => read("file", { method: "POST", signal, headers: { "content-type": file.type || "application/octet-stream", [FILE_NAME_HEADER]: encodeURIComponent(name.toWellFormed()) }, body: file }),
+    upload: (file, { name, voice }, signal) => read("file", { method: "POST", signal, headers: { "content-type": file.type || "application/octet-stream", [FILE_NAME_HEADER]: encodeURIComponent(name.toWellFormed()), ...(voice ? { [FILE_KIND_HEADER]: "voice" } : {}) }, body: file }),
     async file(id) { return (await ask(`file/${id}`)).arrayBuffer(); },
     history: () => read("history"),
   };

@@ -354,6 +354,15 @@ describe("the web chat's server", () => {
       assert.equal((await me.get("file/..%2f..%2fetc%2fpasswd")).status, 404);
     });
 
+    it("are voice notes where they were recorded for it, and sounds", async () => {
+      await start();
+      const me = visitor(host.url);
+      await me.say("hello", "client-0001");
+      const webm = Uint8Array.of(0x1a, 0x45, 0xdf, 0xa3, 0, 0);
+      const kindOf = async (bytes: Uint8Array, type: string, kind?: string) => (await me.post("file", bytes, { "content-type": type, ...(kind === undefined ? {} : { "x-clawflow-file-kind": kind }) })).body["kind"];
+      assert.deepEqual([await kindOf(webm, "audio/webm;codecs=opus", "voice"), await kindOf(webm, "audio/webm"), await kindOf(PNG, "audio/webm", "voice"), await kindOf(webm, "audio/webm", "sticker")], ["voice", "audio", "image", "audio"]);
+    });
+
     it("that a browser could run are served as bytes", async () => {
       await start();
       const me = visitor(host.url);

@@ -1,11 +1,8 @@
 /** Voice, pictures and languages in a real Node-RED: the models' servers are judged by what they were asked, the chat by what it shows. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { LLMock } from "@copilotkit/aimock";
 import { until } from "../kit/scripted.ts";
+import { voiceNote } from "../kit/voice-note.ts";
 import { account, gateway, model, on, startHome, tab, type Home } from "../rigs/home.ts";
 import { skip } from "../rigs/skip.ts";
 
@@ -14,15 +11,6 @@ const channelIn = (...wires: string[][]) => on("in", "clawflow-channel-in", { ga
 const channelOut = (more: Record<string, unknown> = {}) => on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", ...more });
 const func = (id: string, code: string, ...wires: string[][]) => on(id, "function", { func: code, outputs: wires.length || 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ...wires);
 const normal = (steps: object[], next: string) => on("norm", "clawflow-normalize", { mode: "clean", steps, earModel: "ear", mindModel: "model" }, [next]);
-
-/** A third of a second of a tone, as a phone records it. */
-function voiceNote(): string | undefined {
-  const folder = mkdtempSync(path.join(tmpdir(), "clawflow-note-"));
-  const made = spawnSync("ffmpeg", ["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=frequency=440:duration=0.3", "-c:a", "libopus", "-b:a", "16k", path.join(folder, "note.ogg")]);
-  const bytes = made.status === 0 ? readFileSync(path.join(folder, "note.ogg")).toString("base64") : undefined;
-  rmSync(folder, { recursive: true, force: true });
-  return bytes;
-}
 
 describe("voice, pictures and languages in a real Node-RED", function () {
   this.timeout(400_000);

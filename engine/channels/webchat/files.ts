@@ -20,11 +20,12 @@ const newFileId = (): string => randomBytes(16).toString("hex");
 export function cardOf({ chat: _chat, media: _media, ...card }: StoredFile): FileCard { return card; }
 
 /** Keeps an upload. Throws ClawError MSG_003 or STORE_001 of the spool. */
-export async function keepUpload(context: ChannelContext, chat: string, body: Uint8Array, about: { readonly name: string; readonly mime: string }, signal: AbortSignal): Promise<StoredFile> {
+export async function keepUpload(context: ChannelContext, chat: string, body: Uint8Array, about: { readonly name: string; readonly mime: string; /** A recording, where it is a sound. */ readonly voice?: boolean }, signal: AbortSignal): Promise<StoredFile> {
   const { spool, storage } = context;
   if (spool === undefined) throw new ChannelError("MSG_005", {}, "This gateway keeps no files.");
-  const kept = await spool.save(new Blob([body as Uint8Array<ArrayBuffer>]).stream(), about, signal);
-  const file: StoredFile = { id: newFileId(), chat, media: `spool:${kept.id}`, name: cleanName(about.name) || "file", mime: kept.mime, kind: fileKind(kept.mime), bytes: kept.bytes };
+  const kept = await spool.save(new Blob([body as Uint8Array<ArrayBuffer>]).stream(), { name: about.name, mime: about.mime }, signal);
+  const kind = fileKind(kept.mime);
+  const file: StoredFile = { id: newFileId(), chat, media: `spool:${kept.id}`, name: cleanName(about.name) || "file", mime: kept.mime, kind: kind === "audio" && about.voice === true ? "voice" : kind, bytes: kept.bytes };
   await storage.set({ [fileKey(file.id)]: file });
   return file;
 }

@@ -13,10 +13,10 @@ const FILES: Readonly<Record<string, { readonly name: AssetName; readonly type: 
 /** Undefined: not one of the page's files. `framers`: sites that may show the page in a frame. */
 export function createPage(assets: Assets, framers: readonly string[]): (request: WebhookRequest) => Promise<WebhookAnswer | undefined> {
   const policy = [
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' blob: data:", "base-uri 'none'", "form-action 'none'",
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' blob: data:", "media-src blob:", "base-uri 'none'", "form-action 'none'",
     `frame-ancestors ${["'self'", ...framers].join(" ")}`, "require-trusted-types-for 'script'", "trusted-types 'none'",
   ].join("; ");
-  const headers = { "content-security-policy": policy, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin", "permissions-policy": "camera=(), microphone=(), geolocation=()" };
+  const headers = { "content-security-policy": policy, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin", "permissions-policy": "camera=(), microphone=(self), geolocation=()" };
   return async (request) => {
     const file = FILES[request.path];
     if (file === undefined || (request.method !== "GET" && request.method !== "HEAD")) return undefined;

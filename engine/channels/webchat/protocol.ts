@@ -112,6 +112,8 @@ export const IDENTITY_HEADER = "x-clawflow-identity";
 export const ROOM_HEADER = "x-clawflow-room";
 /** File name of an upload, percent-encoded UTF-8. */
 export const FILE_NAME_HEADER = "x-clawflow-file-name";
+/** `voice`: the sound was recorded to be sent. */
+export const FILE_KIND_HEADER = "x-clawflow-file-kind";
 /** Largest JSON body in bytes. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 /** The server says something at least this often; silence twice as long is a dead link. */

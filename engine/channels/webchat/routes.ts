@@ -17,7 +17,7 @@ import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.t
 import { eventStream, faultAnswer, fields, HttpFault, json, seconds } from "./answers.ts";
 import { cardOf, fileOf, keepUpload, type StoredFile, serveFile } from "./files.ts";
 import { chatOfUser, identityOf } from "./identity.ts";
-import { type Entry, FILE_NAME_HEADER, type Hello, IDENTITY_HEADER, ROOM_HEADER, type SendAnswer } from "./protocol.ts";
+import { type Entry, FILE_KIND_HEADER, FILE_NAME_HEADER, type Hello, IDENTITY_HEADER, ROOM_HEADER, type SendAnswer } from "./protocol.ts";
 import { chatOfRoom, mentions, type Room, tagOf } from "./rooms.ts";
 import type { Streams } from "./streams.ts";
 import type { Transcript } from "./transcript.ts";
@@ -239,7 +239,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     if (look.maxUploadBytes === 0) throw new HttpFault(403, "MSG_005", "This chat takes no files.");
     if (request.body.byteLength > look.maxUploadBytes) throw new HttpFault(413, "MSG_003", `Expected a file of at most ${look.maxUploadBytes} bytes, got ${request.body.byteLength}.`);
     if (request.body.byteLength === 0) throw new HttpFault(400, "MSG_001", "Expected a file, got nothing.");
-    const about = { name: decoded(request.headers[FILE_NAME_HEADER] ?? ""), mime: request.headers["content-type"] ?? "application/octet-stream" };
+    const about = { name: decoded(request.headers[FILE_NAME_HEADER] ?? ""), mime: request.headers["content-type"] ?? "application/octet-stream", voice: request.headers[FILE_KIND_HEADER] === "voice" };
     return json(cardOf(await keepUpload(context, who.chat, request.body, about, request.signal)));
   }
 
