@@ -29,7 +29,7 @@ export function modelForm(node: EditorNode): { values(): string[] } {
   const offered = suggestModels([provider, baseUrl, key], asked);
   const price = showPrice(() => ({ provider: provider.value, model: model.value.trim() }));
   tables().then(({ providers, efforts }) => {
-    fill(provider, providers.map(({ id, label }) => ({ value: id, label })), own);
+    fill(provider, providers.map(({ id, label }) => ({ value: id, label: t(`model.providers.${id}`, {}, label) })), own);
     fill(effort, [{ value: "", label: t("model.effortOwn") }, ...efforts.map((value) => ({ value, label: t(`model.efforts.${value}`, {}, value) }))], String(node.effort ?? ""));
     const show = (): void => {
       showProvider(providers.find(({ id }) => id === provider.value));
