@@ -60,13 +60,17 @@ function addingOf(event: HistoryEvent | undefined, id: string): HistoryEvent | u
 /** How the editor says that a person added the node: dropped, chosen in the quick-add list, or accepted from a suggestion. Imports and redo have other words. */
 const BY_HAND = new Set(["palette", "typeSearch", "suggestion"]);
 
-/** A copy that was imported beside its original (or another example's "Home") is a gateway, or an account, of its own: it gets a free slug. */
+/** A copy that was imported beside its original (or another example's "Home") is a gateway, or an account, of its own: it gets a free slug, and a name by which it can be told apart. */
 export function separateCopies(): void {
   red.events.on("nodes:add", (node: EditorNode, context?: { source?: string }) => {
     if (context?.source === "clawflow" || (node.type !== GATEWAY && node.type !== ACCOUNT) || !node.slug) return;
-    const slug = makeSlug(String(node.slug), node.type, node.id, node.type === ACCOUNT ? String(node.gateway ?? "") : undefined);
+    const gateway = node.type === ACCOUNT ? String(node.gateway ?? "") : undefined;
+    const slug = makeSlug(String(node.slug), node.type, node.id, gateway);
     if (slug === node.slug) return;
     node.slug = slug;
+    const names = new Set(configs(node.type, gateway).filter(({ id }) => id !== node.id).map(nameOf));
+    const name = node.name;
+    for (let n = 2; node.name && names.has(node.name); n++) node.name = `${name} ${n}`;
     node.changed = true;
     setTimeout(() => red.editor.validateNode(node), 0);
   });
