@@ -1,6 +1,6 @@
 /** How many tokens a text, a turn or a request is, by estimate; set right by what the provider counts. */
 import { estimateUsage, saidText } from "../models/turns.ts";
-import type { ModelRequest, Turn, Usage } from "../models/model.ts";
+import type { ModelRequest, ToolSpec, Turn, Usage } from "../models/model.ts";
 
 /** A picture of a chat at the sizes providers scale to: OpenAI counts 85 to 1,445, Anthropic up to 1,600. */
 const IMAGE_TOKENS = 1_200;
@@ -31,7 +31,16 @@ export const turnsTokens = (turns: readonly Turn[]): number => turns.reduce((sum
 /** What stands in a request beside the turns. */
 export function frameTokens({ system, tools }: Pick<ModelRequest, "system" | "tools">): number {
   let size = estimateTokens(system) + TURN_TOKENS;
-  for (const tool of tools) size += estimateTokens(tool.name) + estimateTokens(tool.description) + estimateTokens(JSON.stringify(tool.parameters)) + TURN_TOKENS * 2;
+  for (const tool of tools) size += toolTokens(tool);
+  return size;
+}
+const toolSizes = new WeakMap<ToolSpec, number>();
+/** Tools stay the same from round to round: each is counted once. */
+function toolTokens(tool: ToolSpec): number {
+  const known = toolSizes.get(tool);
+  if (known !== undefined) return known;
+  const size = estimateTokens(tool.name) + estimateTokens(tool.description) + estimateTokens(JSON.stringify(tool.parameters)) + TURN_TOKENS * 2;
+  toolSizes.set(tool, size);
   return size;
 }
 
