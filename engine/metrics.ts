@@ -36,6 +36,7 @@ export const METRICS = {
   clawflow_connection_state: { kind: "gauge", help: "1 for the state the account is in, 0 for the others.", labels: [...AT, "state"] },
   clawflow_store_bytes: { kind: "gauge", help: "Bytes of the store that are in use.", labels: ["gateway"] },
   clawflow_store_limit_bytes: { kind: "gauge", help: "Bytes the store may have; 0: no limit.", labels: ["gateway"] },
+  clawflow_documents: { kind: "gauge", help: "Documents below the folder of a documents node, by its tool; state is read, or unread for files and folders that could not be read.", labels: ["gateway", "tool", "state"] },
   clawflow_backup_timestamp_seconds: { kind: "gauge", help: "When the newest backup was made; 0: there is none.", labels: ["gateway"] },
 } as const satisfies Record<string, MetricRow>;
 

@@ -10,13 +10,15 @@ import { withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { shown } from "./shared/input.ts";
 import { closeWith } from "./shared/programs.ts";
-import { createStatus, faultStatus } from "./shared/status.ts";
+import { createStatus, faultStatus, short } from "./shared/status.ts";
 import type { Red, RedNode, Saved } from "./shared/red.ts";
 import { versioned } from "./shared/versioned.ts";
 
 type Config = Saved<{ gateway: string; tool?: string; folder?: string; about?: string; trusted?: boolean; shared?: boolean; fileMb?: number | string }>;
 
 const LOOK_EVERY_MS = 60_000;
+/** Names that stand in the status; all of them are in the log. */
+const SHOWN = 3;
 const WORKER = new URL("./documents-worker.js", import.meta.url);
 
 export default function register(red: Red): void {
@@ -39,8 +41,9 @@ export default function register(red: Red): void {
         told.add(text);
       }
       const count = host.say("documents.count", { files: state.files, passages: state.passages });
-      const left = state.problems.length === 0 ? "" : `, ${host.say("documents.left", { count: state.problems.length })}`;
-      status(() => ({ fill: state.busy ? "blue" : state.problems.length > 0 || state.more ? "yellow" : "green", shape: "dot", text: `${count}${left}` }));
+      const names = state.problems.slice(0, SHOWN).map(({ file }) => short(file, 30)).join(", ");
+      const left = state.problems.length === 0 ? "" : `, ${host.say("documents.left", { count: state.problems.length })}: ${names}${state.problems.length > SHOWN ? " …" : ""}`;
+      status(() => ({ fill: state.busy ? "blue" : state.problems.length > 0 || state.more ? "yellow" : "green", shape: "dot", text: `${count}${left}${state.more ? `, ${host.say("documents.more")}` : ""}` }));
     };
 
     withGateway(host, this, config.gateway, (gateway, handle) => {
@@ -50,12 +53,14 @@ export default function register(red: Red): void {
       if (!existsSync(WORKER)) throw new SettingError("CORE_001", {}, `Expected ${WORKER.pathname} beside the node, but the package is incomplete. Install it anew.`);
       const documents = openDocuments({
         worker: WORKER, clock: systemClock, folder, file: path.join(handle.folder, "documents", `${this.id}.sqlite`),
-        mostBytes: numberOf(config.fileMb, 50) * 1_000_000, everyMs: LOOK_EVERY_MS, onState: show,
+        mostBytes: numberOf(config.fileMb, 50) * 1_000_000, everyMs: LOOK_EVERY_MS,
+        onState: (state) => { handle.documents.set(this.id, { tool: name, read: state.files, unread: state.problems.length }); show(state); },
       });
       const problem = gateway.tools.add(this.id, documentsTool(documents, { name, about: config.about ?? "", trusted: config.trusted ?? false, shared: config.shared ?? false }));
       if (problem !== undefined) this.error(shown(this, new ToolError("TOOL_006", {}, problem)).message);
       return () => {
         gateway.tools.remove(this.id);
+        handle.documents.delete(this.id);
         closing = documents.close();
       };
     });

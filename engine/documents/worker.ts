@@ -34,12 +34,14 @@ async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: N
   let scanning = false;
   let again = false;
   let more = false;
+  let closed: readonly string[] = [];
   /** Since when there was no quiet. */
   let changedAt: number | undefined;
   let fault: string | undefined;
 
   const tell = (busy: boolean): void => {
-    const problems = shelf.files().filter(({ state }) => !["ready", "reading", "again"].includes(state)).map(({ name, state }) => ({ file: name, fault: state }));
+    const problems = shelf.files().filter(({ state }) => !["ready", "reading", "again"].includes(state)).map(({ name, state }) => ({ file: name, fault: state as string }));
+    problems.push(...closed.map((name) => ({ file: name, fault: name.endsWith("/") ? "closed" : "unreadable" })));
     send({ type: "state", state: { ...shelf.count(), busy, more, problems, ...(fault === undefined ? {} : { fault }) } });
   };
   async function readOne(root: string, found: FoundFile, state: "reading" | "again"): Promise<void> {
@@ -58,7 +60,7 @@ async function run({ folder, file, mostBytes, everyMs }: WorkerSettings, port: N
     let files: readonly FoundFile[];
     try {
       root = await realpath(folder);
-      ({ files, more } = await findFiles(root));
+      ({ files, more, closed } = await findFiles(root));
       fault = undefined;
     } catch (thrown) {
       fault = (thrown as NodeJS.ErrnoException).code ?? String(thrown);

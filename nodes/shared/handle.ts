@@ -38,6 +38,8 @@ export interface Handle {
   readonly accounts: Map<string, { readonly account: GatewayAccount; readonly channel: Channel; readonly node: RedNode }>;
   /** What channel in nodes of this deployment wait for, by node. */
   readonly commands: Map<string, CommandFilter>;
+  /** Folders of documents, by node: how many of their files agents can ask, and how many could not be read. */
+  readonly documents: Map<string, { readonly tool: string; readonly read: number; readonly unread: number }>;
   /** Set while a gateway config node stands for it. */
   node: RedNode | undefined;
   /** Nodes that want to hear when something changes: statuses. */
@@ -152,7 +154,7 @@ export function createHandle(slug: string, node: RedNode, settings: GatewaySetti
   }
 
   const handle: Handle = {
-    slug, folder: host.folder, settings, node, accounts: new Map(), commands: new Map(), listeners: new Set(),
+    slug, folder: host.folder, settings, node, accounts: new Map(), commands: new Map(), documents: new Map(), listeners: new Set(),
     get gateway() { return state.gateway; },
     get care() { return state.care; },
     get problems() { return state.problems; },

@@ -10,12 +10,13 @@ export async function metricsText(handles: Iterable<Handle>): Promise<string> {
   return metrics.text((await Promise.all([...handles].map(gaugesOf))).flat());
 }
 
-async function gaugesOf({ slug, folder, gateway: open }: Handle): Promise<Gauge[]> {
+async function gaugesOf({ slug, folder, documents, gateway: open }: Handle): Promise<Gauge[]> {
   const gateway = slug;
   const backup = backupsOf(folder).find(({ kind }) => kind === "copy")?.at ?? 0;
   const always: Gauge[] = [
     { name: "clawflow_store_open", labels: { gateway }, value: open === undefined ? 0 : 1 },
     { name: "clawflow_backup_timestamp_seconds", labels: { gateway }, value: backup / 1000 },
+    ...[...documents.values()].flatMap(({ tool, read, unread }): Gauge[] => [{ name: "clawflow_documents", labels: { gateway, tool, state: "read" }, value: read }, { name: "clawflow_documents", labels: { gateway, tool, state: "unread" }, value: unread }]),
   ];
   // While a backup is put back it may close under us.
   const counts = await open?.store.counts().catch(() => undefined);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -176,6 +177,32 @@ describe("a folder of documents", function () {
     }
     assert.deepEqual((await findFiles(folder)).files.map(({ name }) => name), ["inside.txt"]);
     assert.equal((await findFiles(folder, 0)).more, true);
+  });
+
+  it("names a folder and a file that cannot be looked at, and reads the rest", async () => {
+    put("open.txt", "boiler manual");
+    // Nobody may be kept out of a folder by rights where tests run as root; a path that is too long keeps out everybody.
+    const here = process.cwd();
+    const step = "d".repeat(240);
+    let deep = "";
+    try {
+      process.chdir(folder);
+      while (path.join(folder, deep).length < 4_096) { mkdirSync(step); process.chdir(step); deep = deep === "" ? step : `${deep}/${step}`; }
+    } finally { process.chdir(here); }
+    const shallow = deep.split("/").slice(0, -1).join("/");
+    try {
+      process.chdir(path.join(folder, shallow));
+      writeFileSync(`${"f".repeat(240)}.txt`, "boiler");
+    } finally { process.chdir(here); }
+    const found = await findFiles(folder);
+    assert.deepEqual([found.files.map(({ name }) => name), found.closed.sort(), found.more], [["open.txt"], [`${deep}/`, `${shallow}/${"f".repeat(240)}.txt`], false]);
+    const { until, documents } = open();
+    await until(({ busy, problems }) => !busy && problems.length === 2);
+    assert.deepEqual(documents.state().problems.map(({ file, fault }) => [file.length > 3_000, fault]).sort(), [[true, "closed"], [true, "unreadable"]]);
+    assert.deepEqual(await sources("boiler"), ["open.txt"]);
+    spawnSync("rm", ["-rf", path.join(folder, step)]);
+    put("open.txt", "boiler manual, second edition");
+    await until(({ busy, problems }) => !busy && problems.length === 0);
   });
 
   it("stands every question", async () => {
