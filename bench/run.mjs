@@ -9,7 +9,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { again, buildIfStale, installPackages, root } from "../scripts/setup.mjs";
 
-const benches = ["start", "run-cost", "turn", "resume", "durable", "context", "channels"];
+const benches = ["start", "run-cost", "turn", "agent", "tools", "first-edit", "resume", "durable", "context", "channels"];
 
 async function main() {
   const named = process.argv.slice(2).filter((word) => !word.startsWith("--"));
