@@ -1,47 +1,30 @@
 /** Agent: answers a message with a model and tools that are flows. */
-import { compileTemplate, runAgent, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
-import { BudgetError, lesser, type Standing } from "../engine/budget.ts";
-import { fitModel } from "../engine/context/fit.ts";
-import { openTalk } from "../engine/context/talk.ts";
+import type { AgentEvent } from "../engine/agent.ts";
+import { BudgetError } from "../engine/budget.ts";
 import { ClawError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
-import type { RunPayer } from "../engine/ledger.ts";
-import { paidBy } from "../engine/models/charge.ts";
-import { jsonModel, readJson } from "../engine/models/json-answer.ts";
-import type { JsonSchema } from "../engine/models/model.ts";
-import { MEMORY_SCOPES, type MemoryScope } from "../engine/memory.ts";
-import { takeTurn } from "../engine/session-turn.ts";
+import { readJson } from "../engine/models/json-answer.ts";
 import type { DraftFile, Message, SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
-import type { MoreMode } from "../engine/run.ts";
-import { joinBefore } from "../engine/control.ts";
 import { bringsOutside } from "../engine/taint.ts";
 import { Stopped, stopOf } from "../engine/stopped.ts";
-import type { Step as StoreStep } from "../engine/store/store.ts";
-import type { Tool } from "../engine/tool.ts";
 import type { AgentView, Answered, Asked } from "../engine/team.ts";
-import { firstOfName, type ToolChoice } from "../engine/tools.ts";
 import { numberOf, slugOf } from "./gateway.ts";
-import { parametersOf, type Param } from "./tool.ts";
-import { budgetsOf, type BudgetTold, type Limit, refusable, told } from "./shared/budgets.ts";
+import { type AnswerFields, createAnswering } from "./shared/agent-answer.ts";
+import { createAgentStatus } from "./shared/agent-status.ts";
+import { budgetsOf, type BudgetTold, type Limit, told } from "./shared/budgets.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
 import { onInput, shown } from "./shared/input.ts";
 import { promptData } from "./shared/prompt.ts";
-import { hide, redact } from "./shared/secrets.ts";
-import { createStatus } from "./shared/status.ts";
-import type { FlowMsg, Red, RedNode, Saved, Status } from "./shared/red.ts";
+import type { FlowMsg, Red, RedNode, Saved } from "./shared/red.ts";
 import { needRun, type Known } from "./shared/run.ts";
 import { keepTyping } from "./shared/typing.ts";
 import { repliesOnly } from "./shared/wiring.ts";
 import { versioned } from "./shared/versioned.ts";
 
-type Config = Saved<{
-  gateway: string; agentId?: string; model: string; system?: string; context?: string; tools?: ToolChoice[]; scope?: SessionScope; history?: number | string; historyTokens?: number | string; summarise?: boolean; memory?: MemoryScope | "off";
-  maxRounds?: number | string; timeoutSeconds?: number | string; temperature?: number | string; maxTokens?: number | string; live?: boolean; wires?: string[][];
-  /** The answer is to be an object of these fields. */
-  json?: boolean; params?: Param[]; schema?: string; schemaMode?: boolean;
-  about?: string; models?: string[]; during?: MoreMode; maxRepeats?: number | string;
+type Config = Saved<AnswerFields & {
+  gateway: string; agentId?: string; scope?: SessionScope; timeoutSeconds?: number | string; live?: boolean; wires?: string[][]; about?: string; models?: string[];
   runTokens?: Limit; runUsd?: Limit; sessionTokens?: Limit; sessionUsd?: Limit; dayTokens?: Limit; dayUsd?: Limit;
 }>;
 
@@ -65,9 +48,6 @@ function restWhilePaused(gateway: Gateway, { receipt: { message }, signal }: Kno
   throw new ClawError("AGENT_005", {}, "Expected an agent that may work, but its chat is paused and its message has ended already.");
 }
 
-/** A flow that is a tool of the same name goes before one of ours, a foreign tool does not. */
-const withOwn = (flows: readonly Tool[], own: readonly Tool[]): Tool[] => [...firstOfName([...flows, ...own]).values()];
-
 /** The answer with the files that its tools made. What was shown while it was written stays where it stands: the files follow it. */
 function repliesOf(reply: FlowMsg, { text, files = [] }: Pick<Answered, "text" | "files">, shownLive: boolean): FlowMsg[] {
   const said = text.trim() !== "";
@@ -81,8 +61,6 @@ export default function register(red: Red): void {
   function AgentNode(this: RedNode, config: Config): void {
     red.nodes.createNode(this, config);
     const name = config.agentId || slugOf(config.name || "agent");
-    let settings: AgentSettings | undefined;
-    let schema: JsonSchema | undefined;
     const scope = config.scope ?? "account-channel-peer";
     const handle = slugOf(config.name || config.agentId || "agent");
     const timeoutMs = numberOf(config.timeoutSeconds, 120) * 1000;
@@ -92,25 +70,13 @@ export default function register(red: Red): void {
       name, scope, handle, label: config.name || handle, about: config.about ?? "", timeoutMs, budgets,
       get model() { return modelView(config.model)[0] as { id: string; label: string }; },
       get models() { return (config.models ?? []).flatMap(modelView); },
-      answer: (asked) => answer(gateway, asked),
+      answer: (asked) => answering.answer(gateway, asked),
     });
     const outs = repliesOnly(red, this.id, 0);
     const wantsEvents = (config.wires?.[1] ?? []).length > 0;
     const tellsOver = (config.wires?.[2] ?? []).length > 0;
-    let working = 0;
-    /** Calls of tools for which an owner is asked now. */
-    let approving = 0;
-    /** The budget that came near, until it begins anew. */
-    let near: Standing | undefined;
-    const status = createStatus(this);
-    /** The model that answered last, where it was not the first one. */
-    let standIn: string | undefined;
-    const nearStatus = (): Status | undefined => (near === undefined || (near.until ?? 0) < Date.now() ? undefined : { fill: "yellow", shape: "ring", text: host.say(`budget.near.${near.limit}`) });
-    const idle = (): Status => (resting.text !== undefined || standIn === undefined ? (resting.text === undefined ? nearStatus() : undefined) ?? resting : { fill: "yellow", shape: "ring", text: host.say("standIn", { model: standIn }) });
-    const showWork = () => status(() => (approving > 0 ? { fill: "yellow", shape: "ring", text: host.say("approval.waiting", { count: approving }) } : working > 0 ? { fill: "blue", shape: "dot", text: host.say("thinking", { count: working }) } : idle()));
-    /** What stands there while nothing is under way. */
-    let resting: Status = {};
-    const rest = (next: Status) => { resting = next; showWork(); };
+    const status = createAgentStatus(host, this);
+    const { rest } = status;
     const gatewayOf = withGateway(host, this, config.gateway, (gateway) => {
       gateway.agents.set(this.id, view(gateway));
       const noLonger = gateway.asks.add(this.id);
@@ -131,17 +97,6 @@ export default function register(red: Red): void {
       };
     });
 
-    const settingsNow = (): AgentSettings => {
-      if (config.json === true) schema ??= parametersOf(config);
-      settings ??= {
-        system: compileTemplate(config.system ?? ""), context: compileTemplate(config.context ?? ""),
-        maxRounds: Math.max(1, numberOf(config.maxRounds, 8)), maxRepeats: numberOf(config.maxRepeats, 3), timeoutMs,
-        ...(config.temperature === undefined || config.temperature === "" ? {} : { temperature: Number(config.temperature) }),
-        ...(config.maxTokens === undefined || config.maxTokens === "" ? {} : { maxTokens: Number(config.maxTokens) }),
-      };
-      return settings;
-    };
-
     /** The answer as it grows, at the place and under the key where channel out will put it. */
     const openLive = (gateway: Gateway, known: Known, step: string): Live[] => {
       const live = (config.live ?? true) && config.json !== true;
@@ -156,8 +111,7 @@ export default function register(red: Red): void {
       const step = gateway.step(known.id, this.id, known.step, known.pass);
       if (!(await gateway.team.isMine(this.id, handle, known.receipt))) return;
       restWhilePaused(gateway, known);
-      working++;
-      showWork();
+      const noLonger = status.works();
       const lives = openLive(gateway, known, step);
       const to = known.receipt.message.to ?? known.receipt.message.at;
       const stopTyping = outs.length > 0 ? keepTyping(gateway, known.id, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
@@ -181,12 +135,11 @@ export default function register(red: Red): void {
         for (const live of lives) await (stop === "paused" ? live.stop() : live.abandon());
         if (stop !== undefined) throw new Stopped(stop);
         if (!(error instanceof BudgetError && tellsOver)) throw error;
-        near = error.over;
+        status.near(error.over);
         send([null, null, { ...msg, run: { id: known.id, step: `${step}/over`, pass: known.pass }, budget: told(error.over) }]);
       } finally {
         noMore();
-        working--;
-        showWork();
+        noLonger();
       }
       await saved;
     });
@@ -203,71 +156,21 @@ export default function register(red: Red): void {
       };
     };
 
-    /** Answers a person, or another agent, with this node's model, prompts, tools and memory. */
-    const answer = async (gateway: Gateway, asked: Asked): Promise<Answered> => {
-      const { message, run, step, chain } = asked;
-      const me = view(gateway);
-      const opened = await modelNode(host, (await gateway.team.chosen(me, message)) ?? config.model).model((one) => fitModel(one, gateway.gauge));
-      const session = gateway.team.sessionOf(me, message, chain);
-      const payer = payerOf(gateway, asked, session);
-      const model = paidBy(opened, payer);
-      const turn = await takeTurn(gateway.sessions, session, run, asked.signal);
-      try {
-        const settings = settingsNow();
-        const choices = config.tools ?? [{ by: "all" }];
-        const first = <T>(name: string, act: () => Promise<StoreStep<T>>, unknown?: () => T): Promise<T> => gateway.once(run, `${step} ${name}`, act, unknown);
-        const once = tellsOver ? refusable(first) : first;
-        const on = (event: AgentEvent) => tell(event, asked);
-        const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message, signal: asked.signal, timeoutMs: settings.timeoutMs, once, on });
-        const others = await gateway.team.tools(me, choices, asked);
-        const tools = () => withOwn(gateway.tools.choose(choices), [...talk.tools, ...others]);
-        const trust = await gateway.sessions.trust(session, asked.trust);
-        const waits = async <T>(act: () => Promise<T>): Promise<T> => {
-          approving++;
-          showWork();
-          try { return await act(); } finally { approving--; showWork(); }
-        };
-        // Whoever asks this agent waits with it.
-        const aside = <T>(act: () => Promise<T>): Promise<T> => turn.aside(() => asked.aside?.(act) ?? act());
-        return await runAgent(
-          { run, step, message, text: asked.text, ...(asked.files === undefined ? {} : { files: asked.files }), trust, tainted: asked.tainted || talk.tainted, data: asked.data },
-          settings,
-          {
-            clock: gateway.clock, model: schema === undefined ? model : jsonModel(model, schema), history: talk.history, signal: asked.signal,
-            secrets: { hide, redact },
-            tools: tools(),
-            aside, approve: (call) => aside(() => waits(() => gateway.approvals.ask({ ...call, run, step: `${step} ${call.step}`, node: this.id, session, message, current: () => tools().find((tool) => tool.name === call.tool.name), signal: asked.signal }))),
-            live: asked.show !== undefined || wantsEvents, once, on, payer, booked: payer.changes,
-            remember: (turns, taint, least) => [...gateway.sessions.changes(session, run, gateway.clock.now(), turns, taint), ...gateway.sessions.spoke(session, least)],
-            remembered: (turns, taint, saved) => gateway.sessions.added(session, turns, taint, saved),
-            ...(chain.length === 0 && config.during === "steer" ? { more: (before) => joinBefore(gateway, run, step, before) } : {}),
-          },
-        );
-      } finally {
-        payer.close();
-        turn.end();
-      }
-    };
-
-    const payerOf = (gateway: Gateway, asked: Asked, session: string): RunPayer => {
-      const { run, message: { id, at: { channel, account }, sender, sentAt } } = asked;
-      return gateway.ledger.payer({
-        subject: { run, message: id, session, channel, account, person: sender.id, agent: name }, budgets: asked.most === undefined ? budgets : { ...budgets, run: lesser(budgets.run, asked.most) },
-        since: gateway.inbox.run(run)?.receipt.receivedAt ?? sentAt,
-        near(warning) { near = warning; tell({ type: "budget", ...told(warning) }, asked); },
-      });
-    };
-
     const tell = (event: AgentEvent | BudgetNear, { run, step, said, show }: Asked) => {
-      if (event.type === "end") standIn = event.by;
+      if (event.type === "end") status.standIn(event.by);
       if (event.type === "delta") show?.(event.text);
       if (wantsEvents) this.send([null, { payload: event, message: said, run: { id: run, step: `${step}/events` } }, null]);
     };
 
+    const answering = createAnswering({
+      host, node: this.id, config, timeoutMs, wantsEvents, tellsOver, view, tell, asks: status.asks,
+      near(warning, asked) { status.near(warning); tell({ type: "budget", ...told(warning) }, asked); },
+    });
+
     // A mistake in a prompt or a missing config node shows at deploy, not at the first message.
     host.onceStarted(() => {
       try {
-        settingsNow();
+        answering.settings();
         modelNode(host, config.model).check();
       } catch (error) {
         this.error(shown(this, error).message);
