@@ -226,7 +226,11 @@ export async function joinBefore({ inbox, once }: { readonly inbox: { readonly c
   }
 }
 
-function filesOf({ attachments }: Message): Pick<Said, "files"> {
-  const files = attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
+/** What a model can see of a message. */
+export function picturesOf({ attachments }: Pick<Message, "attachments">): DraftFile[] {
+  return attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
+}
+function filesOf(message: Message): Pick<Said, "files"> {
+  const files = picturesOf(message);
   return files.length === 0 ? {} : { files };
 }

@@ -1,4 +1,5 @@
 /** A loop guard of an agent: the same tool with the same arguments, again and again, leads nowhere. Pure but for its count; a replay comes to the same. */
+import { canonical } from "./approval-text.ts";
 import { ModelError } from "./errors.ts";
 import type { ToolCall } from "./models/model.ts";
 
@@ -21,11 +22,4 @@ export function createRepeats(most: number): Repeats {
       return `[AGENT_003] You have called "${name}" ${most} times with the same arguments; its result will not change. It was not called again. Do something else, or answer with what you know.`;
     },
   };
-}
-
-/** The same text for the same value, whatever the order of its keys. */
-export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  return `{${Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, part]) => `${JSON.stringify(key)}:${canonical(part)}`).join(",")}}`;
 }

@@ -1,10 +1,11 @@
 /** Agent: answers a message with a model and tools that are flows. */
 import type { AgentEvent } from "../engine/agent.ts";
 import { BudgetError } from "../engine/budget.ts";
+import { picturesOf } from "../engine/control.ts";
 import { ClawError } from "../engine/errors.ts";
 import type { Gateway } from "../engine/gateway.ts";
 import { readJson } from "../engine/models/json-answer.ts";
-import type { DraftFile, Message, SessionScope } from "../engine/message.ts";
+import type { SessionScope } from "../engine/message.ts";
 import type { Live } from "../engine/live.ts";
 import { bringsOutside } from "../engine/taint.ts";
 import { Stopped, stopOf } from "../engine/stopped.ts";
@@ -30,10 +31,6 @@ type Config = Saved<AnswerFields & {
 
 /** On the events port: a limit has come to 80 %. */
 interface BudgetNear extends BudgetTold { readonly type: "budget" }
-
-function picturesOf(message: Message): DraftFile[] {
-  return message.attachments.flatMap((file) => (file.kind === "image" && file.state === "ready" ? [{ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }] : []));
-}
 
 /** An object in `payload` and its text in `text`, where JSON is wanted. */
 function answerOf(text: string, json: boolean): { payload: unknown; text?: string } {
