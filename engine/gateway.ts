@@ -250,8 +250,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     deliver,
     live: (delivery) => outbox.live({ ...delivery, to: resolve(delivery.to) }),
     typing(to, about) {
+      const at = to.chat === "owner" ? people.ownerOf(to.account)?.at : to;
       const connection = connections.get(to.account)?.connection;
-      connection?.typing?.(to, about).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
+      if (at !== undefined) connection?.typing?.(at, about).catch((error: Error) => options.log("debug", `typing: ${error.message}`));
     },
     file: async (given, needs) => (await ready())(given, needs),
     spent(run, step, usage) { inbox.run(run)?.usage.set(step, usage); },

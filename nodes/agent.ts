@@ -108,8 +108,9 @@ export default function register(red: Red): void {
       const step = gateway.step(known.id, this.id, known.step, known.pass);
       if (!(await gateway.team.isMine(this.id, handle, known.receipt))) return;
       restWhilePaused(gateway, known);
-      const noLonger = status.works();
+      // It throws where an owner is to be answered whom nobody is yet.
       const lives = openLive(gateway, known, step);
+      const noLonger = status.works();
       const to = known.receipt.message.to ?? known.receipt.message.at;
       const stopTyping = outs.length > 0 ? keepTyping(gateway, known.id, to, known.receipt.message.to === undefined ? known.receipt.message.ref : undefined) : () => undefined;
       const noMore = gateway.inbox.control.more(known.id, config.during ?? "queue");

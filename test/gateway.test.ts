@@ -64,6 +64,21 @@ describe("gateway", () => {
     assert.match(logs.join(), /disk is full/);
   });
 
+  it("types where the owner is, and nowhere while there is none", async () => {
+    const channel = scriptedChannel();
+    const typed: string[] = [];
+    const { open } = channel;
+    Object.assign(channel, { open: async (...given: Parameters<typeof open>) => ({ ...(await open(...given)), typing: async (to: { chat: string }) => { typed.push(to.chat); } }) });
+    const { gateway, receive } = await setup({ channel });
+    const owner = { channel: "scripted", account: "acc", chat: "owner", kind: "direct" } as const;
+    gateway.typing(owner);
+    assert.deepEqual(typed, []);
+    await claimed(gateway, receive);
+    gateway.typing(owner);
+    gateway.typing({ ...owner, chat: "c7" });
+    assert.deepEqual(typed, ["c1", "c7"]);
+  });
+
   it("changes the code after ten wrong tries", async () => {
     const { gateway, receive } = await setup();
     const code = gateway.people.ownerCode();
