@@ -64,7 +64,7 @@ const status: Act = async ({ message, say }, { control, clock, pauses, team }) =
   for (const [key, scope] of [["status.pausedAll", "all"], ["status.pausedHere", message.at]] as const) {
     const pause = pauses.of(scope);
     if (pause === undefined) continue;
-    lines.push(say(key, { by: pause.by }));
+    lines.push(say(key, { by: pause.why === "bots" ? say("status.guard") : pause.by }));
     if (pause.until !== undefined) lines.push(say("status.until", { time: new Date(pause.until).toISOString().slice(0, 16).replace("T", " ") }));
   }
   return { text: lines.join("\n") };

@@ -4,7 +4,7 @@
  */
 import type { Received } from "./channels/channel.ts";
 import { sayTo } from "./chat-texts.ts";
-import { ACTS, type CommandDeps } from "./command-acts.ts";
+import { ACTS, type CommandDeps, type Done } from "./command-acts.ts";
 import { mayUse, readCommand, useOf, type ReadCommand } from "./commands.ts";
 import { StoreError } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
@@ -76,8 +76,22 @@ export function createCommander(options: CommanderOptions): Commander {
     if (found === undefined) { await insist(store, clock, [done], options.closed); return; }
     const say = sayTo(message, options.language);
     const act = mayUse(useOf(found.row, options.uses()), trust) ? ACTS[found.row.name as keyof typeof ACTS] : undefined;
-    const { text, write = [] } = act === undefined ? { text: say("denied", { name: found.word }) } : await act({ message, trust, args: found.args, seq, say }, options);
-    await answer(seq, message, text, [...write, done]);
+    const given = { message, trust, args: found.args, seq, say };
+    const came = act === undefined ? { text: say("denied", { name: found.word }) } : await insistOn(found.word, () => act(given, options));
+    if (came === undefined) await insist(store, clock, [done], options.closed);
+    else await answer(seq, message, came.text, [...(came.write ?? []), done]);
+  }
+  /** An act may be done again: while the store is away, it is. One that fails otherwise ends without an answer, and holds up nothing that comes after it. */
+  async function insistOn(word: string, act: () => Promise<Done>): Promise<Done | undefined> {
+    for (;;) {
+      try {
+        return await act();
+      } catch (error) {
+        if (options.closed()) throw error;
+        if (!(error instanceof StoreError)) { options.log(`/${word}: ${(error as Error).message}`); return undefined; }
+        await new Promise<void>((resolve) => { clock.after(RETRY_MS, resolve); });
+      }
+    }
   }
   async function answer(seq: number, message: Message, text: string, also: readonly Change[]): Promise<void> {
     for (;;) {

@@ -5,6 +5,7 @@ import { createGateway, type GatewayAccount, type GatewayLimits } from "../engin
 import type { Run } from "../engine/inbox.ts";
 import type { Message } from "../engine/message.ts";
 import { bookOf } from "../engine/memory.ts";
+import { StoreError } from "../engine/errors.ts";
 import { stopOf } from "../engine/stopped.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import type { Store } from "../engine/store/store.ts";
@@ -294,6 +295,42 @@ describe("the kill switch", () => {
   });
 });
 
+describe("a command while the store is away", () => {
+  /** Each of the named reads and writes fails once. */
+  function flaky(fails: Set<string>): Store {
+    const store = createMemoryStore();
+    const once = (name: string, error: () => Error = () => new StoreError("STORE_001", { retry: "later" }, "the disk is away")): void => { if (fails.delete(name)) throw error(); };
+    return {
+      ...store,
+      async commit(changes) { for (const change of changes) if (change.do === "forget-turns") once("forget"); return store.commit(changes); },
+      async notes(...given) { once("notes", () => new TypeError("something else")); return store.notes(...given); },
+    };
+  }
+  it("is done once it is back, and one that fails otherwise ends, and is told in the log", async () => {
+    const { clock, receive, said, store } = await setup({ store: flaky(new Set(["forget", "notes"])) });
+    const first = receive({ text: "/new" });
+    await settle();
+    await clock.advance(1_000);
+    await settle();
+    assert.equal(await first, "saved");
+    assert.equal(said().length, 1);
+    assert.equal(await receive({ text: "/memory" }), "saved");
+    assert.equal(await receive({ text: "/status" }), "saved");
+    assert.equal(said().length, 2, "the second had no answer, the third has");
+    assert.deepEqual(await counts(store), { pending: 0, done: 3, dead: 0 });
+  });
+  it("of an earlier process keeps no message from its flow", async () => {
+    const fails = new Set<string>();
+    const store = flaky(fails);
+    const early = await setup({ store, start: false });
+    assert.equal(await early.receive({ text: "/memory" }), "saved");
+    fails.add("notes");
+    const { receive, runs } = await setup({ store });
+    await receive({ text: "hello" });
+    assert.deepEqual(runs.map(({ receipt }) => receipt.message.text), ["hello"]);
+  });
+});
+
 describe("bots that answer each other", () => {
   it("pause their chat, the owner is told once, and a person's word ends it", async () => {
     const { gateway, receive, said, runs, own, channel } = await setup({ limits: { botTurns: 3, botPauseMs: 600_000 } });
@@ -308,6 +345,8 @@ describe("bots that answer each other", () => {
     assert.equal(said().length, 1);
     assert.match(said()[0] ?? "", /3 times.*rests for 10 minutes/);
     assert.equal(channel.sent[0]?.to.chat, "bosschat");
+    await receive({ text: "/status", chat: "c1", sender: { id: "b2", name: "Other", bot: true, self: false }, language: "de" });
+    assert.match(said().at(-1) ?? "", /Bots, die einander antworten/);
     await receive({ text: "stop it, both" });
     assert.equal(gateway.pauses.all().length, 0);
     assert.equal(runs.at(-1)?.receipt.message.text, "3");
