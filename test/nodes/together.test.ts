@@ -250,6 +250,13 @@ describe("agents together in a real Node-RED", function () {
     await hears("Back here", "Back here");
   });
 
+  it("a talk that is passed to and fro stays, after the third time, with whoever has it", async () => {
+    says = (one) => (/^Error: \[AGENT_004/.test(last(one)) ? `${one.who} keeps it` : calls(one.who === "Front" ? "hand_over_to_back" : "hand_back", { note: "" }));
+    await home.say("go", { chat: "front-9" });
+    await hears("Back keeps it");
+    assert.deepEqual(asked.map(({ who }) => who), ["Front", "Back", "Front", "Back", "Back"]);
+  });
+
   it("what an agent read outside marks whoever asks it, also where it failed", async () => {
     for (const fails of [false, true]) {
       const from = `ada-${fails}`;
