@@ -85,12 +85,20 @@ export function fillBaseUrl(template: string, fields: Readonly<Record<string, st
   });
 }
 
-/** Context windows in tokens by the beginning of a model's name (without a path such as "openai/"); the longest match counts. */
+/**
+ * Context windows in tokens by the beginning of a model's name (without a path such as "openai/", with "-" for "."); the longest match counts.
+ * As of 2026-09-23, from the providers' own pages as Pydantic collects them (genai-prices 0.1.8, MIT); a family that is not whole there has its smallest.
+ */
 const CONTEXTS: readonly (readonly [string, number])[] = [
-  ["gpt-5", 400_000], ["gpt-4.1", 1_000_000], ["gpt-4o", 128_000], ["gpt-4-turbo", 128_000], ["gpt-4", 8_000], ["gpt-3.5", 16_000], ["gpt-oss", 128_000],
-  ["o1", 200_000], ["o3", 200_000], ["o4", 200_000], ["chatgpt", 128_000], ["claude", 200_000], ["anthropic.claude", 200_000],
-  ["gemini", 1_000_000], ["gemma", 128_000], ["deepseek", 128_000], ["mistral", 128_000], ["magistral", 40_000], ["ministral", 128_000], ["codestral", 128_000],
-  ["grok", 131_000], ["kimi", 256_000], ["moonshot", 128_000], ["qwen", 128_000], ["qwen3", 256_000], ["glm", 128_000], ["llama-3.3", 128_000], ["llama-4", 128_000], ["sonar", 128_000],
+  ["gpt-3-5", 16_385], ["gpt-4", 8_192], ["gpt-4-32k", 32_000], ["gpt-4-turbo", 128_000], ["gpt-4-1", 1_000_000], ["gpt-4o", 128_000], ["chatgpt", 128_000], ["gpt-oss", 131_072],
+  ["gpt-5", 400_000], ["gpt-5-chat", 128_000], ["gpt-5-1-chat", 128_000], ["gpt-5-2-chat", 128_000], ["gpt-5-3", 128_000], ["gpt-5-3-codex", 400_000], ["gpt-5-4", 1_050_000], ["gpt-5-4-mini", 400_000], ["gpt-5-4-nano", 400_000], ["gpt-5-5", 1_000_000], ["gpt-5-6", 1_050_000], ["gpt-6", 1_050_000],
+  ["o1", 200_000], ["o1-mini", 128_000], ["o1-preview", 128_000], ["o3", 200_000], ["o4", 200_000],
+  ["claude", 200_000], ["claude-fable-5", 1_000_000], ["claude-opus-4-6", 1_000_000], ["claude-opus-4-7", 1_000_000], ["claude-opus-4-8", 1_000_000], ["claude-opus-5", 1_000_000], ["claude-sonnet-4-6", 1_000_000], ["claude-sonnet-5", 1_000_000],
+  ["gemini", 1_000_000], ["gemini-1-0", 32_768], ["gemini-pro", 32_768], ["gemini-pro-1-5", 1_000_000], ["gemma", 128_000], ["gemma-4", 131_072], ["deepseek", 128_000], ["deepseek-chat", 64_000], ["deepseek-reasoner", 64_000], ["deepseek-v4", 1_000_000],
+  ["mistral", 128_000], ["mistral-large-2512", 262_144], ["mistral-medium-3-5", 262_144], ["mistral-small-2603", 262_144], ["magistral", 40_000], ["ministral", 128_000], ["codestral", 256_000], ["devstral-2512", 262_144], ["voxtral-small", 32_768], ["voxtral-mini", 16_384],
+  ["grok", 131_072], ["grok-2", 32_768], ["grok-4", 256_000], ["grok-4-fast", 2_000_000], ["grok-4-1-fast", 2_000_000], ["grok-4-20", 1_000_000], ["grok-4-3", 1_000_000], ["grok-4-5", 500_000], ["grok-4-6", 500_000], ["grok-code", 256_000], ["grok-build", 256_000],
+  ["kimi", 131_072], ["kimi-k2-0905", 262_144], ["kimi-k2-thinking", 262_144], ["kimi-k2-turbo", 262_144], ["kimi-k2-5", 262_144], ["kimi-k2-6", 262_144], ["kimi-k2-7", 262_144], ["kimi-k3", 1_048_576], ["moonshot-v1-8k", 8_192], ["moonshot-v1-32k", 32_768], ["moonshot-v1-128k", 131_072],
+  ["qwen", 128_000], ["qwen3", 131_072], ["qwen-3", 131_072], ["glm", 128_000], ["llama-3-3", 128_000], ["llama-4", 128_000], ["sonar", 128_000], ["sonar-pro", 200_000],
 ];
 const UNKNOWN_CONTEXT = 32_000;
 /** Local servers cut the prompt silently at what they were started with, which is often little. */
@@ -99,7 +107,7 @@ const LOCAL_CONTEXT = 8_000;
 /** A careful guess for where the user gives no number. */
 export function guessContext(provider: Provider, model: string): number {
   if (provider.keyless) return LOCAL_CONTEXT;
-  const name = model.toLowerCase().slice(model.lastIndexOf("/") + 1);
+  const name = model.toLowerCase().slice(model.lastIndexOf("/") + 1).replace(/^([a-z]+\.)?anthropic\./, "").replaceAll(".", "-");
   let best: readonly [string, number] | undefined;
   for (const row of CONTEXTS) if (name.startsWith(row[0]) && row[0].length > (best?.[0].length ?? 0)) best = row;
   return best?.[1] ?? UNKNOWN_CONTEXT;

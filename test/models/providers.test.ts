@@ -27,8 +27,12 @@ describe("the table of providers", () => {
   it("guesses context windows with care", () => {
     const of = (provider: string, model: string) => guessContext(findProvider(provider) ?? assert.fail(provider), model);
     assert.equal(of("openai", "gpt-4.1-mini"), 1_000_000);
-    assert.equal(of("openai", "gpt-4-0613"), 8_000);
-    assert.equal(of("openrouter", "anthropic/claude-sonnet-5"), 200_000);
+    assert.equal(of("openai", "gpt-4-0613"), 8_192);
+    assert.equal(of("openrouter", "anthropic/claude-sonnet-5"), 1_000_000);
+    assert.deepEqual(["claude-sonnet-4-5-20250929", "claude-sonnet-4.6", "claude-opus-9"].map((name) => of("anthropic", name)), [200_000, 1_000_000, 200_000], "what is not known has its family's smallest");
+    assert.equal(of("bedrock", "eu.anthropic.claude-opus-4-6-v1:0"), 1_000_000);
+    assert.deepEqual(["moonshot-v1-8k", "moonshot-v1-32k", "kimi-k2.6", "kimi-k3"].map((name) => of("moonshot", name)), [8_192, 32_768, 262_144, 1_048_576]);
+    assert.deepEqual(["gpt-5.3-chat", "gpt-5.4", "gpt-5.4-mini", "gpt-5.2-pro", "gpt-6-sol"].map((name) => of("openai", name)), [128_000, 1_050_000, 400_000, 400_000, 1_050_000]);
     assert.equal(of("groq", "something-new"), 32_000);
     assert.equal(of("ollama", "qwen3:8b"), 8_000);
   });
