@@ -6,7 +6,7 @@ import { chosenConfig, preselectGateway } from "./forms.ts";
 import { t, type EditorNode } from "./red.ts";
 import { tryButton } from "./try-credentials.ts";
 
-interface Offer { models: string[]; problem?: string }
+interface Offer { models: string[]; contexts?: Record<string, number>; problem?: string }
 interface Known { price?: { input: number; output: number; cachedInput?: number } | { per: "minute" | "million characters" | "picture"; usd: number }; asOf?: string }
 
 /** Gives what reads the models that stand in. */
@@ -61,10 +61,25 @@ function suggestModels(sources: readonly HTMLElement[], asked: () => object): ()
   const list = byId("clawflow-models");
   const line = byId("clawflow-models-state");
   let known = false;
+  let contexts: Record<string, number> = {};
+  /** What was filled in by itself gives way to another model's; what a person has entered stays. */
+  let filled = "";
+  const context = fieldOf("node-config-input-contextTokens");
+  const fillContext = (): void => {
+    if (context.value !== filled && Number(context.value) > 0) return;
+    const name = field.value.trim();
+    const next = Object.hasOwn(contexts, name) ? String(contexts[name]) : "0";
+    if (next === "0" && filled === "") return;
+    filled = next;
+    context.value = next;
+  };
+  field.addEventListener("input", fillContext);
   const say = (text: string): void => { line.textContent = text; };
-  const ask = latest<Offer>(field, () => post("try/models", asked()), ({ models, problem }) => {
+  const ask = latest<Offer>(field, () => post("try/models", asked()), ({ models, contexts: sizes = {}, problem }) => {
     list.replaceChildren(...models.map((value) => h("option", { value })));
     known = problem === undefined;
+    contexts = sizes;
+    fillContext();
     say(problem === undefined ? (models.length > 0 ? t("model.offers", { count: models.length }) : "") : t("model.noList", { problem }));
   }, (error) => say(t("model.noList", { problem: error.message })));
   const forget = (): void => {

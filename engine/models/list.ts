@@ -9,9 +9,15 @@ import type { Clock } from "../clock.ts";
 /** More names help nobody, and OpenRouter alone has 700. */
 const MAX_NAMES = 2_000;
 const MAX_BYTES = 5_000_000;
+/** Where lists tell the size: what a server was started with goes before what its model could have. LM Studio; vLLM; Mistral, LM Studio; OpenRouter, Together, Moonshot; Groq; Anthropic. */
+const WINDOWS = ["loaded_context_length", "max_model_len", "max_context_length", "context_length", "context_window", "max_input_tokens"] as const;
+const MOST_TOKENS = 100_000_000;
 
-/** Names in alphabetical order. Throws ModelError where the provider offers no list, or does not answer. The practice model has none. */
-export async function listModels(settings: ModelSettings, fetch: typeof globalThis.fetch, clock: Clock, signal: AbortSignal): Promise<string[]> {
+/** `contextTokens`: the size of its window, where the provider's list tells it. */
+export interface OfferedModel { readonly id: string; readonly contextTokens?: number }
+
+/** In alphabetical order of the names. Throws ModelError where the provider offers no list, or does not answer. The practice model has none. */
+export async function listModels(settings: ModelSettings, fetch: typeof globalThis.fetch, clock: Clock, signal: AbortSignal): Promise<OfferedModel[]> {
   const provider = findProvider(settings.provider);
   if (provider === undefined || provider.wire === "practice") return [];
   const place = placeOf(settings, provider, clock);
@@ -20,7 +26,7 @@ export async function listModels(settings: ModelSettings, fetch: typeof globalTh
     if (response.status === 404 || response.status === 405) throw new ModelFault("wrong address", `${place.party.name} offers no list of models (${response.status}).`);
     const text = await limitedText(response, place);
     if (!response.ok) throw { status: response.status, error: asJson(text) ?? text, headers: response.headers };
-    return namesOf(asJson(text), place);
+    return modelsOf(asJson(text), place);
   } catch (thrown) {
     if (signal.aborted && !(thrown instanceof ModelError)) throw new ModelFault("too slow", `${place.party.name} did not send its list of models in time.`);
     throw modelFault(thrown, place.party);
@@ -60,12 +66,15 @@ function asJson(text: string): unknown {
 }
 
 /** `{data: [{id}]}`; Together sends the bare list, Gemini puts "models/" before each name. */
-function namesOf(answer: unknown, { party }: Place): string[] {
+function modelsOf(answer: unknown, { party }: Place): OfferedModel[] {
   const list = Array.isArray(answer) ? answer : (answer as { data?: unknown } | undefined)?.data;
   if (!Array.isArray(list)) throw new ModelFault("bad answer", `Expected a list of models from ${party.name}, got something else; is the base URL right?`);
-  const names = list.flatMap((entry: unknown) => {
-    const id = (entry as { id?: unknown } | null)?.id;
-    return typeof id === "string" && id !== "" ? [id.replace(/^models\//, "")] : [];
-  });
-  return [...new Set(names)].sort((a, b) => a.localeCompare(b, "en")).slice(0, MAX_NAMES);
+  const found = new Map<string, OfferedModel>();
+  for (const entry of list as (Record<string, unknown> | null)[]) {
+    const id = typeof entry?.id === "string" ? entry.id.replace(/^models\//, "") : "";
+    if (id === "" || found.has(id)) continue;
+    const size = WINDOWS.map((field) => entry?.[field]).find((value): value is number => Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= MOST_TOKENS);
+    found.set(id, { id, ...(size === undefined ? {} : { contextTokens: size }) });
+  }
+  return [...found.values()].sort((a, b) => a.id.localeCompare(b.id, "en")).slice(0, MAX_NAMES);
 }

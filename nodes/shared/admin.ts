@@ -127,7 +127,9 @@ export function registerAdmin(host: Host): void {
     const problems = checkModel({ ...settings, model: "any" });
     if (problems.length > 0) return { models: [], problem: clean(problems.join(" ")) };
     try {
-      return { models: await listModels(settings, await host.fetchFor(undefined), systemClock, AbortSignal.timeout(TRY_MS)) };
+      const offered = await listModels(settings, await host.fetchFor(undefined), systemClock, AbortSignal.timeout(TRY_MS));
+      const contexts = offered.flatMap(({ id, contextTokens }) => (contextTokens === undefined ? [] : [[id, contextTokens] as const]));
+      return { models: offered.map(({ id }) => id), ...(contexts.length === 0 ? {} : { contexts: Object.fromEntries(contexts) }) };
     } catch (thrown) {
       return { models: [], problem: clean(asClawError(thrown, "MODEL_001").message) };
     }

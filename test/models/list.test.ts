@@ -19,16 +19,22 @@ describe("the models a provider offers", () => {
     await stub.close();
   });
   const list = (settings: ModelSettings, signal = AbortSignal.timeout(60_000)) => listModels(settings, fetch, systemClock, signal);
+  const names = async (settings: ModelSettings) => (await list(settings)).map(({ id }) => id);
   const sent = () => stub.asked.at(-1) ?? assert.fail("nothing was asked");
 
   it("are read in every shape, each once and in order", async () => {
     for (const body of [{ object: "list", data: [{ id: "b" }, { id: "a" }, { id: "a" }, { id: "" }, { id: 7 }, null] }, [{ id: "a" }, { id: "b" }], { data: [{ id: "models/a" }, { id: "models/b" }] }]) {
       stub.answer = json(body);
-      assert.deepEqual(await list(at(stub.url, "openai")), ["a", "b"]);
+      assert.deepEqual(await names(at(stub.url, "openai")), ["a", "b"]);
     }
     stub.answer = json({ data: Array.from({ length: 3_000 }, (_, n) => ({ id: `m${n}` })) });
     assert.equal((await list(at(stub.url, "openai"))).length, 2_000);
     assert.deepEqual(await list({ provider: "practice", model: "" }), []);
+  });
+
+  it("come with the size of their window where the list tells one that can be true", async () => {
+    stub.answer = json({ data: [{ id: "a", context_length: 131_072 }, { id: "b", max_model_len: 8_192, context_length: 99 }, { id: "c", context_window: "32k" }, { id: "d", max_input_tokens: -1 }, { id: "e", max_context_length: 1e30 }, { id: "f", max_context_length: 262_144, loaded_context_length: 4_096 }] });
+    assert.deepEqual((await list(at(stub.url, "openai"))).map(({ contextTokens }) => contextTokens), [131_072, 8_192, undefined, undefined, undefined, 4_096]);
   });
 
   it("are asked for in each wire's way, with the key and the user's headers", async () => {
