@@ -36,12 +36,13 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   let answer: Answer | undefined;
   /** Or why it is not told. */
   let code: string | Error | undefined;
-  const load = (): Promise<void> => Promise.all([ask<Answer>(`gateway/${node.id}`), ask<{ ownerCode?: string }>(`gateway/${node.id}/owner-code`).then(({ ownerCode }) => ownerCode, (error: Error) => error)]).then(([got, told]) => {
+  const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then(async (got) => {
     answer = got.deployed ? got : undefined;
-    code = told;
+    // The code lies in the store.
+    code = answer?.store?.open === true ? await ask<{ ownerCode?: string }>(`gateway/${node.id}/owner-code`).then(({ ownerCode }) => ownerCode, (error: Error) => error) : undefined;
     show();
-  }, fail);
-  const fail = (error: Error): void => parts.problems.replaceChildren(problems([error.message]));
+  }).catch(fail);
+  function fail(error: Error): void { parts.problems.replaceChildren(problems([error.message])); }
   /** Does, then shows anew. */
   const act = (path: string, body: object): void => { post(`gateway/${node.id}/${path}`, body).then(load, fail); };
 
@@ -64,7 +65,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
 
   function ownerCode(): HTMLElement[] {
     const fresh = button(t("gateway.newCode"), () => act("owner-code", {}), { icon: "refresh" });
-    if (!answer) return [h("p", { class: "cf-muted" }, t("gateway.afterDeploy"))];
+    if (answer?.store?.open !== true) return [h("p", { class: "cf-muted" }, t("gateway.afterDeploy"))];
     if (code instanceof Error) return [h("p", { class: "cf-muted" }, code.message)];
     if (!code) return [h("p", { class: "cf-muted" }, t("gateway.claimed")), h("div", { class: "cf-line" }, fresh, ...chatLinks(answer))];
     const copied = h("span", { class: "cf-muted", role: "status" });
