@@ -48,6 +48,8 @@ export function registerAdmin(host: Host): void {
   const { red } = host;
   const read = red.auth.needsPermission("clawflow.read");
   const write = red.auth.needsPermission("clawflow.write");
+  // A trial sends what is saved to the address in the form, or starts a program: who may do that may deploy it.
+  const deploy = red.auth.needsPermission("flows.write");
   const answer = (act: (request: Request) => unknown) => async (request: Request, response: Response) => {
     try {
       response.json((await act(request)) ?? {});
@@ -80,7 +82,7 @@ export function registerAdmin(host: Host): void {
   registerUsageAdmin(host, read, get);
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
   registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
-  registerToolsAdmin(host, secretsOf, (path, act) => post(path, red.auth.needsPermission("flows.write"), act));
+  registerToolsAdmin(host, secretsOf, (path, act) => post(path, deploy, act));
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
     const trust = String(body.trust) as Trust;
@@ -99,7 +101,7 @@ export function registerAdmin(host: Host): void {
   get("gateway/:id/owner-code", async ({ params }) => ({ ownerCode: (await opened(host, params.id ?? "")).people.ownerCode() }), write);
   post("gateway/:id/owner-code", write, async ({ params }) => ({ ownerCode: await (await opened(host, params.id ?? "")).people.newOwnerCode() }));
 
-  post("try/account", write, ({ body = {} }) => tryAccount(host, body));
+  post("try/account", deploy, ({ body = {} }) => tryAccount(host, body));
   const modelOf = (body: Body) => {
     const node = deployed<ModelNode>(host, body.node, "clawflow-model");
     const secrets = secretsOf(body, node?.credentials);
@@ -107,7 +109,7 @@ export function registerAdmin(host: Host): void {
     const all = keys.map((key) => modelSettings(body as Parameters<typeof modelSettings>[0], { ...secrets, key }));
     return { settings: all[0] as ModelSettings, all, clean: redactWith([...modelSecrets(secrets), ...keys]) };
   };
-  post("try/model", write, async ({ body = {} }) => {
+  post("try/model", deploy, async ({ body = {} }) => {
     const { all, clean } = modelOf(body);
     const signal = AbortSignal.timeout(TRY_MS);
     const trials = await Promise.all(all.map(async (settings) => {
@@ -121,7 +123,7 @@ export function registerAdmin(host: Host): void {
     if (trial?.ok !== false) return trial;
     return { ...trial, text: clean(all.length === 1 ? trial.text : host.say("keyFault", { number: bad + 1, text: trial.text })) };
   });
-  post("try/models", write, async ({ body = {} }) => {
+  post("try/models", deploy, async ({ body = {} }) => {
     const { settings, clean } = modelOf(body);
     // The name of a model is what is looked for.
     const problems = checkModel({ ...settings, model: "any" });

@@ -91,7 +91,7 @@ describe("the editor's routes of a gateway", function () {
     for (const path of ["", "/memory", "/usage"]) assert.ok(!JSON.stringify((await ask("reader", "GET", `${GATEWAY}${path}`)).body).includes(String(ownerCode)), path);
     for (const [path, body] of WRITES) for (const user of [undefined, "stranger", "reader", "looker"]) assert.equal((await ask(user, "POST", `${GATEWAY}${path}`, body)).status, 401, `${user} POST ${path}`);
     // To ask an MCP server starts a program: that is for who may deploy.
-    for (const path of ["/clawflow/try/mcp", "/clawflow/try/skills"]) for (const user of [undefined, "stranger", "reader", "looker", "keeper"]) assert.equal((await ask(user, "POST", path, { transport: "stdio", command: process.execPath, args: ["-e", "1"], credentials: {} })).status, 401, `${user} POST ${path}`);
+    for (const path of ["/clawflow/try/mcp", "/clawflow/try/skills", "/clawflow/try/account", "/clawflow/try/model", "/clawflow/try/models"]) for (const user of [undefined, "stranger", "reader", "looker", "keeper"]) assert.equal((await ask(user, "POST", path, { transport: "stdio", command: process.execPath, args: ["-e", "1"], credentials: {} })).status, 401, `${user} POST ${path}`);
     assert.equal(await state(), before);
   });
 
