@@ -173,6 +173,10 @@ describe("the OpenAI-compatible API", () => {
     };
     assert.deepEqual(await status({ receive: async () => { throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }); } }), [429, "inbox_full", "5"]);
     assert.deepEqual(await status({ receive: async () => { throw new StoreError("STORE_001", { retry: "later", afterMs: 1_000 }); } }), [503, "STORE_001", "1"]);
+    const { client: asking } = await start(echo, { receive: async () => { throw new Error("ENOENT: /srv/secret/place"); } });
+    const inside = await faultOf(asking.chat.completions.create(ask("x")));
+    assert.equal(inside.status, 500);
+    assert.doesNotMatch(JSON.stringify(inside.error), /secret/);
     assert.deepEqual(await status({ receive: async () => "refused" }), [403, "not_allowed", null]);
     assert.deepEqual(await status({ context: { listens: () => false } }), [503, "no_flow", "false"]);
     assert.deepEqual(await status({}, (_message, _connection, run) => run.done()), [500, "no_answer", "false"]);

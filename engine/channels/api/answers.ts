@@ -1,5 +1,5 @@
 /** Answers in the shapes of OpenAI's API (platform.openai.com/docs/api-reference/chat). */
-import { asClawError, ClawError, type ErrorCode } from "../../errors.ts";
+import { asClawError, ClawError, ERRORS, type ErrorCode } from "../../errors.ts";
 import type { WebhookAnswer } from "../channel.ts";
 
 /** A fault as OpenAI's clients read it. `word`: `error.code`. */
@@ -35,7 +35,8 @@ export function faultAnswer(thrown: unknown): WebhookAnswer {
 export function faultBody(thrown: unknown): { readonly error: object } {
   const { status, type, param, word } = aboutOf(thrown);
   const { message, code } = asClawError(thrown, "CORE_001");
-  return { error: { message, type: type ?? (status >= 500 ? "server_error" : "invalid_request_error"), param: param ?? null, code: word ?? code } };
+  // What went wrong inside is for the log, not for whoever asks.
+  return { error: { message: thrown instanceof ApiFault ? message : `${ERRORS[code].title}.`, type: type ?? (status >= 500 ? "server_error" : "invalid_request_error"), param: param ?? null, code: word ?? code } };
 }
 function aboutOf(thrown: unknown): About {
   if (thrown instanceof ApiFault) return thrown.about;

@@ -1,8 +1,7 @@
 /** OpenAI-compatible API: other software talks to a flow as if it were a model. A request waits until its flow has answered. */
-import { ChannelError } from "../../errors.ts";
 import type { Account, Channel, ChannelContext, Connection } from "../channel.ts";
 import { text } from "../setting-text.ts";
-import { faultAnswer } from "./answers.ts";
+import { ApiFault, faultAnswer } from "./answers.ts";
 import { createRoutes } from "./routes.ts";
 import { openTalks } from "./talks.ts";
 import { tokenProblems, tokensOf } from "./tokens.ts";
@@ -58,7 +57,7 @@ async function open(account: Account, context: ChannelContext): Promise<Connecti
     async preview(to, draft, key) { talks.show(to, draft.text, key); },
     // Pictures that a client names by their address.
     media: (reference, signal) => context.download(reference, { signal }),
-    async webhook(request) { return talks.closed ? faultAnswer(new ChannelError("CONN_001", { retry: "later" }, "The API is being restarted.")) : routes(request); },
+    async webhook(request) { return talks.closed ? faultAnswer(new ApiFault("CONN_001", { status: 503, headers: { "retry-after": "1" } }, "The API is being restarted.")) : routes(request); },
     async close() { talks.close(); },
   };
 }

@@ -5,6 +5,7 @@
  *     POST /v1/chat/completions
  */
 import { randomUUID } from "node:crypto";
+import { asClawError } from "../../errors.ts";
 import type { Attachment, Message } from "../../message.ts";
 import { MESSAGE_CAPS } from "../../message-schema.ts";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
@@ -119,7 +120,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
           if (content !== "") yield chunk(talk.head, { content }, { usage });
         }
         if (over) break;
-        if (talk.fault !== undefined) { yield event(faultBody(talk.fault)); return; }
+        if (talk.fault !== undefined) { noted(talk.fault); yield event(faultBody(talk.fault)); return; }
         const left = deadline - clock.monotonic();
         if (talks.closed || left <= 0) { yield event(faultBody(talks.closed ? new ApiFault("CONN_001", { status: 503 }, "The API is being restarted.") : late())); return; }
         const what = await talk.next(seen, Math.min(left, BEAT_MS), signal);
@@ -135,9 +136,12 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     }
   }
 
+  function noted(thrown: unknown): void {
+    if (!(thrown instanceof ApiFault)) context.log("warn", asClawError(thrown, "CORE_001").message);
+  }
   return async (request) => {
     const cors = corsOf(request, options.origins);
-    const answer = await answerTo(request).catch(faultAnswer);
+    const answer = await answerTo(request).catch((thrown: unknown) => { noted(thrown); return faultAnswer(thrown); });
     return { ...answer, headers: { ...answer.headers, ...cors } };
   };
   async function answerTo(request: WebhookRequest): Promise<WebhookAnswer> {
