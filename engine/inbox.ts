@@ -13,6 +13,7 @@ import { at, reached } from "./points.ts";
 import { createQueues, type Active, type Lane } from "./queues.ts";
 import type { Entry, Facts, Questions, Run } from "./run.ts";
 import { insist } from "./store/insist.ts";
+import { Stopped } from "./stopped.ts";
 import { createTrials } from "./trial.ts";
 import { parseRunId, PRIORITIES, runId, type Change, type NewOutboxRow, type NewReceipt, type Priority, type Receipt, type RunEnd, type Store } from "./store/store.ts";
 
@@ -411,7 +412,7 @@ export function createInbox(options: InboxOptions): Inbox {
       await inbox.rest();
       closed = true; stopWatching(); 
       for (const lane of lanes.values()) lane.waiting?.();
-      for (const run of runs.values()) run.abort.abort();
+      for (const run of runs.values()) run.abort.abort(new Stopped("closed"));
     },
   };
   return inbox;

@@ -1,5 +1,5 @@
-/** Why a run was broken off on purpose: a person stopped it, a newer message took its place, or its chat was paused. Not a fault: nobody is told of it as one. */
-export type StopCause = "stopped" | "interrupted" | "paused";
+/** Why a run was broken off on purpose: a person stopped it, a newer message took its place, its chat was paused, or the gateway is closed (both begin anew). Not a fault: nobody is told of it as one. */
+export type StopCause = "stopped" | "interrupted" | "paused" | "closed";
 
 export class Stopped extends Error {
   readonly why: StopCause;

@@ -130,7 +130,7 @@ export default function register(red: Red): void {
         const stop = stopOf(known.signal);
         stopTyping();
         // What begins again goes on with what is shown.
-        for (const live of lives) await (stop === "paused" ? live.stop() : live.abandon());
+        for (const live of lives) await (stop === "paused" || stop === "closed" ? live.stop() : live.abandon());
         if (stop !== undefined) throw new Stopped(stop);
         if (!(error instanceof BudgetError && tellsOver)) throw error;
         status.near(error.over);

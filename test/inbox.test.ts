@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createInbox, type Entry, type Inbox, type InboxOptions, type Run } from "../engine/inbox.ts";
 import type { Message } from "../engine/message.ts";
+import { stopOf } from "../engine/stopped.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import type { Store } from "../engine/store/store.ts";
 import { manualClock, message, settle } from "./kit/scripted.ts";
@@ -206,6 +207,7 @@ describe("inbox", () => {
       assert.equal(one.runs[0]?.receipt.attempts, 0);
       assert.equal(dead.length, 0);
       await inbox.close();
+      assert.equal(stopOf((one.runs[0] as Run).abort.signal), "closed", "no fault, to whom it works for");
     }
   });
 
