@@ -75,6 +75,7 @@ describe("a kill while an approval waits", function () {
           const effects = await effectsOf(id);
           if (phase === "while it is answered") assert.ok(effects <= 1, `${id} was done ${effects} times`);
           else assert.equal(effects, 1, `${id}, killed ${phase}`);
+          if (effects === 0) assert.match(String((await model.entries()).findLast((entry) => entry.what === "asked" && entry.id === id && entry.told !== undefined)?.told), /TOOL_005/, "the model was told that nobody knows");
           await say("key", "boss", `/approve ${code}`);
           await wait("that the code is used up", async () => (await texts()).some((text) => text.includes(`: ${code}`)));
           assert.deepEqual([await effectsOf(id), (await question()).length, (await texts()).filter((text) => text.includes(`a:${id}:1/1`)).length], [effects, 1, 1], `${id}: effects, questions, answers`);
