@@ -113,7 +113,7 @@ describe("ask in a real Node-RED", function () {
       await press(home, "Yes", { chat: "c9", from: "u5" });
       await hears(home, "there answered true by u5");
       assert.equal(home.sink.said.at(-1)?.to.chat, "c1");
-      const { ownerCode } = await home.red.admin<{ ownerCode: string }>("GET", "/clawflow/gateway/gw");
+      const { ownerCode } = await home.red.admin<{ ownerCode: string }>("GET", "/clawflow/gateway/gw/owner-code");
       await home.say(ownerCode, { from: "me", chat: "mine" });
       await until(() => home.sink.said.length === 3);
       await home.say("boss");

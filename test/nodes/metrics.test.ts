@@ -120,7 +120,7 @@ describe("metrics", function () {
     await until(async () => figure(await scrape(), "clawflow_messages_pending") === 0, "the end");
     const after = await scrape();
     assert.equal(after.length, before);
-    const allowed = new Set(["gateway", "channel", "account", "code", "state", "what", "provider", "outcome", "direction"]);
+    const allowed = new Set(["gateway", "channel", "account", "code", "state", "what", "provider", "outcome", "direction", "tool"]);
     for (const { labels: names } of Object.values(METRICS) as MetricRow[]) for (const name of names) assert.ok(allowed.has(name), name);
     for (const { labels } of after) for (const value of Object.values(labels)) assert.doesNotMatch(value, /many|person/);
   });

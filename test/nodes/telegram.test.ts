@@ -69,7 +69,7 @@ const state = async (red: NodeRed, admin = ""): Promise<{ state: string; code?: 
 const connected = (red: NodeRed, admin = "") => until(async () => (await state(red, admin))?.state === "connected", `the connection\n${red.lines.slice(-10).join("\n")}`, 15_000);
 const counts = async (red: NodeRed, admin = "") => (await red.admin<{ counts: { pending: number; dead: number; outbox: Record<string, number> } }>("GET", `${admin}/clawflow/gateway/gw`)).counts;
 async function claim(red: NodeRed, stub: TelegramStub, admin = ""): Promise<void> {
-  const { ownerCode } = await red.admin<{ ownerCode: string }>("GET", `${admin}/clawflow/gateway/gw`);
+  const { ownerCode } = await red.admin<{ ownerCode: string }>("GET", `${admin}/clawflow/gateway/gw/owner-code`);
   stub.push(said({ text: `/start ${ownerCode}`, entities: [{ type: "bot_command", offset: 0, length: 6 }] }));
   await until(() => texts(stub).length === 1, "the owner's welcome");
 }
