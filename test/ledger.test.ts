@@ -110,11 +110,13 @@ describe("ledger", () => {
     assert.equal((await total())?.calls, 0);
     await failing(new ModelFault("no network", "reset"));
     await failing(new ModelError("MODEL_004", {}), [{ type: "text", delta: "half" }]);
+    // The arguments of a call had come, which nobody was shown.
+    await failing(Object.assign(new ModelFault("overloaded", "in the middle"), { begun: true }));
     const left = chargeModel(model([{ type: "text", delta: "a" }, { type: "text", delta: "b" }, end({ input: 1, output: 1 })]));
     for await (const _ of left.stream(request({ payer: payer() }), new AbortController().signal)) break;
     await assert.rejects(drain(chargeModel(model([end({ input: 1, output: 1 })])), request({ payer: payer() }), AbortSignal.abort()));
     await settle();
-    assert.deepEqual([(await total())?.calls, (await total())?.output, (await total())?.inexact], [3, 300, 3], "an abort before the request books nothing");
+    assert.deepEqual([(await total())?.calls, (await total())?.output, (await total())?.inexact], [4, 400, 4], "an abort before the request books nothing");
   });
 
   it("refuses by name before the model is asked, each limit by itself, and again as soon as something is left", async () => {

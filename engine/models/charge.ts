@@ -8,7 +8,10 @@ import type { Work } from "./prices.ts";
 
 /** With these the provider says that it did not begin. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["MODEL_002", "MODEL_003", "MODEL_004", "MODEL_005", "MODEL_008", "MODEL_009"]);
-const didNothing = (thrown: unknown): boolean => thrown instanceof SettingError || thrown instanceof ClawError && (REFUSALS.has(thrown.code) || (thrown instanceof ModelFault && thrown.unsent));
+function didNothing(thrown: unknown): boolean {
+  if (thrown instanceof ModelFault && (thrown.begun || thrown.unsent)) return thrown.unsent;
+  return thrown instanceof SettingError || (thrown instanceof ClawError && REFUSALS.has(thrown.code));
+}
 
 export function chargeModel(model: Model): Model {
   return {

@@ -25,6 +25,7 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
   const { firstByteMs, stallMs } = patience(settings, live);
   const patient = watch(signal, clock, firstByteMs, stallMs);
   const { collect } = asking;
+  let begun = false;
   try {
     if (live) {
       const { data, response } = await asking.pieces(patient.signal);
@@ -34,6 +35,7 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
         for await (const piece of data) {
           patient.heard();
           yield* collect.add(piece as never);
+          begun = true;
           patient.wait();
         }
       }
@@ -44,7 +46,9 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
   } catch (thrown) {
     if (signal.aborted) throw signal.reason;
     const late = patient.late();
-    throw late === undefined ? modelFault(thrown, party) : new ModelFault("too slow", `${party.name} was silent for ${late / 1000} s.`);
+    const fault = late === undefined ? modelFault(thrown, party) : new ModelFault("too slow", `${party.name} was silent for ${late / 1000} s.`);
+    if (fault instanceof ModelFault) fault.begun = begun;
+    throw fault;
   } finally {
     patient.end();
   }

@@ -34,6 +34,8 @@ export class ModelFault extends ModelError {
   readonly kind: Kind;
   /** The request certainly never reached the provider: nothing was used. */
   readonly unsent: boolean;
+  /** A piece of an answer had come: the provider may count what it wrote, also where none of it could be shown. */
+  begun = false;
   constructor(kind: Kind, message: string, { unsent = false, ...options }: { retry?: Retry; afterMs?: number; unsent?: boolean } = {}) {
     const [code, retry] = CODES[kind];
     super(code, { retry, ...options }, message);

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import type { ErrorCode, ModelError, Retry } from "../../engine/errors.ts";
 import { createFetch, type Fetch } from "../../engine/http.ts";
+import type { ModelFault } from "../../engine/models/faults.ts";
 import { FAULTS, type Fault, openModel, tryModel } from "../../engine/models/index.ts";
 import type { ModelSettings } from "../../engine/models/model.ts";
 import { type Answer, chatChunks, json, type LlmStub, messageEvents, responseEvents, sse, startLlm, stream, talk, wholeChat, wholeMessage, wholeResponse } from "../platforms/llm.ts";
@@ -217,6 +218,9 @@ describe("faults of models", () => {
         const thrown = await failure(collect(await open(), ask({ live: true })));
         check(thrown, ["MODEL_004", "later", "overloaded"]);
         assert.match(thrown.message, /Overloaded now/);
+        assert.equal((thrown as ModelFault).begun, true);
+        stub.answer = json(body(wire, "Overloaded", "overloaded_error"), 529);
+        assert.equal((await failure(collect(await open(), ask({ live: true }))) as ModelFault).begun, false);
       });
 
       it("takes a whole answer where a stream was asked for", async () => {
