@@ -2,7 +2,7 @@
  * F26-F32: what a model or its provider does wrong, in a real Node-RED (test/rigs/node-red.ts). Each fault that passes is got over by asking again, and one that stays ends
  * with the fault on the Catch wire; no piece of a broken answer stays in a chat; a tool's effect happens once; the next message in the chat is answered as if nothing had been.
  *
- *     npx mocha test/faults/model.test.ts                       each fault once, those in the middle of a stream also where the answer is shown while it grows
+ *     npx mocha test/faults/model.test.ts                       every second fault once, the others with the next seed; those in the middle of a stream also where the answer is shown while it grows
  *     CLAWFLOW_FAULTS=full CLAWFLOW_SEED=7 npx mocha …           each fault on each kind of channel, streamed and not
  */
 import assert from "node:assert/strict";
@@ -73,13 +73,13 @@ const codeOf = ({ one, mode }: Trial): string | undefined => (typeof one.code ==
 const askedOf = ({ one, mode }: Trial): number | undefined => (typeof one.asked === "object" ? one.asked[mode] : one.asked);
 const nameOf = ({ one, bot, mode }: Trial): string => `${one.name}, ${bot}, ${mode}`;
 
-/** Each fault once at a place that the dice choose, or everywhere. */
+/** Every second fault once at a place that the dice choose, or each everywhere. */
 function trials(): Trial[] {
   const random = dice(seed);
   let number = 0;
   const trial = (one: Case, bot: (typeof BOTS)[number], mode: Mode): Trial => ({ one, bot, mode, chat: bot === "telegram" ? String(7100 + ++number) : `c${++number}`, id: "", next: "" });
   if (full) return CASES.flatMap((one) => BOTS.flatMap((bot) => [trial(one, bot, "streamed"), trial(one, bot, "whole")]));
-  return CASES.flatMap((one) => [
+  return CASES.filter((_, at) => (at + seed) % 2 === 0).flatMap((one) => [
     trial(one, BOTS[Math.floor(random() * BOTS.length)] ?? "key", random() < 0.5 ? "streamed" : "whole"),
     ...one.midStream ? [trial(one, "edit", "streamed"), trial(one, "telegram", "streamed")] : [],
   ]);
