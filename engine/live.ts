@@ -6,6 +6,7 @@ import { NEVER, postedNothing } from "./life.ts";
 import type { Address, Draft } from "./message.ts";
 import type { Line } from "./outbox.ts";
 import type { NewOutboxRow, Store } from "./store/store.ts";
+import { offersNothing } from "./turns.ts";
 
 export interface Live {
   show(text: string): void;
@@ -28,6 +29,8 @@ export interface LiveOptions {
   readonly cut: (draft: Draft) => Draft;
   /** Counts as a send under way until it has ended. */
   sending<T>(act: () => Promise<T>): Promise<T>;
+  /** Where a copy could not be told from the first: one at a time. */
+  inTurn<T>(key: string, act: () => Promise<T>): Promise<T>;
   /** Called when nothing was shown, so that `deliver` need not look. */
   forget(): void;
   /** A placeholder is on disk now. */
@@ -94,6 +97,10 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
       if (found?.dueAt !== NEVER) { done = true; return undefined; }
       if (found.target !== undefined) return found.target;
     }
+    const { channel } = line() ?? {};
+    return channel !== undefined && offersNothing(channel, connection) ? options.inTurn(key, () => put(connection, part)) : put(connection, part);
+  }
+  async function put(connection: Connection, part: string): Promise<string> {
     const made = await connection.send(to, { text: part }, key).catch((thrown: unknown) => {
       // Perhaps it stands there, and nobody knows where. Another one would be another that stays: the answer comes when it is whole.
       if (!postedNothing(asClawError(thrown, "MSG_002") as Partial<ChannelError> & Pick<ChannelError, "code">)) done = true;
@@ -112,7 +119,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
     async place(text) {
       work = work.then(async () => {
         const { channel, connection } = line() ?? {};
-        if (target !== undefined || options.isHeld() || connection?.edit === undefined || connection.find !== undefined || channel?.delivery.keyMs !== undefined) return;
+        if (target !== undefined || options.isHeld() || channel === undefined || connection?.edit === undefined || !offersNothing(channel, connection)) return;
         target = await options.sending(() => placeholder(connection, text));
       }).catch(() => { /* Then it is delivered without. */ });
       await work;

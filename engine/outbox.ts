@@ -12,6 +12,7 @@ import { reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
 import { receiptSeqOf } from "./store/rows.ts";
 import { PRIORITIES, type Change, type NewOutboxRow, type OutboxOp, type OutboxRow, type OutboxUpdate, type Priority, type Store } from "./store/store.ts";
+import { createTurns, offersNothing } from "./turns.ts";
 
 /** What a flow learns of a delivery: the platform's ids, or that it waits, or why it failed. */
 export type DeliveryReceipt =
@@ -104,6 +105,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** Runs of placeholders that wait for their final text, by key. */
   const placeholders = new Map<string, string>();
   const pace = createPace();
+  const turns = createTurns(clock);
   let sending = 0;
   let closed = false;
   let held = false;
@@ -143,16 +145,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const row = foremost(chat, clock.now());
       const line = options.line(row.to.account);
       const wait = Math.max(row.dueAt - clock.now(), pace.wait(row.to, clock.now()));
+      const notNow = (ms: number): void => { turns.leave(row.key); later(key, chat, ms); };
       if (wait > 0) {
         tellWaiting(chat, row.error ?? { code: "CONN_003", text: "waits for its time" });
-        return later(key, chat, wait);
+        return notNow(wait);
       }
       if (line?.connection === undefined) {
         if (row.expiresAt === undefined || row.expiresAt >= clock.now()) {
           tellWaiting(chat, { code: "CONN_001", text: "the account is not connected" });
-          return later(key, chat, AWAY_MS);
+          return notNow(AWAY_MS);
         }
-      } else if (sending >= maxSending) return later(key, chat, CROWDED_MS);
+      } else if (sending >= maxSending) return notNow(CROWDED_MS);
+      else if (canDouble(row, line) && !turns.enter(row.key, () => { void drain(key, chat); })) return;
       chat.busy = true;
       try {
         await counted(() => step(chat, row, line));
@@ -162,6 +166,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         return;
       } finally {
         chat.busy = false;
+        if (!recording.has(row.key)) turns.leave(row.key);
       }
     }
   }
@@ -215,6 +220,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       // It happened already: it must be on disk some time, and no send begins before it is.
       const saved = counted(() => insist(store, clock, next.write, () => closed)).then((seqs) => {
         recording.delete(row.key);
+        turns.leave(row.key);
         if (act.type === "mourn" && act.notice !== undefined) outbox.take(act.notice, seqs.at(-1));
       });
       if (next.wait) await saved;
@@ -282,11 +288,15 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const live = lives.get(first.key);
     const placeholder = await live?.ref;
     const chat = chatOf(delivery.to);
-    const free = live === undefined && chats.get(chat) === undefined && !beginning.has(chat) && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0;
+    const free = live === undefined && chats.get(chat) === undefined && !beginning.has(chat) && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0
+      && (!canDouble(first, line) || turns.enter(first.key));
     if (free) beginning.add(chat);
     const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
-      await begin(delivery, planned, free, placeholder).finally(() => { if (free) beginning.delete(chat); });
+      await begin(delivery, planned, free, placeholder).finally(() => {
+        if (free) beginning.delete(chat);
+        if (free && !isQueued(first) && !recording.has(first.key)) turns.leave(first.key);
+      });
       return receiptOf(await Promise.all(fates));
     } finally {
       for (const row of planned) watchers.delete(row.key);
@@ -359,7 +369,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const key = outboxKey(delivery, 0);
       const line = () => options.line(delivery.to.account);
       const made = createLive(delivery, key, {
-        store, clock, line, isHeld: () => held, sending: counted,
+        store, clock, line, isHeld: () => held, sending: counted, inTurn: turns.during,
         cut: (draft) => { const channel = line()?.channel; return (channel === undefined ? undefined : options.split(draft, channel)[0]) ?? draft; },
         forget: () => { lives.delete(key); },
         placed: () => { placeholders.set(key, delivery.run); },
@@ -405,10 +415,18 @@ export function createOutbox(options: OutboxOptions): Outbox {
       held = false;
       for (const [key, chat] of chats) void drain(key, chat);
     },
-    close() { closed = true; for (const chat of chats.values()) chat.cancel?.(); },
+    close() {
+      closed = true;
+      turns.close();
+      for (const chat of chats.values()) chat.cancel?.();
+    },
   };
   return outbox;
 }
+
+/** It puts a message there that nobody could recognise as the same, if it came again. */
+const canDouble = ({ op, target }: Pick<NewOutboxRow, "op" | "target">, line: Line | undefined): boolean =>
+  op === "send" && target === undefined && line?.connection !== undefined && offersNothing(line.channel, line.connection);
 
 /** The row whose turn it is, put first. What is scheduled for later holds nobody up; what is tried again keeps its place, so that a chat reads in order. */
 function foremost(chat: Chat, now: number): OutboxRow {

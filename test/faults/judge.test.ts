@@ -50,6 +50,7 @@ const PLANTED: readonly { readonly name: string; readonly plant: (logs: Logs) =>
   { name: "a doubled answer where the platform offers nothing and nothing was killed", plant: (logs) => { logs.platform.push(shownAgain(logs, "m6")); }, finds: ["doubled"] },
   { name: "a doubled answer outside the send window: more was said after it", plant: (logs) => { logs.platform.push(shownAgain(logs, "m4")); logs.kills.push(kill(4_000)); }, finds: ["doubled"] },
   { name: "an answer shown three times for one kill", plant: (logs) => { const again = shownAgain(logs, "m6"); logs.platform.push(again, { ...again, t: 5_010 }); logs.kills.push(kill(4_000)); }, finds: ["doubled"] },
+  { name: "an answer again in each of two chats for one kill", plant: (logs) => { inTwoChats(logs); logs.kills.push(kill(6_020)); }, finds: ["doubled"] },
   { name: "two answers in the wrong order", plant: (logs) => { const one = at(logs, "shown", "m1"); const two = at(logs, "shown", "m2"); const [first] = logs.platform.splice(one, 1, logs.platform[two] as Entry); logs.platform[two] = first as Entry; }, finds: ["order"] },
   { name: "two parts in the wrong order", plant: (logs) => { const one = at(logs, "shown", "m3"); logs.platform.splice(one + 1, 0, ...logs.platform.splice(one, 1)); }, finds: ["order"] },
   { name: "an answer in another person's chat", plant: (logs) => { const place = at(logs, "shown", "m1"); logs.platform[place] = { ...(logs.platform[place] as Entry), bot: "none", chat: "c" }; }, finds: ["lost", "strange"] },
@@ -76,10 +77,17 @@ function live(logs: Logs, ...more: Entry[]): void {
   logs.counts = { ...logs.counts, received: 7, done: 7 };
 }
 
+/** "m6" again, and "m7", which was said later in a chat of Telegram. */
+function inTwoChats(logs: Logs): void {
+  live(logs, { t: 6_015, what: "edited", ref: "p", text: "a:m7:1/1" });
+  logs.platform.push({ ...shownAgain(logs, "m6"), t: 6_030 }, { t: 6_040, what: "shown", bot: "telegram", chat: "7001", ref: "q", text: "a:m7:1/1" });
+}
+
 /** What a kill excuses, and what is no fault at all. */
 const ALLOWED: readonly { readonly name: string; readonly plant: (logs: Logs) => void }[] = [
   { name: "the last answer of a chat again after a kill, where the platform offers nothing", plant: (logs) => { logs.platform.push(shownAgain(logs, "m6")); logs.kills.push(kill(4_000)); } },
   { name: "the same, when the request was still on the wire as the process died", plant: (logs) => { const place = at(logs, "shown", "m6"); logs.platform[place] = { ...(logs.platform[place] as Entry), t: 4_003 }; logs.platform.push(shownAgain(logs, "m6")); logs.kills.push(kill(4_000)); } },
+  { name: "an answer again in each of two chats for two kills, whichever is looked at first", plant: (logs) => { inTwoChats(logs); logs.kills.push(kill(6_020), kill(4_000)); } },
   { name: "a live answer whose text comes by edits", plant: (logs) => { live(logs, { t: 6_020, what: "edited", ref: "p", text: "a:m" }, { t: 6_030, what: "edited", ref: "p", text: "a:m7:1/1" }); } },
   { name: "a placeholder that was taken away", plant: (logs) => { live(logs, { t: 6_020, what: "removed", ref: "p" }, { t: 6_030, what: "shown", ref: "q", text: "a:m7:1/1" }); } },
   { name: "an answer of three parts in one message again after a kill", plant: (logs) => { live(logs, { t: 6_020, what: "edited", ref: "p", text: "a:m7:1/1" }); for (const t of [6_030, 6_060]) logs.platform.push({ t, what: "shown", bot: "telegram", chat: "7001", ref: `r${t}`, text: answerTo("m8 long") }); logs.platform.push({ t: 6_025, what: "said", bot: "telegram", chat: "7001", id: "m8", text: "m8 long" }, { t: 6_026, what: "acked", bot: "telegram", chat: "7001", id: "m8" }); logs.counts = { ...logs.counts, received: 8, done: 8 }; logs.kills.push(kill(6_050)); } },

@@ -17,7 +17,7 @@ export interface Verdict {
   readonly findings: readonly Finding[];
   readonly messages: number;
   readonly parts: number;
-  /** Parts a platform of class "none" showed twice, each by a kill in its send window: allowed, and counted. */
+  /** What a platform of class "none" showed twice, each by a kill of its own in the send window: allowed, and counted. */
   readonly extras: readonly Extra[];
   readonly modelCalls: number;
   readonly modelRepeats: number;
@@ -63,10 +63,11 @@ export function unfinished(platform: readonly Entry[]): string[] {
 export function judge(platform: readonly Entry[], model: readonly Entry[], kills: readonly Kill[], counts?: Counts): Verdict {
   const said = platform.filter(({ what }) => what === "said") as unknown as Said[];
   const findings: Finding[] = [];
-  const extras: Extra[] = [];
+  const copies: Copy[] = [];
   const acked = new Set(platform.filter(({ what }) => what === "acked").map(({ id }) => id as string));
   const shown = groupBy(standing(platform), ({ bot, chat }) => `${bot}/${chat}`);
-  for (const [chat, messages] of groupBy(said, (one) => `${one.bot}/${one.chat}`)) judgeChat(chat, messages, shown.get(chat) ?? [], acked, kills, findings, extras);
+  for (const [chat, messages] of groupBy(said, (one) => `${one.bot}/${one.chat}`)) judgeChat(chat, messages, shown.get(chat) ?? [], acked, kills, findings, copies);
+  const extras = excuse(copies, findings);
   for (const chat of shown.keys()) if (!said.some((one) => `${one.bot}/${one.chat}` === chat)) findings.push({ what: "strange", text: `chat ${chat} got an answer, but nobody spoke there` });
   for (const { bot } of platform.filter(({ what }) => what === "two pollers")) findings.push({ what: "two pollers", text: `the bot ${String(bot)} was polled twice at once` });
   const effects = judgeTools(said, platform, model, findings);
@@ -75,12 +76,29 @@ export function judge(platform: readonly Entry[], model: readonly Entry[], kills
   return { findings, messages: said.length, parts: said.reduce((sum, { text }) => sum + partsOf(text), 0), extras, modelCalls: calls, modelRepeats: repeats, effects, deadRows: counts?.outbox.dead ?? 0 };
 }
 
+/** What was seen again where the platform offers nothing and it was the last thing said, with the kills that can have been the reason. */
+interface Copy { readonly id: string; readonly text: string; readonly kills: readonly Kill[] }
+
+/** Each kill excuses one copy, over all chats. Which one is tried out, so that as many as possible are excused. */
+function excuse(copies: readonly Copy[], findings: Finding[]): Extra[] {
+  const excused = new Map<Kill, Copy>();
+  const find = (copy: Copy, tried: Set<Kill>): boolean => copy.kills.some((kill) => {
+    if (tried.has(kill)) return false;
+    tried.add(kill);
+    const other = excused.get(kill);
+    if (other !== undefined && !find(other, tried)) return false;
+    excused.set(kill, copy);
+    return true;
+  });
+  for (const copy of copies) if (!find(copy, new Set())) findings.push({ what: "doubled", id: copy.id, text: copy.text });
+  return [...excused].map(([kill, { id }]) => ({ id, kill }));
+}
+
 /** Every part once and in order; a second time only where the platform offers nothing and a kill came while it was the last thing said. */
-function judgeChat(chat: string, messages: readonly Said[], shown: readonly Entry[], acked: ReadonlySet<string>, kills: readonly Kill[], findings: Finding[], extras: Extra[]): void {
+function judgeChat(chat: string, messages: readonly Said[], shown: readonly Entry[], acked: ReadonlySet<string>, kills: readonly Kill[], findings: Finding[], copies: Copy[]): void {
   const expected = messages.flatMap(({ id, text }) => Array.from({ length: partsOf(text) }, (_, part) => `${id}:${part + 1}`));
   const first: string[] = [];
   const times = new Map<string, number[]>();
-  const spent = new Set<Kill>();
   const offersNothing = /^(?:none|telegram)\//.test(chat);
   for (const [place, entry] of shown.entries()) {
     const parts = seenParts(entry);
@@ -89,10 +107,11 @@ function judgeChat(chat: string, messages: readonly Said[], shown: readonly Entr
     const earlier = again.map(({ id, part }) => times.get(`${id}:${part}`)?.at(-1) ?? 0);
     const before = shown[place - 1];
     const wasLast = before !== undefined && earlier.every((t) => t === before.t);
-    const kill = kills.find((one) => earlier.every((t) => between(t, entry.t)(one)) && !spent.has(one));
-    const allowed = offersNothing && wasLast && kill !== undefined && again.length > 0;
-    if (allowed) { spent.add(kill); extras.push({ id: again[0]?.id ?? "", kill }); }
-    else for (const { id, part } of again) findings.push({ what: "doubled", id, text: `${chat} saw part ${part} of ${id} again${kill === undefined ? ", and nothing was killed in between" : ` after the kill at ${kill.point}`}` });
+    const reasons = kills.filter((one) => earlier.every((t) => between(t, entry.t)(one)));
+    const doubled = again.map(({ id, part }) => ({ id, text: `${chat} saw part ${part} of ${id} again${reasons.length === 0 ? ", and nothing was killed in between" : ` after the kill at ${reasons.map(({ point }) => point).join(", ")}`}` }));
+    const [head] = doubled;
+    if (offersNothing && wasLast && head !== undefined) copies.push({ ...head, kills: reasons });
+    else findings.push(...doubled.map((one) => ({ what: "doubled" as const, ...one })));
     for (const { id, part, t } of parts) {
       const key = `${id}:${part}`;
       if (!times.has(key)) first.push(key);

@@ -15,6 +15,7 @@ export interface Mutation {
 
 const crash = "test/crash-gaps.test.ts";
 const outbox = "test/outbox.test.ts";
+const turns = "test/turns.test.ts";
 const inbox = "test/inbox.test.ts";
 const sqlite = "test/store/sqlite.test.ts";
 const hostile = "test/policy-hostile.test.ts";
@@ -58,6 +59,9 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "an answer that has expired is sent", file: "engine/life.ts", find: "  if (row.expiresAt !== undefined && now > row.expiresAt) return buried", replace: "  if (row.expiresAt === -1) return buried", test: crash, grep: "does not send what expired" },
   { name: "an answer that is tried again is overtaken", file: "engine/outbox.ts", find: 'row.dueAt > now && row.state === "planned" && row.attempts === 0 && row.error === undefined', replace: "row.dueAt > now", test: outbox, grep: "holds nobody up with what is scheduled" },
   { name: "the process does not wait for sends under way", file: "engine/outbox.ts", find: "return sending === 0 ? Promise.resolve()", replace: "return sending >= 0 ? Promise.resolve()", test: outbox, grep: "holds: what is under way" },
+  { name: "each chat hands over for itself where a copy cannot be told", file: "engine/turns.ts", find: "if (inside.size === 0 || inside.has(key) || waited >= PATIENCE_MS)", replace: "if (inside.size >= 0)", test: turns, grep: "one message at a time" },
+  { name: "the next is handed over before the last is recorded", file: "engine/outbox.ts", find: "        if (!recording.has(row.key)) turns.leave(row.key);", replace: "        turns.leave(row.key);", test: turns, grep: "record of the last" },
+  { name: "a platform that is slow holds up all chats", file: "engine/turns.ts", find: " || waited >= PATIENCE_MS) {", replace: ") {", test: turns, grep: "hold nobody up" },
   { name: "secrets in the text of a failure are kept and told", file: "engine/outbox.ts", find: "message: redact(error.message)", replace: "message: error.message", test: crash, grep: "keeps and tells no secret" },
   { name: "the notice of a dead letter is not written with it", file: "engine/life.ts", find: 'write: [...next.write, { do: "outbox", row: notice }]', replace: "write: next.write", test: crash, grep: "are one commit" },
   { name: "a dead letter is told as if it were sent", file: "engine/outbox.ts", find: 'if (act.type === "mourn") options.onDead(now);', replace: "", test: outbox, grep: "says so once" },
