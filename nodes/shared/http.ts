@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebhookAnswer, WebhookRequest } from "../../engine/channels/channel.ts";
 import { asClawError } from "../../engine/errors.ts";
+import { BodyRefused, createBodyReader } from "./raw-body.ts";
 import type { Red } from "./red.ts";
 
 export type Handler = (request: WebhookRequest) => Promise<WebhookAnswer>;
@@ -21,10 +22,6 @@ export interface HttpDoor {
   /** While the flows start or a deploy changes them, a door that is not there yet is "come again", not "not found". */
   starting(yes: boolean): void;
 }
-
-/** Larger bodies end with 413 before they are kept; what is smaller is each channel's own affair. */
-const MAX_BODY = 32 * 1024 * 1024;
-const BODY_MS = 30_000;
 
 export function createHttp(red: Red): HttpDoor {
   const doors = new Map<string, Handler>();
@@ -59,6 +56,7 @@ export function createHttp(red: Red): HttpDoor {
  * the request then skips all that the admin app does to every request.
  */
 function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boolean, watch: (req: Incoming, res: ServerResponse) => void, direct: ((req: Incoming, res: ServerResponse) => void) | undefined): void {
+  const readBody = createBodyReader();
   let root = app;
   while (root.parent !== undefined && root.parent !== null) root = root.parent;
   root.use((req: Incoming, res: ServerResponse, next: () => void) => {
@@ -66,9 +64,10 @@ function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boo
     if (direct === undefined) watch(req, res);
     const go = direct === undefined ? next : () => direct(req, res);
     if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body)) return go();
-    readBody(req).then((body) => { req.body = body; req._body = true; go(); }, (error: Error & { status?: number }) => {
-      res.writeHead(error.status ?? 400, { "content-type": "application/json", connection: "close" });
-      res.end(JSON.stringify({ error: { code: error.status === 413 ? "MSG_003" : "MSG_001", text: error.message } }));
+    readBody(req, res).then((body) => { req.body = body; req._body = true; go(); }, (error: Error) => {
+      const { status, code, headers } = error instanceof BodyRefused ? error : { status: 400, code: "MSG_001", headers: {} };
+      res.writeHead(status, { "content-type": "application/json", connection: "close", ...headers });
+      res.end(JSON.stringify({ error: { code, text: error.message } }));
     });
   });
   const stack = (root._router ?? root.router)?.stack;
@@ -91,22 +90,6 @@ function createGuardWatch(red: Red): (req: Incoming, res: ServerResponse) => voi
       red.log.warn(`[clawflow] [CONN_004] Expected ${path} to be reachable, but httpNodeAuth or httpNodeMiddleware in settings.js answered ${res.statusCode} before ClawFlow saw the request. Chat platforms cannot log in: receive by polling, or let requests to this path pass there (ClawFlow checks each one's secret or signature itself).`);
     });
   };
-}
-
-function readBody(req: Incoming): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const fail = (status: number, text: string) => { clearTimeout(timer); req.removeAllListeners("data"); req.resume(); reject(Object.assign(new Error(text), { status })); };
-    const timer = setTimeout(() => fail(408, `Expected the body within ${BODY_MS / 1000} s.`), BODY_MS);
-    req.on("data", (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAX_BODY) return fail(413, `Expected at most ${MAX_BODY} bytes.`);
-      chunks.push(chunk);
-    });
-    req.on("end", () => { clearTimeout(timer); resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)); });
-    req.on("error", (error) => { clearTimeout(timer); reject(error); });
-  });
 }
 
 /** `url`: the part below our prefix. */
