@@ -1,6 +1,6 @@
 /** MCP: the tools of an MCP server for the agents of a gateway. */
 import { createMcpSource, type McpSource, type Offered, type ListedTool, type ToolRow } from "../engine/mcp/client.ts";
-import type { LinkState, McpServer } from "../engine/mcp/link.ts";
+import { type LinkState, type McpServer, mayFetch } from "../engine/mcp/link.ts";
 import { checkAddress } from "../engine/mcp/fetch.ts";
 import { digest, withoutControls } from "../engine/mcp/names.ts";
 import { SettingError, ToolError } from "../engine/errors.ts";
@@ -53,13 +53,14 @@ export default function register(red: Red): void {
     let added: readonly string[] = [];
     let progress = "";
     let closing: Promise<void> | undefined;
+    let starting = (): string => host.say("connecting");
 
     const show = (): void => {
       if (state.state === "failed" || state.state === "waiting") {
         showFault(this, state.error.code, state.error.message, state.state === "failed" ? "dot" : "ring");
         return;
       }
-      const text = state.state === "connecting" ? host.say("connecting") : progress !== "" ? progress : host.say(offered.fresh.length > 0 ? "mcpNew" : "mcpTools", { count: offered.tools.length, fresh: offered.fresh.length });
+      const text = state.state === "connecting" ? starting() : progress !== "" ? progress : host.say(offered.fresh.length > 0 ? "mcpNew" : "mcpTools", { count: offered.tools.length, fresh: offered.fresh.length });
       const connected = state.state === "connected";
       status(() => ({ fill: state.state === "connecting" || (connected && offered.fresh.length > 0) ? "yellow" : connected ? "green" : "grey", shape: connected ? "dot" : "ring", text }));
     };
@@ -76,6 +77,7 @@ export default function register(red: Red): void {
 
     withGateway(host, this, config.gateway, (gateway) => {
       const server = serverOf(config, this.credentials ?? {});
+      if (mayFetch(server)) starting = () => host.say("mcpFetching", { program: short(config.command ?? "", 20) });
       const print = digest(JSON.stringify([config.transport, config.command, config.args, config.url]), 12);
       const source: McpSource = createMcpSource({
         server, prefix, rows: config.rows ?? [], fresh: config.fresh ?? "off", timeoutMs: numberOf(config.timeoutSeconds, 60) * 1000,

@@ -2,6 +2,7 @@
  * The link to one MCP server: opened when it is first needed, one attempt for all who ask, tried again by the breaker of the connections, closed whole.
  * Protocol: https://modelcontextprotocol.io/specification, by the official SDK, which is loaded with the first link.
  */
+import path from "node:path";
 import type { Client, RequestOptions, Transport } from "@modelcontextprotocol/client";
 import type { Clock } from "../clock.ts";
 import { type Breaker, CLOSED, nextBreaker, waitOf } from "../connections/breaker.ts";
@@ -15,10 +16,13 @@ export type McpServer =
   | { readonly kind: "http"; readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly privateNetwork: boolean };
 
 export type LinkState = { readonly state: "idle" | "connecting" | "connected" } | { readonly state: "waiting" | "failed"; readonly error: ClawError; readonly nextTryAt?: number };
+/** Milliseconds until a server has answered its greeting: one that is here, one that may have to be fetched. */
+export interface StartLimits { readonly hereMs: number; readonly fetchMs: number }
 export interface LinkDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly version: string;
+  readonly limits?: StartLimits;
   log(level: "debug" | "info" | "warn", text: string): void;
   onState(state: LinkState): void;
   /** Each time a connection stands, and when the server says that its tools are others now: they are to be read when `when` resolves. Where that fails, the connection is given up. */
@@ -34,8 +38,12 @@ export interface Link {
   close(): Promise<void>;
 }
 
-/** `npx` and `uvx` may fetch the server first. */
 export const CONNECT_MS = 60_000;
+/** A package with a hundred others behind it takes minutes on a small machine, and what is ended in the middle of that begins anew. */
+const LIMITS: StartLimits = { hereMs: CONNECT_MS, fetchMs: 600_000 };
+/** Programs that fetch the server first where it is not here yet. */
+const FETCHERS: ReadonlySet<string> = new Set(["bun", "bunx", "deno", "docker", "npm", "npx", "pipx", "pnpm", "pnpx", "podman", "uv", "uvx", "yarn"]);
+export const mayFetch = (server: McpServer): boolean => server.kind === "stdio" && FETCHERS.has(path.basename(server.program.command).replace(/\.(cmd|exe)$/i, ""));
 /** However often a server says that its tools have changed, they are read no more often than this. */
 const CHANGED_MS = 2_000;
 /** A server says when its stream is to be asked for again. At once, without end, would keep this machine busy; Node takes a wait of more than 24 days for none. */
@@ -76,7 +84,7 @@ export function createLink(server: McpServer, deps: LinkDeps): Link {
     fail(error);
   }
   function fail(thrown: unknown): ClawError {
-    const error = asFault(thrown);
+    const error = asFault(thrown, server);
     fault = error;
     breaker = nextBreaker(breaker, { type: "fault", permanent: error.retry === "no" });
     const waitMs = closed ? undefined : waitOf(breaker, deps.random());
@@ -134,6 +142,7 @@ async function connect(server: McpServer, deps: LinkDeps & { readonly plain: boo
     });
   const over = new AbortController();
   let waits = false;
+  const { hereMs, fetchMs } = deps.limits ?? LIMITS;
   const client = new sdk.Client({ name: "ClawFlow", version: deps.version }, {
     capabilities: {},
     versionNegotiation: deps.plain ? { mode: "legacy" } : { mode: "auto" },
@@ -162,7 +171,7 @@ async function connect(server: McpServer, deps: LinkDeps & { readonly plain: boo
     await guarded?.close();
   };
   try {
-    await client.connect(transport, { ...OPTIONS, signal: deps.signal });
+    await client.connect(transport, { timeout: mayFetch(server) ? fetchMs : hereMs, signal: deps.signal });
   } catch (thrown) {
     await close();
     throw last !== undefined && !(thrown as { status?: unknown }).status && /closed/i.test((thrown as Error).message) ? last : thrown;
@@ -175,10 +184,14 @@ const stopped = (): ToolError => new ToolError("MCP_001", {}, "Expected a connec
 const PERMANENT: ReadonlySet<unknown> = new Set(["ENOENT", "EACCES", 401, 403, 404]);
 
 /** What went wrong, by what trying again would change. */
-function asFault(thrown: unknown): ClawError {
+function asFault(thrown: unknown, server: McpServer): ClawError {
   const error = asClawError(thrown, "MCP_001");
   if (error.code !== "MCP_001") return error;
-  const { code, status, path, name } = (thrown ?? {}) as { code?: unknown; status?: unknown; path?: unknown; name?: unknown };
-  const text = code === "ENOENT" ? `Expected the program "${String(path)}" to be installed, but it was not found.` : name === "UnauthorizedError" || status === 401 || status === 403 ? `The MCP server refused the token or header (${status ?? 401}).` : `Expected a connection to the MCP server, got: ${error.message.slice(0, 300)}`;
+  const { code, status, path, name, data } = (thrown ?? {}) as { code?: unknown; status?: unknown; path?: unknown; name?: unknown; data?: { timeout?: number } };
+  const text = code === "ENOENT" ? `Expected the program "${String(path)}" to be installed, but it was not found.` : code === "REQUEST_TIMEOUT" ? silence(server, data?.timeout ?? CONNECT_MS) : name === "UnauthorizedError" || status === 401 || status === 403 ? `The MCP server refused the token or header (${status ?? 401}).` : `Expected a connection to the MCP server, got: ${error.message.slice(0, 300)}`;
   return new ToolError("MCP_001", { retry: PERMANENT.has(code) || PERMANENT.has(status) || name === "UnauthorizedError" ? "no" : "later", cause: thrown }, text);
+}
+function silence(server: McpServer, ms: number): string {
+  const how = server.kind === "http" ? "" : mayFetch(server) ? ` Run "${server.program.command}" with its arguments in a terminal, as the user of Node-RED, to see what it waits for.` : " Is it one that speaks over standard input and output?";
+  return `Expected an answer of the MCP server within ${ms / 1000} s, got none.${how}`;
 }

@@ -5,6 +5,8 @@ import type { RedNode } from "./red.ts";
 const KEPT = process.platform === "win32"
   ? ["APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATH", "PATHEXT", "PROCESSOR_ARCHITECTURE", "PROGRAMFILES", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERNAME", "USERPROFILE"]
   : ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+/** Files of the certificates that this machine trusts. */
+const CERTIFICATES = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE"];
 
 /** `NAME=value` lines. */
 export function variablesOf(lines: string | undefined): Record<string, string> {
@@ -16,7 +18,7 @@ export function variablesOf(lines: string | undefined): Record<string, string> {
   return variables;
 }
 export function systemVariables(): Record<string, string> {
-  return Object.fromEntries(KEPT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] as string]])));
+  return Object.fromEntries([...KEPT, ...CERTIFICATES].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] as string]])));
 }
 /** Folders in which programs are looked for. */
 export const programFolders = (): string[] => (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");

@@ -1,8 +1,12 @@
 /** MCP servers as sources of tools: the official everything server, both ways, and its lifetime. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { systemClock } from "../../engine/clock.ts";
 import { createMcpSource, type ListedTool, offerOf, tryMcp, type McpSettings } from "../../engine/mcp/client.ts";
+import type { McpServer } from "../../engine/mcp/link.ts";
 import { toolDescription, toolName } from "../../engine/mcp/names.ts";
 import { cleanSchema } from "../../engine/mcp/schema.ts";
 import { checkInput } from "../../engine/tool-input.ts";
@@ -101,6 +105,27 @@ describe("an MCP server as a source of tools", function () {
     await closed.start();
     const waits = closed.states.at(-1);
     assert.ok(waits?.state === "waiting" && waits.error.code === "MCP_001" && (waits.nextTryAt ?? 0) > Date.now(), JSON.stringify(waits));
+  });
+
+  it("is given time where its program may have to fetch it first; another that says nothing is told so, and tried again", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "clawflow-npx-"));
+    const slow = (name: string): McpServer => {
+      const command = path.join(folder, name);
+      writeFileSync(command, `#!/bin/sh\nsleep 1\nexec "${process.execPath}" "$@"\n`, { mode: 0o755 });
+      return { kind: "stdio", program: { command, args: [everythingPath, "stdio"], env: { PATH: process.env["PATH"] ?? "" } } };
+    };
+    const limits = { hereMs: 300, fetchMs: 120_000 };
+    try {
+      await using fetched = rig(slow("npx"), {}, undefined, limits);
+      assert.ok((await fetched.listed()).some((tool) => tool.name === "t_echo"));
+      assert.deepEqual(fetched.states.map(({ state }) => state), ["connecting", "connected"]);
+      await using silent = rig(slow("server"), {}, undefined, limits);
+      await silent.start();
+      const state = silent.states.at(-1);
+      assert.ok(state?.state === "waiting" && state.error.code === "MCP_001" && /^Expected an answer of the MCP server within 0\.3 s, got none\./.test(state.error.message), JSON.stringify(state));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("is listed for a form, and nothing of the trial stays", async () => {

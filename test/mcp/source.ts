@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { systemClock } from "../../engine/clock.ts";
 import { createMcpSource, type ListedTool, type McpSettings, type Offered } from "../../engine/mcp/client.ts";
-import type { LinkState, McpServer } from "../../engine/mcp/link.ts";
+import type { LinkState, McpServer, StartLimits } from "../../engine/mcp/link.ts";
 import type { CallContext, Tool, ToolResult } from "../../engine/tool.ts";
 import { message, until } from "../kit/scripted.ts";
 
@@ -28,14 +28,14 @@ export interface Rig extends AsyncDisposable {
   listed(): Promise<readonly Tool[]>;
   close(): Promise<void>;
 }
-export function rig(server: McpServer, more: Partial<McpSettings> = {}, cached?: readonly ListedTool[]): Rig {
+export function rig(server: McpServer, more: Partial<McpSettings> = {}, cached?: readonly ListedTool[], limits?: StartLimits): Rig {
   const offers: Offered[] = [];
   const states: LinkState[] = [];
   const lines: string[] = [];
   const kept: Rig["kept"] = [];
   const progress: string[] = [];
   const source = createMcpSource({ server, prefix: "t", rows: [], fresh: "dangerous", timeoutMs: 60_000, tags: [], readsPrivate: false, shared: false, ...more }, {
-    clock: systemClock, random: () => 0, version: "0", log: (_level, text) => { lines.push(text); }, onState: (state) => { states.push(state); },
+    ...limits === undefined ? {} : { limits }, clock: systemClock, random: () => 0, version: "0", log: (_level, text) => { lines.push(text); }, onState: (state) => { states.push(state); },
     keep: async (bytes, { mime }) => { kept.push({ bytes: bytes.byteLength, mime }); return { media: `spool:${kept.length}`, mime, bytes: bytes.byteLength }; },
     load: async () => cached, save: async (tools) => { made.saved = tools; }, onOffer: (offered) => { offers.push(offered); }, onProgress: (_tool, text) => { progress.push(text); },
   });
