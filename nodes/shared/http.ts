@@ -16,6 +16,8 @@ export interface HttpDoor {
   /** Answers everything at and below `path` ("home/chat"). Returns a problem when the path is taken. */
   open(path: string, handler: Handler): string | undefined;
   close(path: string, handler: Handler): void;
+  /** What is answered where there is no door; undefined: a plain 404. */
+  missing(say: (path: string) => WebhookAnswer | undefined): void;
   /** Path of a door as a browser sees it, without the host. */
   url(path: string): string;
   readonly available: boolean;
@@ -28,13 +30,14 @@ export function createHttp(red: Red): HttpDoor {
   const nodeRoot = typeof red.settings.httpNodeRoot === "string" ? red.settings.httpNodeRoot.replace(/\/+$/, "") : "";
   const prefix = `${nodeRoot}/clawflow/`;
   const app = red.httpNode;
+  let missing: (path: string) => WebhookAnswer | undefined = () => undefined;
   let starting = true;
   const available = typeof app?.use === "function" && red.settings.httpNodeRoot !== false;
   if (available && app !== undefined) {
     const guarded = ["httpNodeAuth", "httpNodeMiddleware", "httpNodeCors"].some((name) => Boolean((red.settings as Record<string, unknown>)[name]));
     const ours = (url: string) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined;
-    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, starting, (req.url ?? "").slice(prefix.length - 1), req, res); });
-    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, starting, req.url ?? "/", req, res); });
+    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, missing, starting, (req.url ?? "").slice(prefix.length - 1), req, res); });
+    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, missing, starting, req.url ?? "/", req, res); });
   }
   return {
     available,
@@ -47,6 +50,7 @@ export function createHttp(red: Red): HttpDoor {
       return undefined;
     },
     close(path, handler) { if (doors.get(path) === handler) doors.delete(path); },
+    missing(say) { missing = say; },
     url: (path) => `${prefix}${path}`,
   };
 }
@@ -93,7 +97,7 @@ function createGuardWatch(red: Red): (req: Incoming, res: ServerResponse) => voi
 }
 
 /** `url`: the part below our prefix. */
-async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, url: string, req: Incoming, res: ServerResponse): Promise<void> {
+async function answer(doors: ReadonlyMap<string, Handler>, missing: (path: string) => WebhookAnswer | undefined, starting: boolean, url: string, req: Incoming, res: ServerResponse): Promise<void> {
   const mark = url.indexOf("?");
   const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
   const door = findDoor(doors, path);
@@ -101,7 +105,11 @@ async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, ur
   // A body that came before its door was open has been taken by others: its bytes, and so its signature, are gone.
   const tooEarly = door === undefined ? starting : req.method !== "GET" && req.method !== "HEAD" && !Buffer.isBuffer(req.body);
   if (tooEarly) { res.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" }); res.end("Node-RED is starting"); return; }
-  if (door === undefined) { res.writeHead(404, { "content-type": "text/plain; charset=utf-8" }); res.end("Not found"); return; }
+  if (door === undefined) {
+    const { status, headers, body } = missing(path) ?? { status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "Not found" };
+    res.writeHead(status, { ...headers }).end(body);
+    return;
+  }
   const gone = goneSignal(res);
   const rest = path.slice(door.path.length);
   // A page's relative addresses need the slash at the end of its own.
