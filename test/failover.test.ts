@@ -213,6 +213,17 @@ describe("failover", () => {
     const second = await turn({ withinMs: 60_000 });
     assert.deepEqual([second.error?.code, asked()], ["MODEL_011", "A1:1 A2:1 B1:1"]);
   });
+  it("gives up with its asker, whether it waits for a rest, for the pause before another try, or for a word", async () => {
+    for (const [reply, more] of [[bad("rate limited", { afterMs: 20_000 }), {}], [bad("overloaded"), { withinMs: 3_600_000 }], [{ ends: "hangs" }, {}]] as const) {
+      for (const chain of [["A1"], ["A1", "B1"]]) {
+        const { turn, clock } = rig(Object.fromEntries(chain.map((name) => [name, model([reply])])));
+        const asker = new AbortController();
+        clock.after(300, () => asker.abort(new Error("out of time")));
+        const { error, ms } = await turn(more, { signal: asker.signal });
+        assert.deepEqual([error?.message, ms], ["out of time", 300], chain.join());
+      }
+    }
+  });
   it("turns to nobody more than twice for one answer", async () => {
     const { turn, asked } = rig({ A1: model([bad("overloaded")]), B1: model([bad("overloaded")]) });
     const { error } = await turn({ withinMs: 3_600_000 }, { passMs: 3_600_000 });
