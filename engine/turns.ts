@@ -1,12 +1,13 @@
 /**
  * Where a platform offers nothing against a doubled message, what a crash meets between handing one over and recording the answer comes twice. So only
- * one such message is in that window at a time, over all chats and accounts: a crash then doubles one, not one in each chat. Who has waited for
- * `PATIENCE_MS` goes beside it: a platform that is slow to answer holds up others for so long and no longer, and a burst goes out as it came.
+ * one such message is in that window at a time, over all chats and accounts: a crash then doubles one, not one in each chat. A platform that is slow
+ * to answer holds up the next for `SLOW_MS`, and nobody waits for longer than `PATIENCE_MS`: then they go beside one another.
  */
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 
-export const PATIENCE_MS = 500;
+export const SLOW_MS = 500;
+export const PATIENCE_MS = 3_000;
 
 /** No key against a second copy, and no way to ask whether the first is there: class C. */
 export function offersNothing(channel: Channel, connection: Connection): boolean {
@@ -26,6 +27,7 @@ export interface Turns {
 
 export function createTurns(clock: Clock): Turns {
   const inside = new Set<string>();
+  let entered = 0;
   /** In the order in which they came. */
   const waiting = new Map<string, { readonly since: number; readonly cancel: () => void; readonly again: () => void }>();
 
@@ -35,17 +37,20 @@ export function createTurns(clock: Clock): Turns {
   }
   const turns: Turns = {
     enter(key, again) {
+      if (inside.has(key)) return true;
+      const now = clock.monotonic();
       const before = waiting.get(key);
-      const since = before?.since ?? clock.monotonic();
-      const waited = clock.monotonic() - since;
-      if (inside.size === 0 || inside.has(key) || waited >= PATIENCE_MS) {
+      const since = before?.since ?? now;
+      const waitMs = Math.min(entered + SLOW_MS, since + PATIENCE_MS) - now;
+      if (inside.size === 0 || waitMs <= 0) {
         forget(key);
         inside.add(key);
+        entered = now;
         return true;
       }
       if (again === undefined) return false;
       before?.cancel();
-      waiting.set(key, { since, again, cancel: clock.after(PATIENCE_MS - waited, again) });
+      waiting.set(key, { since, again, cancel: clock.after(waitMs, again) });
       return false;
     },
     leave(key) {
