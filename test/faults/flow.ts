@@ -7,6 +7,9 @@ export const BOTS = ["key", "evidence", "none", "telegram"] as const;
 export type Bot = (typeof BOTS)[number];
 export const CHANNELS: Readonly<Record<Bot, string>> = { key: "fault-key", evidence: "fault-evidence", none: "fault-none", telegram: "telegram" };
 
+/** Of Node-RED's own nodes these are loaded, those of all fault tests together. */
+export const CORE = ["catch", "function", "httprequest", "status"] as const;
+
 export interface Places { readonly platform: string; readonly telegram: string; readonly token: string; readonly model: string }
 
 /** `evidence` and Telegram poll, the others have webhooks. */

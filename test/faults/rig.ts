@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Point } from "../../engine/points.ts";
 import { type FlowNode, type NodeRed, projectRoot, startNodeRed } from "../rigs/node-red.ts";
 import { watchStore } from "./conserve.ts";
-import { BOTS, type Bot, CHANNELS, faultFlow } from "./flow.ts";
+import { BOTS, type Bot, CHANNELS, CORE, faultFlow } from "./flow.ts";
 import { type Counts, judge, type Kill, type Verdict } from "./judge.ts";
 import { type Entry, monotonicMs, readLog } from "./stubs/log.ts";
 import { startWorld, type World } from "./world.ts";
@@ -59,9 +59,6 @@ export function buildFaultPackage(): string {
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
-/** Core nodes that the flow does not use: a restart is a good part faster without them. */
-const EXCLUDED = ["mqtt", "websocket", "tcpin", "udp", "exec", "file", "watch", "CSV", "HTML", "JSON", "XML", "YAML", "template", "range", "split", "sort", "batch", "delay", "trigger", "rbe", "httpproxy", "httpin", "tls", "inject"].map((name) => `*-${name}.js`);
-
 export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: number; readonly env?: Readonly<Record<string, string>> } = {}): Promise<FaultRig> {
   const folder = mkdtempSync(path.join(tmpdir(), `clawflow-faults-${seed}-`));
   const file = (name: string) => path.join(folder, name);
@@ -72,7 +69,7 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
   const red = await startNodeRed({
     clawflow, flows, packages: [path.join(projectRoot, "test/plugins/fault-channels")], nodeArgs: ["--require", path.join(projectRoot, "test/faults/arm.cjs")],
     env: { CLAWFLOW_FAULT_DIR: folder, NODE_COMPILE_CACHE: file("compiled"), ...env },
-    settings: { disableEditor: true, nodesExcludes: EXCLUDED },
+    core: CORE, settings: { disableEditor: true },
   });
   const held = watchStore(path.join(red.userDir, "clawflow/home"), { seen: world.seen });
   const kills: Kill[] = [];
