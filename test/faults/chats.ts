@@ -45,7 +45,7 @@ export async function startChats(flow: (platform: string) => readonly FlowNode[]
     return (await platform.entries()).filter((entry: Entry) => entry.what === "shown" && entry.bot === bot && entry.chat === chat)
       .map(({ text, key }) => { const again = keys.has(key); keys.add(key); return { text: String(text), again }; }).slice(from);
   };
-  const wait: Chats["wait"] = (what, test) => until(test, what, 120_000).catch(async (error: Error) => assert.fail(`${error.message}; shown ${JSON.stringify((await platform.entries()).filter((entry) => entry.what === "shown").slice(-8).map(({ bot, chat, text }) => [bot, chat, text]))}\n${red.lines.slice(-12).join("\n")}`));
+  const wait: Chats["wait"] = (what, test) => until(test, what, 120_000, 20).catch(async (error: Error) => assert.fail(`${error.message}; shown ${JSON.stringify((await platform.entries()).filter((entry) => entry.what === "shown").slice(-8).map(({ bot, chat, text }) => [bot, chat, text]))}\n${red.lines.slice(-12).join("\n")}`));
   return {
     red, platform, shown, wait,
     async say(bot, text, { chat = "u", from = chat, copies = 1 } = {}) {

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
-import type { Entry } from "./stubs/log.ts";
+import { type Entry, followLog } from "./stubs/log.ts";
 import { projectRoot } from "../rigs/project.ts";
 
 export interface Stub {
@@ -10,7 +10,7 @@ export interface Stub {
   readonly pid: number;
   /** Calls `/control/<name>`. */
   control<T = unknown>(name: string, body?: object): Promise<T>;
-  /** Everything it saw so far; asks only for what is new. */
+  /** Everything it saw so far, from its log. */
   entries(): Promise<readonly Entry[]>;
   close(): Promise<void>;
 }
@@ -23,21 +23,15 @@ export async function startStub(name: string, logFile: string): Promise<Stub> {
     child.stdout?.setEncoding("utf8").on("data", (text: string) => { const match = /listening on (\d+)/.exec(text); if (match) resolve(match[1] as string); });
   });
   const url = `http://127.0.0.1:${port}`;
-  const known: Entry[] = [];
+  const follow = followLog(logFile);
   async function control<T>(route: string, body?: object): Promise<T> {
     const answer = await fetch(`${url}/control/${route}`, body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
     if (!answer.ok) throw new Error(`${name} answered ${answer.status} to ${route}: ${await answer.text()}`);
     return (await answer.json()) as T;
   }
-  let reading: Promise<void> = Promise.resolve();
   return {
     url, pid: child.pid ?? 0, control,
-    async entries() {
-      // One by one: a day's entries are more than a call takes arguments.
-      reading = reading.then(async () => { for (const entry of await control<Entry[]>(`log?from=${known.length}`)) known.push(entry); });
-      await reading;
-      return known;
-    },
+    entries: async () => follow(),
     async close() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, "exit");

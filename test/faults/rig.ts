@@ -165,7 +165,7 @@ export async function startFaultRig({ seed = 1, env = {} }: { readonly seed?: nu
     },
     async deploy(changed, type) { await red.deploy(changed.map(({ credentials: _, ...node }) => node as FlowNode), type); },
     async settled(ms = 60_000) {
-      for (const from = monotonicMs(); ; await pause(10)) {
+      for (const from = monotonicMs(); ; await pause(20)) {
         const open = await world.open();
         if (open.length === 0) return world.forget();
         if (!alive()) throw new Error(`Node-RED ended while messages were open:\n${red.lines.slice(-20).join("\n")}`);

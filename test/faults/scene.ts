@@ -88,7 +88,7 @@ export async function startScene({ seed, accounts = () => [], change = (flows) =
     const from = rig.red.lines.length;
     await rig.deploy(changed, type);
     await rig.red.waitForLog(/Started (modified )?(flows|nodes)/, 20_000, from);
-    await until(async () => (await rig.red.admin<{ counts?: Counts }>("GET", "/clawflow/gateway/gw")).counts !== undefined, "the store", 30_000);
+    await until(async () => (await rig.red.admin<{ counts?: Counts }>("GET", "/clawflow/gateway/gw")).counts !== undefined, "the store", 30_000, 25);
   }
 
   const scene: Scene = {
@@ -105,7 +105,7 @@ export async function startScene({ seed, accounts = () => [], change = (flows) =
       for (const bot of bots) {
         const { ownerCode } = await rig.red.admin<{ ownerCode: string }>("POST", "/clawflow/gateway/gw/owner-code", {});
         await rig.world.say([{ bot: bot as Bot, chat: bossOf(bot), from: personOf(bot, bossOf(bot)), id: `boss-${bot}`, copies: 1, text: ownerCode }]);
-        await until(async () => (await rig.red.admin<{ people: { account: string; trust: string }[] }>("GET", "/clawflow/gateway/gw")).people.some((one) => one.account === bot && one.trust === "owner"), `an owner of ${bot}`, 10_000);
+        await until(async () => (await rig.red.admin<{ people: { account: string; trust: string }[] }>("GET", "/clawflow/gateway/gw")).people.some((one) => one.account === bot && one.trust === "owner"), `an owner of ${bot}`, 10_000, 25);
       }
     },
     async quiet(queued = 0, ms = 120_000) {
@@ -121,7 +121,7 @@ export async function startScene({ seed, accounts = () => [], change = (flows) =
         const { outbox } = counts;
         return unsaid.length === 0 && counts.pending === 0 && (outbox.planned ?? 0) + (outbox.sending ?? 0) + (outbox.unknown ?? 0) <= queued;
       };
-      await until(settled, "everything to end", ms).catch((error: Error) => { throw new Error(`${error.message}; not confirmed: ${unsaid.join(", ")}; our records: ${JSON.stringify(counts)}\n${rig.red.lines.slice(-15).join("\n")}`); });
+      await until(settled, "everything to end", ms, 50).catch((error: Error) => { throw new Error(`${error.message}; not confirmed: ${unsaid.join(", ")}; our records: ${JSON.stringify(counts)}\n${rig.red.lines.slice(-15).join("\n")}`); });
       const { received, done, dead, pending } = counts as unknown as Counts;
       assert.equal(received, done + dead + pending, `received ${received} is not done ${done} + dead ${dead} + pending ${pending}`);
       return counts as unknown as Counts;

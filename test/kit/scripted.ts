@@ -99,10 +99,10 @@ export function manualClock(start = 1_000_000): Clock & { advance(ms: number): P
 export async function settle(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
-export async function until(test: () => boolean | Promise<boolean>, what = "the condition", ms = 5_000): Promise<void> {
+export async function until(test: () => boolean | Promise<boolean>, what = "the condition", ms = 5_000, everyMs = 5): Promise<void> {
   const end = performance.now() + ms;
   while (!(await test())) {
     if (performance.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

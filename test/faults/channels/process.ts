@@ -44,7 +44,7 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => { s
 /** Generous: the machine may be busy with other tests. */
 export const PATIENCE_MS = 90_000;
 export async function until(test: () => boolean | Promise<boolean>, what: () => string, ms = PATIENCE_MS): Promise<void> {
-  for (const end = Date.now() + ms; !(await test()); await pause(15)) if (Date.now() > end) throw new Error(`Expected ${what()} within ${ms / 1000} s`);
+  for (const end = Date.now() + ms; !(await test()); await pause(30)) if (Date.now() > end) throw new Error(`Expected ${what()} within ${ms / 1000} s`);
 }
 
 export async function createChild(config: Config): Promise<Child> {

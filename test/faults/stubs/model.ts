@@ -107,8 +107,7 @@ async function complete(body: Body, request: IncomingMessage, response: ServerRe
   await stream(pieces, order, request, response);
 }
 
-if (import.meta.main) serve(async ({ path, query, body }, response, request) => {
-  if (path === "/control/log") return log.entries.slice(Number(query.get("from") ?? 0));
+if (import.meta.main) serve(async ({ path, body }, response, request) => {
   if (path === "/control/fault") { if (body.fault === undefined) orders = []; else orders.push({ times: 1, ...body } as unknown as Order); return {}; }
   if (!path.endsWith("/chat/completions")) return undefined;
   await complete(body as unknown as Body, request, response);

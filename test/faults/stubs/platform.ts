@@ -4,7 +4,7 @@
  *
  *     GET  /bot/<bot>/me, /updates?wait=ms, /find?chat=&key=      POST /bot/<bot>/ack {id}, /send {chat, text, key, plain}, /edit {chat, ref, text}, /remove {chat, ref}
  *     POST /effect {id}                                           what a tool does to the world
- *     POST /control/…                                             what the test orders; GET /control/log?from=n
+ *     POST /control/…                                             what the test orders
  *
  * Inbound as real platforms do it: in order in each chat, and again until confirmed.
  */
@@ -125,7 +125,6 @@ const control: Record<string, (asked: Asked) => unknown> = {
   act({ body }) { order(body); return {}; },
   fault({ body }) { if (body.op === undefined) misbehaviour.clear(); else misbehaviour.order(body as unknown as Order); return {}; },
   note({ body }) { const { what, ...fields } = body; log(String(what), fields); return {}; },
-  log: ({ query }) => log.entries.slice(Number(query.get("from") ?? 0)),
 };
 
 serve(async (asked, response, request) => {

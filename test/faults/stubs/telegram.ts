@@ -69,6 +69,5 @@ const control: Record<string, (asked: Asked) => unknown> = {
   say({ body }) { for (const one of body.messages as Said[]) say(one); return {}; },
   act({ body }) { order(body); return {}; },
   fault({ body }) { if (body.op === undefined) misbehaviour.clear(); else misbehaviour.order(body as unknown as Order); return {}; },
-  log: ({ query }) => log.entries.slice(Number(query.get("from") ?? 0)),
 };
 serve((asked, response, request) => (asked.path.startsWith("/control/") ? control[asked.path.slice("/control/".length)]?.(asked) : pass(asked, request, response)));
