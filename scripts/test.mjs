@@ -6,7 +6,7 @@
  *
  * Each test file runs in a process of its own, two at once, so that one file can neither hang nor disturb another.
  * Files that start a real Node-RED or a browser, the model check and all fault tests are heavy: of those only one runs at a time. Fault tests stand a busy machine: in their short form
- * they also run where no light file is left.
+ * they also run where no light file is left, those that last longest first, and those that do little but wait run beside all others.
  * The last line is always `N passed, N failed, N skipped`; a failed check (types, lint, build, coverage) counts as one failed.
  */
 import { spawn } from "node:child_process";
@@ -72,6 +72,13 @@ function testFiles() {
 const isFault = (file) => [path.join("test", "faults"), path.join("test", "model")].some((folder) => file.startsWith(folder));
 const isHeavy = (file) => isFault(file) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
 
+/** Nearly all of their time they wait for a platform that makes them: they leave the processors to others. */
+const patient = ["faults/channels"];
+/** What lasts longest begins first, so that nothing is left to run alone at the end. */
+const longest = ["faults/soak", "faults/kill", "faults/deploy", "faults/load", "faults/send", "faults/clock", "model/life", "faults/model", "faults/twice"];
+const isOne = (names) => (file) => names.some((name) => file === path.join("test", `${name}.test.ts`));
+const place = (file) => { const at = longest.findIndex((name) => isOne([name])(file)); return at < 0 ? longest.length : at; };
+
 const reports = mkdtempSync(path.join(tmpdir(), "clawflow-test-"));
 process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
 
@@ -96,7 +103,8 @@ async function runFile(file, heavy) {
 }
 
 async function runFiles(files) {
-  const faults = files.filter(isFault);
+  const beside = full ? [] : files.filter(isOne(patient));
+  const faults = files.filter((file) => isFault(file) && !beside.includes(file)).sort((a, b) => place(a) - place(b));
   const heavy = files.filter((file) => isHeavy(file) && !isFault(file));
   const light = files.filter((file) => !isHeavy(file));
   const work = async (...queues) => {
@@ -107,7 +115,7 @@ async function runFiles(files) {
     }
   };
   const others = Math.max(1, Math.min(4, availableParallelism()) - 1);
-  await Promise.all([work(heavy, faults, light), ...Array.from({ length: others }, () => work(light, ...full ? [] : [faults]))]);
+  await Promise.all([work(heavy, faults, light), work(beside), ...Array.from({ length: others }, () => work(light, ...full ? [] : [faults]))]);
 }
 
 function finish(code) {
