@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { gateway, on, tab } from "../rigs/home.ts";
-import { type FlowNode, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { type FlowNode, projectRoot, startNodeRed, USUAL } from "../rigs/node-red.ts";
 import { until } from "../kit/scripted.ts";
 import { startStub } from "./child.ts";
 import { dice } from "./rounds.ts";
@@ -45,7 +45,7 @@ describe("a kill while an approval waits", function () {
       const folder = mkdtempSync(path.join(tmpdir(), "clawflow-approval-"));
       const platform = await startStub("platform", path.join(folder, "platform.log"));
       const model = await startStub("model", path.join(folder, "model.log"));
-      const red = await startNodeRed({ flows: flow(platform.url, model.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
+      const red = await startNodeRed({ core: USUAL, flows: flow(platform.url, model.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
       try {
         await platform.control("hook", { bot: "key", url: `${red.url}/clawflow/home/key` });
         const of = async (what: string) => (await platform.entries()).filter((entry) => entry.what === what);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { until } from "../kit/scripted.ts";
-import { type FlowNode, type NodeRed, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { type FlowNode, type NodeRed, projectRoot, startNodeRed, USUAL } from "../rigs/node-red.ts";
 import { startStub, type Stub } from "./child.ts";
 import { watchStore } from "./conserve.ts";
 import type { Entry } from "./stubs/log.ts";
@@ -35,7 +35,7 @@ export interface Chats extends AsyncDisposable {
 export async function startChats(flow: (platform: string) => readonly FlowNode[]): Promise<Chats> {
   const folder = mkdtempSync(path.join(tmpdir(), "clawflow-chats-"));
   const platform = await startStub("platform", path.join(folder, "platform.log"));
-  const red = await startNodeRed({ flows: flow(platform.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
+  const red = await startNodeRed({ core: USUAL, flows: flow(platform.url), packages: [path.join(projectRoot, "test/plugins/fault-channels")], env: { NODE_COMPILE_CACHE: path.join(folder, "compiled") }, settings: { disableEditor: true } });
   const watch = watchStore(path.join(red.userDir, "clawflow/home"), { seen: () => platform.entries() });
   for (const bot of BOTS) if (bot !== "evidence") await platform.control("hook", { bot, url: `${red.url}/clawflow/home/${bot}` });
   let ids = 0;

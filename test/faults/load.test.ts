@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { gateway, on, startSink, tab } from "../rigs/home.ts";
-import { type FlowNode, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { type FlowNode, projectRoot, startNodeRed, USUAL } from "../rigs/node-red.ts";
 import { watchStore } from "./conserve.ts";
 import { type Finding, summary } from "./judge.ts";
 import { full, MIB, mb, quantile, seed } from "./load/figures.ts";
@@ -87,7 +87,7 @@ describe("more than can be answered at once", function () {
       const account = (slug: string, channel: string): FlowNode => ({ id: `acc-${slug}`, type: "clawflow-account", name: slug, gateway: "gw", slug, channel, settings: { sink: sink.url }, policy: "open", version: 1 });
       const entry = on("in", "clawflow-channel-in", { gateway: "gw", version: 1 }, ["out"], []);
       const flows: FlowNode[] = [tab, { ...gateway, pendingMaxHours: 1_000_000 }, account("echo", "echo"), on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", version: 1 }, [])];
-      const options = { packages: [path.join(projectRoot, "test/plugins/echo-channel")], settings: { disableEditor: true }, env: gauge.env };
+      const options = { core: USUAL, packages: [path.join(projectRoot, "test/plugins/echo-channel")], settings: { disableEditor: true }, env: gauge.env };
       const idle = async () => { await using empty = await startNodeRed({ ...options, flows }); return (await gauge.measure(empty.pid)).heap; };
       const [base] = await Promise.all([idle(), fill(path.join(userDir, "clawflow/home"), MAX_PENDING - room)]);
       await using red = await startNodeRed({ ...options, userDir, flows });

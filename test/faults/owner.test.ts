@@ -13,6 +13,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
 import { type NodeRed, projectRoot, startNodeRed } from "../rigs/node-red.ts";
+import { CORE } from "./flow.ts";
 import { type Counts, judge } from "./judge.ts";
 import { buildFaultPackage, type FaultRig, startFaultRig } from "./rig.ts";
 import { dice, talk } from "./rounds.ts";
@@ -31,7 +32,7 @@ const owns = async (red: NodeRed): Promise<boolean> => (await overview(red).catc
 async function beside(rig: FaultRig): Promise<NodeRed & { removeAll(): Promise<void> }> {
   const userDir = mkdtempSync(path.join(tmpdir(), "clawflow-beside-"));
   symlinkSync(path.join(rig.red.userDir, "clawflow"), path.join(userDir, "clawflow"));
-  const red = await startNodeRed({ userDir, clawflow: buildFaultPackage(), flows: rig.flows, packages: [path.join(projectRoot, "test/plugins/fault-channels")], settings: { disableEditor: true } });
+  const red = await startNodeRed({ core: CORE, userDir, clawflow: buildFaultPackage(), flows: rig.flows, packages: [path.join(projectRoot, "test/plugins/fault-channels")], settings: { disableEditor: true } });
   return Object.assign(red, { async removeAll() { await red.remove(); rmSync(userDir, { recursive: true, force: true }); } });
 }
 const hook = async (rig: FaultRig, red: NodeRed): Promise<void> => { for (const bot of ["key", "none"]) await rig.world.platform.control("hook", { bot, url: `${red.url}/clawflow/home/${bot}` }); };

@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import { type FlowNode, type NodeRed, type NodeRedOptions, projectRoot, startNodeRed } from "./node-red.ts";
+import { type FlowNode, type NodeRed, type NodeRedOptions, projectRoot, startNodeRed, USUAL } from "./node-red.ts";
 import { until } from "../kit/scripted.ts";
 
 export interface Said { readonly op: string; readonly to: { readonly chat: string }; readonly draft?: { readonly text: string }; readonly key?: string; readonly ref?: string }
@@ -38,7 +38,7 @@ export const on = (id: string, type: string, fields: Record<string, unknown> = {
 let ids = 0;
 export async function startHome(flow: (sink: Sink) => readonly FlowNode[], options: NodeRedOptions = {}): Promise<Home> {
   const sink = await startSink();
-  const red = await startNodeRed({ packages: [path.join(projectRoot, "test/plugins/echo-channel")], ...options, flows: flow(sink) });
+  const red = await startNodeRed({ core: USUAL, packages: [path.join(projectRoot, "test/plugins/echo-channel")], ...options, flows: flow(sink) });
   const texts = () => sink.said.filter((one) => one.op === "send").map((one) => one.draft?.text ?? "");
   return {
     red, sink, texts,

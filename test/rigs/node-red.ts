@@ -65,6 +65,9 @@ export interface NodeRed extends AsyncDisposable {
   remove(): Promise<void>;
 }
 
+/** For `core`: what the flows of tests are made of, beside our own nodes. */
+export const USUAL = ["catch", "change", "complete", "debug", "delay", "function", "httpin", "httprequest", "inject", "link", "status", "switch", "template"] as const;
+
 const secret = "secret of the test rig";
 
 /** The content of a `flows_cred.json`: aes-256-ctr under the SHA-256 of the credential secret, as Node-RED writes it. */
