@@ -4,7 +4,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { projectRoot, startNodeRed, type FlowNode, type NodeRed } from "../rigs/node-red.ts";
-import { openBrowser } from "../rigs/browser.ts";
+import { hurryEditor, openBrowser, trayStands } from "../rigs/browser.ts";
+import { until } from "../kit/scripted.ts";
 
 /** What the tests use of the editor's own page. */
 interface EditorNode extends Record<string, unknown> { id: string; type: string; z?: string; changed?: boolean; valid?: boolean; outputs?: number; _def: { category: string; defaults: Record<string, unknown> } }
@@ -36,6 +37,7 @@ describe("forms in the editor", function () {
     browser = await openBrowser(this);
     red = await startNodeRed({ flows: demo });
     const context = await browser.newContext({ viewport: { width: 1400, height: 1000 }, locale: "en-US" });
+    await hurryEditor(context);
     await context.route("**/*", (route) => (new URL(route.request().url()).hostname === "127.0.0.1" || /^(data|blob):/.test(route.request().url()) ? route.continue() : route.abort()));
     page = await context.newPage();
     page.on("console", (message) => { if (message.type() === "error" && !/catalogue|ERR_FAILED/.test(message.text())) faults.push(message.text()); });
@@ -73,8 +75,7 @@ describe("forms in the editor", function () {
       else RED.editor.edit(node);
     }, id);
     await page.waitForSelector(".cf-form", { state: "visible" });
-    await page.waitForFunction(() => document.querySelector(".red-ui-tray-resize-handle") !== null);
-    await page.waitForTimeout(500); // the tray slides in, and Node-RED fires the selects' change after 50 ms
+    await trayStands(page);
   }
   async function close(button: "ok" | "cancel"): Promise<void> {
     await page.click(`#node-dialog-${button}, #node-config-dialog-${button}`);
@@ -360,8 +361,7 @@ describe("forms in the editor", function () {
       const people = async (): Promise<unknown> => (await red.admin<{ people: { id: string; trust: string }[] }>("GET", `/clawflow/gateway/${gateway}`)).people.map(({ id, trust }) => ({ id, trust }));
       await open(gateway);
       await page.getByLabel("Trust of Anna").selectOption("paired");
-      await page.waitForTimeout(400);
-      assert.deepEqual(await people(), [{ id: "v-1", trust: "paired" }]);
+      await until(async () => JSON.stringify(await people()) === JSON.stringify([{ id: "v-1", trust: "paired" }]), "another trust", 20_000, 50);
       await page.click("[aria-label='Remove Anna']");
       await page.waitForSelector("[aria-label='Remove Anna']", { state: "detached" });
       assert.deepEqual(await people(), []);
@@ -372,7 +372,7 @@ describe("forms in the editor", function () {
       await open(gateway);
       await page.click("text=Add model");
       await page.waitForSelector("#node-config-input-provider option[value=openai]", { state: "attached" });
-      await page.waitForTimeout(500);
+      await trayStands(page);
       assert.equal(await page.inputValue("#node-config-input-gateway"), gateway);
       await page.fill("#node-config-input-name", "Second");
       await page.click("#clawflow-test button");

@@ -9,7 +9,7 @@ import { systemClock } from "../../engine/clock.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { newReceipt } from "../contracts/store.ts";
 import { until } from "../kit/scripted.ts";
-import { openBrowser } from "../rigs/browser.ts";
+import { hurryEditor, openBrowser, trayStands } from "../rigs/browser.ts";
 import { gateway, tab } from "../rigs/home.ts";
 import { startNodeRed, type NodeRed } from "../rigs/node-red.ts";
 
@@ -52,6 +52,7 @@ describe("the store in the editor", function () {
 
   async function openGateway(locale: string, width = 1400, dark = false): Promise<Page> {
     const context = await browser.newContext({ viewport: { width, height: 1400 }, locale });
+    await hurryEditor(context);
     await context.route("**/*", (route) => (new URL(route.request().url()).hostname === "127.0.0.1" || /^(data|blob):/.test(route.request().url()) ? route.continue() : route.abort()));
     const page = await context.newPage();
     page.on("console", (message) => { if (message.type() === "error" && !/catalogue|ERR_FAILED/.test(message.text())) faults.push(message.text()); });
@@ -62,7 +63,7 @@ describe("the store in the editor", function () {
     if (dark) await page.evaluate(() => document.documentElement.classList.add("nr-theme-dark"));
     await page.evaluate(() => window.RED.editor.editConfig("", "clawflow-gateway", "gw", null));
     await page.waitForSelector(".cf-backups", { state: "visible" });
-    await page.waitForTimeout(600); // the tray slides in
+    await trayStands(page);
     return page;
   }
   async function picture(page: Page, name: string): Promise<void> {
