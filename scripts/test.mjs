@@ -73,9 +73,9 @@ const isFault = (file) => [path.join("test", "faults"), path.join("test", "model
 const isHeavy = (file) => isFault(file) || /rigs\/(?!skip|project)|playwright-core/.test(readFileSync(path.join(root, file), "utf8"));
 
 /** Nearly all of their time they wait for a platform that makes them: they leave the processors to others. */
-const patient = ["faults/channels", "faults/send"];
+const patient = ["faults/channels", "faults/model", "faults/send"];
 /** What lasts longest begins first, so that nothing is left to run alone at the end. */
-const longest = ["faults/soak", "faults/kill", "faults/deploy", "faults/load", "faults/clock", "model/life", "faults/model", "faults/twice"];
+const longest = ["faults/soak", "faults/kill", "faults/deploy", "faults/load", "faults/clock", "model/life", "faults/twice"];
 const isOne = (names) => (file) => names.some((name) => file === path.join("test", `${name}.test.ts`));
 const place = (file) => { const at = longest.findIndex((name) => isOne([name])(file)); return at < 0 ? longest.length : at; };
 
