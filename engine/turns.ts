@@ -1,13 +1,13 @@
 /**
  * Where a platform offers nothing against a doubled message, what a crash meets between handing one over and recording the answer comes twice. So only
  * one such message is in that window at a time, over all chats and accounts: a crash then doubles one, not one in each chat. A platform that is slow
- * to answer holds up the next for `SLOW_MS`, and nobody waits for longer than `PATIENCE_MS`: then they go beside one another.
+ * to answer holds up the next for `SLOW_MS`, and no more than `MOST_WAITING` wait: what comes in a burst goes out side by side.
  */
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 
 export const SLOW_MS = 500;
-export const PATIENCE_MS = 3_000;
+export const MOST_WAITING = 8;
 
 /** No key against a second copy, and no way to ask whether the first is there: class C. */
 export function offersNothing(channel: Channel, connection: Connection): boolean {
@@ -25,32 +25,42 @@ export interface Turns {
   close(): void;
 }
 
+interface Waiter { readonly again: () => void; readonly cancel: () => void; free: boolean }
+
 export function createTurns(clock: Clock): Turns {
   const inside = new Set<string>();
+  /** Monotonic milliseconds when the last went in. */
   let entered = 0;
   /** In the order in which they came. */
-  const waiting = new Map<string, { readonly since: number; readonly cancel: () => void; readonly again: () => void }>();
+  const waiting = new Map<string, Waiter>();
 
   function forget(key: string): void {
     waiting.get(key)?.cancel();
     waiting.delete(key);
   }
+  /** In a burst the one that waits longest goes with the one that comes. */
+  function letFirst(): void {
+    const [first] = waiting.values();
+    if (first === undefined) return;
+    first.free = true;
+    first.again();
+  }
   const turns: Turns = {
     enter(key, again) {
       if (inside.has(key)) return true;
-      const now = clock.monotonic();
       const before = waiting.get(key);
-      const since = before?.since ?? now;
-      const waitMs = Math.min(entered + SLOW_MS, since + PATIENCE_MS) - now;
-      if (inside.size === 0 || waitMs <= 0) {
+      const burst = before === undefined && waiting.size >= MOST_WAITING;
+      const waitMs = entered + SLOW_MS - clock.monotonic();
+      if (inside.size === 0 || waitMs <= 0 || burst || before?.free === true) {
         forget(key);
         inside.add(key);
-        entered = now;
+        entered = clock.monotonic();
+        if (burst) letFirst();
         return true;
       }
       if (again === undefined) return false;
       before?.cancel();
-      waiting.set(key, { since, again, cancel: clock.after(waitMs, again) });
+      waiting.set(key, { again, cancel: clock.after(waitMs, again), free: false });
       return false;
     },
     leave(key) {
