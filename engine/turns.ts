@@ -1,7 +1,7 @@
 /**
  * Where a platform offers nothing against a doubled message, what a crash meets between handing one over and recording the answer comes twice. So only
  * one such message is in that window at a time, over all chats and accounts: a crash then doubles one, not one in each chat. A platform that is slow
- * to answer holds up the next for `SLOW_MS`, and no more than `MOST_WAITING` wait: what comes in a burst goes out side by side.
+ * to answer holds up the next for `SLOW_MS`; and where `MOST_WAITING` wait, it is a burst: all go side by side until none is on its way.
  */
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
@@ -25,12 +25,13 @@ export interface Turns {
   close(): void;
 }
 
-interface Waiter { readonly again: () => void; readonly cancel: () => void; free: boolean }
+interface Waiter { readonly again: () => void; readonly cancel: () => void }
 
 export function createTurns(clock: Clock): Turns {
   const inside = new Set<string>();
   /** Monotonic milliseconds when the last went in. */
   let entered = 0;
+  let burst = false;
   /** In the order in which they came. */
   const waiting = new Map<string, Waiter>();
 
@@ -38,37 +39,30 @@ export function createTurns(clock: Clock): Turns {
     waiting.get(key)?.cancel();
     waiting.delete(key);
   }
-  /** In a burst the one that waits longest goes with the one that comes. */
-  function letFirst(): void {
-    const [first] = waiting.values();
-    if (first === undefined) return;
-    first.free = true;
-    first.again();
-  }
   const turns: Turns = {
     enter(key, again) {
       if (inside.has(key)) return true;
-      const before = waiting.get(key);
-      const burst = before === undefined && waiting.size >= MOST_WAITING;
+      if (!waiting.has(key) && waiting.size >= MOST_WAITING) burst = true;
       const waitMs = entered + SLOW_MS - clock.monotonic();
-      if (inside.size === 0 || waitMs <= 0 || burst || before?.free === true) {
+      if (inside.size === 0 || waitMs <= 0 || burst) {
         forget(key);
         inside.add(key);
         entered = clock.monotonic();
-        if (burst) letFirst();
+        if (burst) for (const { again: next } of waiting.values()) next();
         return true;
       }
       if (again === undefined) return false;
-      before?.cancel();
-      waiting.set(key, { again, cancel: clock.after(waitMs, again), free: false });
+      waiting.get(key)?.cancel();
+      waiting.set(key, { again, cancel: clock.after(waitMs, again) });
       return false;
     },
     leave(key) {
       forget(key);
-      if (!inside.delete(key)) return;
+      if (!inside.delete(key) || inside.size > 0) return;
+      burst = false;
       for (const { again } of waiting.values()) {
-        if (inside.size > 0) return;
         again();
+        if (inside.size > 0) return;
       }
     },
     async during(key, act) {

@@ -90,18 +90,17 @@ describe("turns", () => {
     assert.deepEqual(inHand, ["a", "b", "c"]);
   });
 
-  it("let a burst go out side by side: with each that comes, the one that waits longest", async () => {
+  it("let a burst go out side by side, until none of it is on its way", async () => {
     const { outbox, inHand, answer } = await setup();
     const chats = Array.from({ length: MOST_WAITING + 4 }, (_, n) => `c${n}`);
     for (const chat of chats.slice(0, MOST_WAITING + 1)) void outbox.deliver(say(chat));
     await settle();
     assert.deepEqual(inHand, ["c0"]);
     for (const chat of chats.slice(MOST_WAITING + 1)) { void outbox.deliver(say(chat)); await settle(); }
-    assert.deepEqual(inHand, ["c0", "c1", "c9", "c2", "c11"]);
+    assert.deepEqual([...inHand].sort(), [...chats].sort());
     for (let n = 0; n < chats.length; n++) await answer();
     assert.deepEqual(inHand, []);
-    void outbox.deliver(say("d"));
-    void outbox.deliver(say("e"));
+    for (const chat of ["d", "e"]) void outbox.deliver(say(chat));
     await settle();
     assert.deepEqual(inHand, ["d"], "one at a time again");
   });
