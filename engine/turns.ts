@@ -1,7 +1,7 @@
 /**
  * Where a platform offers nothing against a doubled message, what a crash meets between handing one over and recording the answer comes twice. So only
  * one such message is in that window at a time, over all chats and accounts: a crash then doubles one, not one in each chat. A platform that is slow
- * to answer holds up the next for `SLOW_MS`; and where `MOST_WAITING` wait, it is a burst: all go side by side until none is on its way.
+ * to answer holds up the next for `SLOW_MS`; and where `MOST_WAITING` wait, it is a burst: all go side by side until none has begun for so long.
  */
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
@@ -42,8 +42,9 @@ export function createTurns(clock: Clock): Turns {
   const turns: Turns = {
     enter(key, again) {
       if (inside.has(key)) return true;
-      if (!waiting.has(key) && waiting.size >= MOST_WAITING) burst = true;
       const waitMs = entered + SLOW_MS - clock.monotonic();
+      if (inside.size === 0 && waitMs <= 0) burst = false;
+      if (!waiting.has(key) && waiting.size >= MOST_WAITING) burst = true;
       if (inside.size === 0 || waitMs <= 0 || burst) {
         forget(key);
         inside.add(key);
@@ -59,7 +60,6 @@ export function createTurns(clock: Clock): Turns {
     leave(key) {
       forget(key);
       if (!inside.delete(key) || inside.size > 0) return;
-      burst = false;
       for (const { again } of waiting.values()) {
         again();
         if (inside.size > 0) return;

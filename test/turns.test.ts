@@ -90,8 +90,8 @@ describe("turns", () => {
     assert.deepEqual(inHand, ["a", "b", "c"]);
   });
 
-  it("let a burst go out side by side, until none of it is on its way", async () => {
-    const { outbox, inHand, answer } = await setup();
+  it("let a burst go out side by side, until none has begun for half a second", async () => {
+    const { outbox, clock, inHand, answer } = await setup();
     const chats = Array.from({ length: MOST_WAITING + 4 }, (_, n) => `c${n}`);
     for (const chat of chats.slice(0, MOST_WAITING + 1)) void outbox.deliver(say(chat));
     await settle();
@@ -102,7 +102,12 @@ describe("turns", () => {
     assert.deepEqual(inHand, []);
     for (const chat of ["d", "e"]) void outbox.deliver(say(chat));
     await settle();
-    assert.deepEqual(inHand, ["d"], "one at a time again");
+    assert.deepEqual(inHand, ["d", "e"]);
+    for (let n = 0; n < 2; n++) await answer();
+    await clock.advance(SLOW_MS);
+    for (const chat of ["f", "g"]) void outbox.deliver(say(chat));
+    await settle();
+    assert.deepEqual(inHand, ["f"], "one at a time again");
   });
 
   it("hold up nothing where the platform knows a key, or can be asked", async () => {
