@@ -6,7 +6,7 @@
 import type { Channel, Connection } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 
-export const SLOW_MS = 500;
+export const SLOW_MS = 1_000;
 export const MOST_WAITING = 8;
 
 /** No key against a second copy, and no way to ask whether the first is there: class C. */

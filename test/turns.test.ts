@@ -90,7 +90,7 @@ describe("turns", () => {
     assert.deepEqual(inHand, ["a", "b", "c"]);
   });
 
-  it("let a burst go out side by side, until none has begun for half a second", async () => {
+  it("let a burst go out side by side, until none has begun for a second", async () => {
     const { outbox, clock, inHand, answer } = await setup();
     const chats = Array.from({ length: MOST_WAITING + 4 }, (_, n) => `c${n}`);
     for (const chat of chats.slice(0, MOST_WAITING + 1)) void outbox.deliver(say(chat));
