@@ -98,7 +98,8 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
       if (found.target !== undefined) return found.target;
     }
     const { channel } = line() ?? {};
-    return channel !== undefined && offersNothing(channel, connection) ? options.inTurn(key, () => put(connection, part)) : put(connection, part);
+    // An answer that is whole by its turn needs no placeholder.
+    return channel !== undefined && offersNothing(channel, connection) ? options.inTurn(key, async () => (done ? undefined : put(connection, part))) : put(connection, part);
   }
   async function put(connection: Connection, part: string): Promise<string> {
     const made = await connection.send(to, { text: part }, key).catch((thrown: unknown) => {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, request, type ClientRequest, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type BodyRefused, createBodyReader } from "../nodes/shared/raw-body.ts";
+import type { HttpFault } from "../engine/http-fault.ts";
+import { createBodyReader } from "../nodes/shared/raw-body.ts";
 import { until } from "./kit/scripted.ts";
 
 describe("raw bodies", () => {
@@ -13,7 +14,7 @@ describe("raw bodies", () => {
   let open: ServerResponse[] = [];
   before((done) => {
     server = createServer((req, res) => {
-      read(req, res).then(() => open.push(res), ({ status, code, headers }: BodyRefused) => res.writeHead(status, { ...headers, connection: "close" }).end(code));
+      read(req, res).then(() => open.push(res), ({ status, code, headers }: HttpFault) => res.writeHead(status, { ...headers, connection: "close" }).end(code));
     }).listen(0, "127.0.0.1", done);
   });
   beforeEach(() => { open = []; });

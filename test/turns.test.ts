@@ -136,6 +136,20 @@ describe("turns", () => {
     assert.deepEqual(inHand, ["c"]);
   });
 
+  it("leave out the placeholder of an answer that is whole by its turn", async () => {
+    const { outbox, clock, inHand, answer } = await setup({ edit: true });
+    void outbox.deliver(say("a"));
+    await settle();
+    const live = outbox.live({ run: "1.x.b", step: "s", to: at("b") });
+    live.show("half of it");
+    await clock.advance(200);
+    const whole = live.stop().then(() => outbox.deliver(say("b")));
+    await answer();
+    assert.deepEqual(inHand, ["b"]);
+    await answer();
+    assert.equal((await whole).state, "sent");
+  });
+
   it("go on when the one inside is refused, cannot be saved, or has lost its connection", async () => {
     const store = createMemoryStore();
     let refuse = false;

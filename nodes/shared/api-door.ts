@@ -32,9 +32,3 @@ export function apiDoor(handles: () => Iterable<Handle>): Handler {
     return refused.find(({ status }) => status === 404) ?? refused[0] ?? faultAnswer(new ApiFault("MSG_001", { status: 404, word: "unknown_url" }, "There is no account of the OpenAI-compatible API here. Add one to a gateway, and deploy."));
   };
 }
-
-/** Clients of the API at a gateway or account that is not there: they read faults in their own form alone. */
-export function noApiAt(path: string): WebhookAnswer | undefined {
-  const [, base] = /^([^/]+(?:\/[^/]+)?\/v1)(?:\/|$)/.exec(path) ?? [];
-  return base === undefined ? undefined : faultAnswer(new ApiFault("MSG_001", { status: 404, word: "unknown_url" }, `Expected the address of an account of the OpenAI-compatible API, got /clawflow/${base.slice(0, 100)}. It stands in the account's dialog; /clawflow/v1 finds all accounts that the token opens.`));
-}

@@ -13,7 +13,7 @@ import { createSpool } from "../../engine/media.ts";
 import type { Message } from "../../engine/message.ts";
 import { createStoreCare } from "../../engine/store-care.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
-import { apiDoor, noApiAt } from "./api-door.ts";
+import { apiDoor } from "./api-door.ts";
 import { commandsOf, wordsOfRoutes } from "./commands.ts";
 import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
 import { metrics } from "./metrics.ts";
@@ -66,7 +66,6 @@ function createHost(red: Red): Host {
   const http = createHttp(red);
   const settle = createSettle(red);
   http.open("v1", apiDoor(() => handles.values()));
-  http.missing(noApiAt);
   const say = speaker(red);
 
   const folder = (slug: string) => join(red.settings.userDir ?? join(tmpdir(), `clawflow-${process.pid}`), "clawflow", slug);

@@ -6,7 +6,8 @@ import { Readable } from "node:stream";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebhookAnswer, WebhookRequest } from "../../engine/channels/channel.ts";
 import { asClawError } from "../../engine/errors.ts";
-import { BodyRefused, createBodyReader } from "./raw-body.ts";
+import { HttpFault } from "../../engine/http-fault.ts";
+import { createBodyReader } from "./raw-body.ts";
 import type { Red } from "./red.ts";
 
 export type Handler = (request: WebhookRequest) => Promise<WebhookAnswer>;
@@ -16,8 +17,6 @@ export interface HttpDoor {
   /** Answers everything at and below `path` ("home/chat"). Returns a problem when the path is taken. */
   open(path: string, handler: Handler): string | undefined;
   close(path: string, handler: Handler): void;
-  /** What is answered where there is no door; undefined: a plain 404. */
-  missing(say: (path: string) => WebhookAnswer | undefined): void;
   /** Path of a door as a browser sees it, without the host. */
   url(path: string): string;
   readonly available: boolean;
@@ -30,14 +29,13 @@ export function createHttp(red: Red): HttpDoor {
   const nodeRoot = typeof red.settings.httpNodeRoot === "string" ? red.settings.httpNodeRoot.replace(/\/+$/, "") : "";
   const prefix = `${nodeRoot}/clawflow/`;
   const app = red.httpNode;
-  let missing: (path: string) => WebhookAnswer | undefined = () => undefined;
   let starting = true;
   const available = typeof app?.use === "function" && red.settings.httpNodeRoot !== false;
   if (available && app !== undefined) {
     const guarded = ["httpNodeAuth", "httpNodeMiddleware", "httpNodeCors"].some((name) => Boolean((red.settings as Record<string, unknown>)[name]));
     const ours = (url: string) => url.startsWith(prefix) && findDoor(doors, url.slice(prefix.length).split("?", 1)[0] ?? "") !== undefined;
-    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, missing, starting, (req.url ?? "").slice(prefix.length - 1), req, res); });
-    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, missing, starting, req.url ?? "/", req, res); });
+    takeFirst(app, ours, createGuardWatch(red), guarded ? undefined : (req, res) => { void answer(doors, starting, (req.url ?? "").slice(prefix.length - 1), req, res); });
+    app.use("/clawflow", (req: Incoming, res: ServerResponse) => { void answer(doors, starting, req.url ?? "/", req, res); });
   }
   return {
     available,
@@ -50,7 +48,6 @@ export function createHttp(red: Red): HttpDoor {
       return undefined;
     },
     close(path, handler) { if (doors.get(path) === handler) doors.delete(path); },
-    missing(say) { missing = say; },
     url: (path) => `${prefix}${path}`,
   };
 }
@@ -69,7 +66,7 @@ function takeFirst(app: NonNullable<Red["httpNode"]>, ours: (url: string) => boo
     const go = direct === undefined ? next : () => direct(req, res);
     if (req.method === "GET" || req.method === "HEAD" || Buffer.isBuffer(req.body)) return go();
     readBody(req, res).then((body) => { req.body = body; req._body = true; go(); }, (error: Error) => {
-      const { status, code, headers } = error instanceof BodyRefused ? error : { status: 400, code: "MSG_001", headers: {} };
+      const { status, code, headers } = error instanceof HttpFault ? error : { status: 400, code: "MSG_001", headers: {} };
       res.writeHead(status, { "content-type": "application/json", connection: "close", ...headers });
       res.end(JSON.stringify({ error: { code, text: error.message } }));
     });
@@ -97,7 +94,7 @@ function createGuardWatch(red: Red): (req: Incoming, res: ServerResponse) => voi
 }
 
 /** `url`: the part below our prefix. */
-async function answer(doors: ReadonlyMap<string, Handler>, missing: (path: string) => WebhookAnswer | undefined, starting: boolean, url: string, req: Incoming, res: ServerResponse): Promise<void> {
+async function answer(doors: ReadonlyMap<string, Handler>, starting: boolean, url: string, req: Incoming, res: ServerResponse): Promise<void> {
   const mark = url.indexOf("?");
   const path = (mark < 0 ? url : url.slice(0, mark)).replace(/^\/+/, "");
   const door = findDoor(doors, path);
@@ -106,8 +103,9 @@ async function answer(doors: ReadonlyMap<string, Handler>, missing: (path: strin
   const tooEarly = door === undefined ? starting : req.method !== "GET" && req.method !== "HEAD" && !Buffer.isBuffer(req.body);
   if (tooEarly) { res.writeHead(503, { "content-type": "text/plain; charset=utf-8", "retry-after": "1" }); res.end("Node-RED is starting"); return; }
   if (door === undefined) {
-    const { status, headers, body } = missing(path) ?? { status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "Not found" };
-    res.writeHead(status, { ...headers }).end(body);
+    // In words and in the form of OpenAI's API: of its clients one may have another gateway's address.
+    res.writeHead(404, { "content-type": "application/json" });
+    res.end(JSON.stringify({ error: { code: "MSG_001", type: "invalid_request_error", param: null, message: `Expected the address of a web chat, webhook or API that is deployed, got /clawflow/${path.slice(0, 100)}. It stands in the dialog of the account or node.` } }));
     return;
   }
   const gone = goneSignal(res);

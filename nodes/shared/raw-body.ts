@@ -1,6 +1,6 @@
 /** The raw bytes of a request. Who sends it is known only when all of it is here, so what strangers can make us hold is limited over all requests. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { ClawError } from "../../engine/errors.ts";
+import { HttpFault } from "../../engine/http-fault.ts";
 
 const MIB = 1024 * 1024;
 
@@ -15,18 +15,7 @@ export interface BodyLimits {
   readonly withinMs?: number;
 }
 
-/** Why a body was not taken, with the HTTP status and headers that say so. */
-export class BodyRefused extends ClawError {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  constructor(status: number, code: "MSG_001" | "MSG_003" | "CONN_003", text: string, headers: Readonly<Record<string, string>> = {}) {
-    super(code, {}, text);
-    this.status = status;
-    this.headers = headers;
-  }
-}
-
-/** Rejects with BodyRefused, or with the error of the connection. */
+/** Rejects with HttpFault, or with the error of the connection. */
 export type ReadBody = (req: IncomingMessage, res: ServerResponse) => Promise<Buffer>;
 
 export function createBodyReader({ most = 32 * MIB, small = MIB, mostAtOnce = 128 * MIB, withinMs = 30_000 }: BodyLimits = {}): ReadBody {
@@ -37,19 +26,19 @@ export function createBodyReader({ most = 32 * MIB, small = MIB, mostAtOnce = 12
     let size = 0;
     let mine = 0;
     res.once("close", () => { held -= mine; mine = 0; });
-    const fail = (error: BodyRefused): void => {
+    const fail = (error: HttpFault): void => {
       clearTimeout(timer);
       req.removeAllListeners("data");
       req.resume();
       reject(error);
     };
-    const timer = setTimeout(() => fail(new BodyRefused(408, "MSG_001", `Expected the body within ${withinMs / 1000} s.`)), withinMs);
+    const timer = setTimeout(() => fail(new HttpFault(408, "MSG_001", `Expected the body within ${withinMs / 1000} s.`)), withinMs);
     req.on("data", (chunk: Buffer) => {
       size += chunk.length;
-      if (size > most) return fail(new BodyRefused(413, "MSG_003", `Expected at most ${most} bytes.`));
+      if (size > most) return fail(new HttpFault(413, "MSG_003", `Expected at most ${most} bytes.`));
       if (size > small) {
         const more = size - mine;
-        if (held + more > mostAtOnce) return fail(new BodyRefused(503, "CONN_003", "Other large requests are being read.", { "retry-after": "5" }));
+        if (held + more > mostAtOnce) return fail(new HttpFault(503, "CONN_003", "Other large requests are being read.", { "retry-after": "5" }));
         held += more;
         mine = size;
       }

@@ -1,18 +1,8 @@
 /** HTTP answers and the reading of request bodies. */
-import { asClawError, ClawError, ERRORS, type ErrorCode } from "../../errors.ts";
+import { asClawError, ERRORS } from "../../errors.ts";
+import { HttpFault } from "../../http-fault.ts";
 import type { WebhookAnswer, WebhookRequest } from "../channel.ts";
 import { type FaultAnswer, MAX_BODY_BYTES } from "./protocol.ts";
-
-/** A fault with its HTTP status. */
-export class HttpFault extends ClawError {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  constructor(status: number, code: ErrorCode, text: string, headers: Readonly<Record<string, string>> = {}) {
-    super(code, {}, text);
-    this.status = status;
-    this.headers = headers;
-  }
-}
 
 const SAFE = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cache-control": "no-store", "cross-origin-resource-policy": "same-origin" };
 

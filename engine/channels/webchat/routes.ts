@@ -14,7 +14,8 @@
 import { type Action, type Address, type Attachment, type Message, MESSAGE_VERSION, type Sender } from "../../message.ts";
 import { MESSAGE_CAPS } from "../../message-schema.ts";
 import type { ChannelContext, WebhookAnswer, WebhookRequest } from "../channel.ts";
-import { eventStream, faultAnswer, fields, HttpFault, json, seconds } from "./answers.ts";
+import { eventStream, faultAnswer, fields, json, seconds } from "./answers.ts";
+import { HttpFault } from "../../http-fault.ts";
 import { cardOf, fileOf, keepUpload, type StoredFile, serveFile } from "./files.ts";
 import { chatOfUser, identityOf } from "./identity.ts";
 import { type Entry, FILE_KIND_HEADER, FILE_NAME_HEADER, type Hello, IDENTITY_HEADER, ROOM_HEADER, type SendAnswer } from "./protocol.ts";
