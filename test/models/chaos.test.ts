@@ -278,7 +278,8 @@ const say = (outcome: Outcome, turns: number, own: number): void => {
 function held({ wrong, slowest, late, spent, day }: Outcome): void {
   assert.deepEqual(wrong, []);
   assert.ok(slowest <= TURN_MS + SLACK_MS, `${slowest} ms`);
-  assert.ok(late.answered > 0 && late.refused > 0, `nobody met the day's limit: ${JSON.stringify(late)}`);
+  // What is left may go to calls that break off, and so to no answer at all: that it was used, the sums say.
+  assert.ok(late.refused > 0, `nobody met the day's limit: ${JSON.stringify(late)}`);
   assert.ok(spent.tokens >= day.tokens - LEFT.tokens / 2 || spent.micros >= day.micros - LEFT.micros / 2, "what was left of the day can be used");
 }
 
