@@ -74,6 +74,8 @@ export interface AsksOptions {
   readonly clock: Clock;
   inbox(): Inbox;
   deliver(delivery: Delivery): Promise<DeliveryReceipt>;
+  /** It is answered, or nobody waits for its answer any more. */
+  ended(asked: Asked, end: AskEnd, drafted: (text: string) => Draft): void;
   /** The draft for a channel that does not say what it shows. `sealed`: without buttons where the channel has none, they are no list to choose from. */
   asShown(draft: Draft, to: Address, sealed: boolean): Draft;
 }
@@ -112,10 +114,13 @@ export const LANE = "\nanswer\n";
 /** Why such a run is a dead letter. */
 export const ORPHAN = "the node that asked was removed while it waited";
 
+/** Names the delivery of what is said to words that do not fit, by how often more. */
+export const stepAgain = (step: string, times: number): string => `${step} again ${times + 1}`;
+
 /** Constant for a step, and unknown to whoever does not know the run: 72 bits. */
 const idOf = (run: string, step: string): string => hash("sha256", `${run}\n${step}`, "base64url").slice(0, 12);
 
-export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOptions): Asks {
+export function createAsks({ store, clock, inbox, deliver, ended, asShown }: AsksOptions): Asks {
   const all = new Map<string, Open>();
   const nodes = new Map<string, number>();
   const heads = new Map<number, number>();
@@ -211,6 +216,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     all.delete(one.record.id);
   }
 
+  const show = ({ record }: Open, end: AskEnd): void => ended(record, end, (text) => draftOf(record, text));
   /** The first end is the end. `seq`: receipt of what was said. */
   async function finish(one: Open, how: AskEnd, seq?: number): Promise<void> {
     const { run, step, id, seal } = one.record;
@@ -221,6 +227,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     one.end = end;
     inbox().run(run)?.journal.set(step, end);
     for (const { resolve } of one.waiters) resolve(end);
+    show(one, end);
   }
 
   async function withdraw(question: string): Promise<void> {
@@ -260,7 +267,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
     const record = { ...one.record, again: { ...again, times: again.times - 1 } };
     const draft = draftOf(record, again.text);
     one.record = record;
-    await plan({ run, step: `${step} again ${again.times}`, op: "send", to, draft, priority: "high", also: [done, ...(one.gone ? [] : [keep(record)])] }, () => undefined)
+    await plan({ run, step: stepAgain(step, record.again.times), op: "send", to, draft, priority: "high", also: [done, ...(one.gone ? [] : [keep(record)])] }, () => undefined)
       .catch(() => insist(store, clock, [done], () => closed));
   }
 
@@ -382,6 +389,7 @@ export function createAsks({ store, clock, inbox, deliver, asShown }: AsksOption
       return [...all.values()].filter(({ record }) => record.seqs[0] === seq && (run === undefined || record.run === run)).map((one) => {
         leave(one);
         for (const { resolve } of one.waiters) resolve(undefined);
+        if (one.end === undefined) show(one, { how: "timeout", withdrawn: true });
         return drop(one.record);
       });
     },

@@ -1,22 +1,24 @@
 /** The gateway: store, inbox, lanes, outbox, sessions, people, tools and connections in one object. Knows nothing of Node-RED. */
 import { EventEmitter } from "node:events";
 import { Readable } from "node:stream";
-import type { ChannelContext, MediaSpool } from "./channels/channel.ts";
+import type { Channel, ChannelContext, MediaSpool } from "./channels/channel.ts";
 import { degrade, fitsButtons } from "./channels/degrade.ts";
 import { splitDraft } from "./channels/split.ts";
 import { createApprovals, type Approvals } from "./approvals.ts";
 import { createAsks, ORPHAN, type Asks } from "./asks.ts";
+import { sayIn } from "./chat-texts.ts";
 import { createCompactor } from "./context/compact.ts";
 import { createGauge } from "./context/estimate.ts";
 import { gaugeKey } from "./context/fit.ts";
 import { accountStorage, createConnections } from "./connections.ts";
+import { createDecided } from "./decided.ts";
 import { createDesk } from "./desk.ts";
 import { createArrivals } from "./gateway/arrivals.ts";
 import { type Gateway, type GatewayAccount, type GatewayEvents, type GatewayLimits, type GatewayOptions, LIMITS } from "./gateway/contract.ts";
 import { createNotices, NOTICE } from "./gateway/notices.ts";
 import { ChannelError, StoreError } from "./errors.ts";
 import { createInbox, type Inbox } from "./inbox.ts";
-import type { Address } from "./message.ts";
+import type { Address, Draft } from "./message.ts";
 import { createLedger, USAGE_MS } from "./ledger.ts";
 import { usageInChat } from "./ledger/chat.ts";
 import type { Spool } from "./media.ts";
@@ -64,12 +66,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return { connection, most: channel?.limits.download ?? Number.POSITIVE_INFINITY };
     },
   });
+  const split = (draft: Draft, { shows, limits: most, dialect }: Channel): Draft[] => splitDraft(shows === undefined ? draft : degrade(draft, shows), most, dialect);
+  const line = (account: string): Line | undefined => attached.get(account) ?? connections.get(account);
+  const showEnd = createDecided({ store, line, split, say: sayIn(options.language) });
   const asks: Asks = createAsks({
     store, clock,
     inbox: () => inbox,
     deliver: (delivery) => deliver(delivery),
+    ended(...ended) { showEnd(...ended).catch((error: Error) => options.log("debug", `question: ${error.message}`)); },
     asShown({ buttons, ...draft }, to, sealed) {
-      const channel = (attached.get(to.account) ?? connections.get(to.account))?.channel;
+      const channel = line(to.account)?.channel;
       if (sealed && !fitsButtons(buttons?.flat() ?? [], channel?.shows ?? {})) return draft;
       const whole = buttons === undefined ? draft : { ...draft, buttons };
       return channel !== undefined && channel.shows === undefined ? degrade(whole, {}) : whole;
@@ -121,9 +127,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const quiet = createQuiet({ clock, busy: (at) => inbox.busy(at) });
   const outbox: Outbox = createOutbox({
     store, clock, random, tell: tally.send,
-    line: (account) => attached.get(account) ?? connections.get(account),
-    redact, isOver,
-    split: (draft, channel) => splitDraft(channel.shows === undefined ? draft : degrade(draft, channel.shows), channel.limits, channel.dialect),
+    line, split, redact, isOver,
     // A notice that cannot be delivered has no notice of its own.
     notice: ({ run, op, to, key }, code) => (run === NOTICE || op !== "send" ? undefined : notices.lost({ what: "delivery", channel: to.channel, code }, to, key)),
     onDead: (row) => {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { readAnswer, type AnswerForm } from "../engine/answers.ts";
+import type { Limits } from "../engine/channels/channel.ts";
 import type { Question } from "../engine/asks.ts";
 import { ChannelError, StoreError } from "../engine/errors.ts";
 import { createGateway, type Gateway, type GatewayAccount } from "../engine/gateway.ts";
@@ -65,10 +66,11 @@ const account: GatewayAccount = { id: "acc", channel: "scripted", name: "Bot", s
 const yesNo: AnswerForm = { kind: "choice", choices: [{ label: "Yes", value: true }, { label: "No", value: false }] };
 type Asked = Partial<Pick<Question, "form" | "who" | "waitMs" | "again" | "to">>;
 
+interface House { buttons?: number; gatherMs?: number; edit?: boolean; limits?: Partial<Limits> }
 /** A house whose flow asks: what it asks follows from the message; any other message is answered at once. */
-async function house(openStore: () => Promise<Store>, asked: Record<string, Asked> = {}, { buttons = 8, gatherMs = 0 }: { buttons?: number; gatherMs?: number } = {}) {
+async function house(openStore: () => Promise<Store>, asked: Record<string, Asked> = {}, { buttons = 8, gatherMs = 0, edit = false, limits = {} }: House = {}) {
   const clock = manualClock();
-  const channel = Object.assign(scriptedChannel(), { shows: { buttons } });
+  const channel = Object.assign(scriptedChannel({ edit, limits }), { shows: { buttons } });
   const dead: string[] = [];
   const ends: string[] = [];
   let gateway: Gateway;
@@ -165,7 +167,7 @@ const stores: Record<string, () => () => Promise<Store>> = {
 for (const [kind, make] of Object.entries(stores)) describe(`a question to a person (${kind})`, function () {
   this.timeout(20_000);
   const homes: Awaited<ReturnType<typeof house>>[] = [];
-  const open = async (...given: [Record<string, Asked>, { buttons?: number; gatherMs?: number }?]) => { const home = await house(make(), ...given); homes.push(home); return home; };
+  const open = async (...given: [Record<string, Asked>, House?]) => { const home = await house(make(), ...given); homes.push(home); return home; };
   afterEach(async () => { for (const home of homes.splice(0)) await home.gateway.close(); });
   after(() => { for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true }); });
 
@@ -309,6 +311,52 @@ for (const [kind, make] of Object.entries(stores)) describe(`a question to a per
     assert.equal(await home.press("Yes", {}, 1), "refused", "too late");
     await home.restart();
     assert.deepEqual([home.ends.length, await home.counts()], [2, { done: 4, dead: 0, pending: 0 }]);
+  });
+
+  it("loses its buttons once it has ended, where the platform can edit, and says how", async () => {
+    const group = { channel: "scripted", account: "acc", chat: "g", kind: "group" } as const;
+    const home = await open({ light: { form: yesNo }, name: {}, house: { form: yesNo, who: { by: "chat" } }, [`${"long ".repeat(19)}.`]: { form: yesNo } }, { edit: true });
+    const edits = (): unknown[] => home.channel.sent.flatMap(({ op, ref, text, draft }) => (op === "edit" ? [[ref, text, draft?.buttons]] : []));
+    await home.say("light");
+    await home.restart();
+    await home.press("No");
+    assert.deepEqual(edits().splice(0), [["m1", "light?\n\n✓ No", undefined]]);
+    await home.say("name");
+    await home.say("Ann");
+    assert.equal(edits().length, 1, "no buttons, nothing to take away");
+    await home.say("light");
+    await home.say("cancel");
+    await home.say("light");
+    await home.clock.advance(11 * MINUTE);
+    assert.deepEqual(edits().slice(1).map((edit) => (edit as string[])[1]), ["light?\n\n✗ Cancelled", "light?\n\n– No longer open"]);
+    await home.say("house", { at: group });
+    await home.press("Yes", { at: group, sender: { id: "u2", name: "Ann *B*", bot: false, self: false } }, 3);
+    assert.equal((edits().at(-1) as string[])[1], "house?\n\n✓ Yes · Ann \\*B\\*");
+    await home.say(`${"long ".repeat(19)}.`);
+    await home.press("Yes", {}, 4);
+    assert.deepEqual([(edits().at(-1) as string[])[1]?.length, edits().length], [97, 5], "no room for more");
+  });
+
+  it("loses all its buttons where it was asked again, and where its run is stopped", async () => {
+    const home = await open({ light: { form: yesNo, again: { text: "Yes or no?", times: 3 } } }, { edit: true });
+    const edits = (): unknown[] => home.channel.sent.flatMap(({ op, ref, text }) => (op === "edit" ? [[ref, text]] : []));
+    await home.say("light");
+    await home.say("perhaps");
+    await home.say("or not");
+    await home.press("Yes", {}, 1);
+    assert.deepEqual(edits(), [["m1", "light?\n\n✓ Yes"], ["m3", "Yes or no?\n\n✓ Yes"], ["m2", "Yes or no?\n\n✓ Yes"]]);
+    await home.say("light");
+    home.gateway.settle([...home.gateway.inbox.runs()][0]?.id ?? "", { state: "dead", reason: "stopped" });
+    await settle(40);
+    assert.equal((edits().at(-1) as string[])[1], "light?\n\n– No longer open");
+  });
+
+  it("goes on where the edit that takes its buttons away fails", async () => {
+    const home = await open({ light: { form: yesNo } }, { edit: true });
+    home.channel.fail = (op) => (op === "edit" ? new ChannelError("MSG_002", {}, "message to edit not found") : undefined);
+    await home.say("light");
+    await home.press("Yes");
+    assert.deepEqual([home.texts(), home.ends, home.dead], [["light?", "done light"], ["light: answer true by u1"], []]);
   });
 
   for (const how of ["crash", "order"] as const) it(`waits on over a ${how === "crash" ? "crash" : "restart"}: asked once, answered once, and it blocks nobody`, async () => {

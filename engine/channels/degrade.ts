@@ -1,12 +1,12 @@
 /** What a platform cannot show is told in words, so that a reader loses nothing and knows what to do. Pure. */
 import type { Button, Card, Choices, Draft, DraftFile } from "../message.ts";
 import type { Shows } from "./channel.ts";
+import { escapeMarkdown } from "./markdown.ts";
 
 /** How words are put: in Markdown, where what was no markup stays none, or as they are where the draft is plain. */
 interface Words { strong(text: string): string; plain(text: string): string }
-const MARKDOWN: Words = { strong: (text) => (text.trim() === "" ? "" : `**${escaped(text.trim())}**`), plain: escaped };
+const MARKDOWN: Words = { strong: (text) => (text.trim() === "" ? "" : `**${escapeMarkdown(text.trim())}**`), plain: escapeMarkdown };
 const PLAIN: Words = { strong: (text) => text.trim(), plain: (text) => text };
-function escaped(text: string): string { return text.replace(/[\\`*_~[\]<>|]/g, "\\$&").replace(/^(\s*)([#+-])(?=\s)/gm, "$1\\$2"); }
 
 /** Says what there is to say without the parts that `shows` lacks. A form or template has no words of its own: its texts are told. */
 export function degrade(draft: Draft, shows: Shows): Draft {

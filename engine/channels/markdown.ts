@@ -187,6 +187,11 @@ function unescapeEntities(text: string): string {
   }) : text;
 }
 
+/** Somebody else's words within Markdown: they stay what they are. */
+export function escapeMarkdown(text: string): string {
+  return text.replace(/[\\`*_~[\]<>|]/g, "\\$&").replace(/^(\s*)([#+-])(?=\s)/gm, "$1\\$2");
+}
+
 /** For dialects that are HTML, text and attribute values alike. */
 export function escapeHtml(text: string): string {
   return /[&<>"]/.test(text) ? text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;") : text;
