@@ -170,14 +170,26 @@ export interface WebhookAnswer {
   readonly body?: string | Uint8Array | AsyncIterable<string | Uint8Array>;
 }
 
+/** What may have been sent: the very arguments of `send`, and what an adapter needs to tell it from others that look alike. */
+export interface SentBefore {
+  readonly key: string;
+  readonly draft: Draft;
+  /** Unix milliseconds when `send` was called; it may have uploaded for long after that. */
+  readonly startedAt: number;
+  /** Unix milliseconds when this process gave up waiting for the platform's answer: evidence may still be on its way from then on. Left out after a crash. */
+  readonly silentAt?: number;
+  /** This ref belongs to something else that was sent. Asked by adapters that know their messages by words alone. */
+  isTaken?(ref: string): Promise<boolean>;
+}
+
 /** A live account. A method left out is a thing the platform cannot do. Every failure is a ChannelError. */
 export interface Connection {
   /** Says who the bot is at the platform: for status and for the account's Test button. */
   readonly self: { readonly id: string; readonly name: string };
   /** One visible part. Resolves to the platform's ref. `key` is the idempotency key, at most 64 characters. */
   send(to: Address, draft: Draft, key: string): Promise<string>;
-  /** Was it already sent? Asked after a crash in the send window. */
-  find?(to: Address, sent: { readonly key: string; readonly draft: Draft; readonly startedAt: number }): Promise<string | undefined>;
+  /** Was it already sent? Asked after a crash in the send window, or a send that got no answer. */
+  find?(to: Address, sent: SentBefore): Promise<string | undefined>;
   edit?(to: Address, ref: string, draft: Draft): Promise<void>;
   remove?(to: Address, ref: string): Promise<void>;
   react?(to: Address, ref: string, emoji: string): Promise<void>;
