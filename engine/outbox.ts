@@ -286,15 +286,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const now = clock.now();
     const first = planned[0] as NewOutboxRow;
     const live = lives.get(first.key);
-    const placeholder = await live?.ref;
     const chat = chatOf(delivery.to);
     const free = live === undefined && chats.get(chat) === undefined && !beginning.has(chat) && line?.connection !== undefined && first.dueAt <= now && sending < maxSending && !held && pace.wait(delivery.to, now) === 0
       && (!canDouble(first, line) || turns.enter(first.key));
-    if (free) beginning.add(chat);
+    const before = beginning.get(chat);
     const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
-      await begin(delivery, planned, free, placeholder).finally(() => {
-        if (free) beginning.delete(chat);
+      const begun = (async () => { await before; await begin(delivery, planned, free, await live?.ref); })();
+      const settled = begun.catch(() => undefined);
+      beginning.set(chat, settled);
+      await begun.finally(() => {
+        if (beginning.get(chat) === settled) beginning.delete(chat);
         if (free && !isQueued(first) && !recording.has(first.key)) turns.leave(first.key);
       });
       return receiptOf(await Promise.all(fates));
@@ -318,8 +320,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
       enqueue({ ...row, seq, attempts: 0 });
     }
   }
-  /** Chats whose first row is being planned as "sending": not idle any more, though nothing is queued there yet. */
-  const beginning = new Set<string>();
+  /** Deliveries that are being planned, the last of each chat: it is not idle any more, though nothing is queued there yet, and the next comes behind. */
+  const beginning = new Map<string, Promise<void>>();
   /** Rows whose end is known here and not on disk yet. */
   const recording = new Map<string, OutboxRow>();
   /** Rows that this process planned as "sending" and has not handed over yet. */
