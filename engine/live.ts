@@ -31,6 +31,8 @@ export interface LiveOptions {
   sending<T>(act: () => Promise<T>): Promise<T>;
   /** Where a copy could not be told from the first: one at a time. */
   inTurn<T>(key: string, act: () => Promise<T>): Promise<T>;
+  /** The platform said "too many". */
+  flooded(afterMs: number): void;
   /** Called when nothing was shown, so that `deliver` need not look. */
   forget(): void;
   /** A placeholder is on disk now. */
@@ -78,7 +80,10 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
         return attempt();
       });
     } catch (thrown) {
-      if (asClawError(thrown, "MSG_002").retry === "no") done = true;
+      const { retry, code, afterMs = 0 } = asClawError(thrown, "MSG_002");
+      if (retry === "no") done = true;
+      waitMs = Math.max(everyMs, afterMs);
+      if (code === "CONN_003") options.flooded(afterMs);
     }
   }
   async function display(connection: Connection, part: string): Promise<void> {

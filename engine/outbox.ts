@@ -396,7 +396,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
         if (page.length < 500) return;
       }
     },
-    over(isIt) { for (const [key, run] of placeholders) if (isIt(run)) void abandon(key); },
+    over(isIt) {
+      for (const [key, run] of placeholders) if (isIt(run)) void (lives.get(key)?.stop() ?? Promise.resolve()).then(() => abandon(key));
+    },
     wake(account) {
       for (const [key, chat] of chats) {
         const first = chat.rows[0];
@@ -410,6 +412,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     hold() {
       held = true;
+        flooded(afterMs) { pace.flooded(delivery.to, clock.now(), afterMs); },
       return sending === 0 ? Promise.resolve() : new Promise((resolve) => { quiet.push(resolve); });
     },
     release() {
