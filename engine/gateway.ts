@@ -205,8 +205,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     const live = inbox.run(delivery.run);
     if (live !== undefined) { live.answered ||= delivery.question !== true; live.touchedAt = clock.monotonic(); }
     const to = resolve(delivery.to);
-    const expiresAt = delivery.expiresAt ?? (delivery.op === "send" ? (delivery.dueAt ?? clock.now()) + limits().staleMs : undefined);
-    const whole = { ...delivery, to, ...(expiresAt === undefined ? {} : { expiresAt }) };
+    const whole = { ...delivery, to, expiresAt: delivery.expiresAt ?? (delivery.dueAt ?? clock.now()) + limits().staleMs };
     // Two passes that come to the same delivery have one between them.
     return steps.join(delivery.run, `deliver ${delivery.step}`, () => outbox.deliver(whole));
   }

@@ -17,6 +17,8 @@ export const MAX_TRIES = 3;
 /** Tries of one send. With backoff and jitter the last is about six minutes after the first. */
 export const MAX_SENDS = 12;
 const TOKEN_MS = 60_000;
+/** A piece of an answer that cannot be taken away for so long stays. */
+const REMOVE_MS = 24 * 3_600_000;
 /** A placeholder waits for its final text; its due time is never. */
 export const NEVER = Number.MAX_SAFE_INTEGER;
 /** Where the store keeps the questions that wait for an answer. */
@@ -268,7 +270,7 @@ function abandoned(row: RowView, { now }: Of<"abandoned">): Next {
   if (row.dueAt !== NEVER) return next([], { type: "none" });
   const end = update(row.key, { state: "dead", dueAt: now, error: { code: "MSG_002", text: "the answer was given up while it was written" } });
   if (row.target === undefined) return next([end], { type: "none" });
-  const removal: NewOutboxRow = { key: `${row.key}-`, run: row.run, op: "remove", to: row.to, draft: { text: "" }, target: row.target, priority: row.priority, state: "planned", plannedAt: now, dueAt: now };
+  const removal: NewOutboxRow = { key: `${row.key}-`, run: row.run, op: "remove", to: row.to, draft: { text: "" }, target: row.target, priority: row.priority, state: "planned", plannedAt: now, dueAt: now, expiresAt: now + REMOVE_MS };
   return next([end, { do: "outbox", row: removal }], { type: "send" });
 }
 

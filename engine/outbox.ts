@@ -144,19 +144,20 @@ export function createOutbox(options: OutboxOptions): Outbox {
       if (chat.rows.length === 0) { chats.delete(key); return; }
       const row = foremost(chat, clock.now());
       const line = options.line(row.to.account);
-      const wait = Math.max(row.dueAt - clock.now(), pace.wait(row.to, clock.now()));
-      const notNow = (ms: number): void => { turns.leave(row.key); later(key, chat, ms); };
-      if (wait > 0) {
-        tellWaiting(chat, row.error ?? { code: "CONN_003", text: "waits for its time" });
-        return notNow(wait);
-      }
-      if (line?.connection === undefined) {
-        if (row.expiresAt === undefined || row.expiresAt >= clock.now()) {
+      if (!isExpired(row, clock.now())) {
+        const notNow = (ms: number): void => { turns.leave(row.key); later(key, chat, ms); };
+        const wait = Math.max(row.dueAt - clock.now(), pace.wait(row.to, clock.now()));
+        if (wait > 0) {
+          tellWaiting(chat, row.error ?? { code: "CONN_003", text: "waits for its time" });
+          return notNow(wait);
+        }
+        if (line?.connection === undefined) {
           tellWaiting(chat, { code: "CONN_001", text: "the account is not connected" });
           return notNow(AWAY_MS);
         }
-      } else if (sending >= maxSending) return notNow(CROWDED_MS);
-      else if (canDouble(row, line) && !turns.enter(row.key, () => { void drain(key, chat); })) return;
+        if (sending >= maxSending) return notNow(CROWDED_MS);
+        if (canDouble(row, line) && !turns.enter(row.key, () => { void drain(key, chat); })) return;
+      }
       chat.busy = true;
       try {
         await counted(() => step(chat, row, line));
@@ -453,3 +454,11 @@ function receiptOf(rows: readonly OutboxRow[]): DeliveryReceipt {
   const refs = rows.map((row) => row.ref ?? "");
   return { state: "sent", ref: refs[0] ?? "", refs };
 }
+const isExpired = ({ dueAt, expiresAt }: OutboxRow, now: number): boolean => dueAt <= now && expiresAt !== undefined && expiresAt < now;
+
+  // Its time is over whatever stands before it.
+  const expired = rows.findIndex((row) => isExpired(row, now));
+  if (expired >= 0) {
+    rows.unshift(...rows.splice(expired, 1));
+    return rows[0] as OutboxRow;
+  }

@@ -120,6 +120,7 @@ export function createMemoryStore(): Store {
           if (set.dueAt !== undefined) row.due = set.dueAt;
           if (set.attempts !== undefined) row.attempts = set.attempts;
           if (set.startedAt !== undefined) row.started = set.startedAt;
+          if (set.expiresAt !== undefined) row.expires = set.expiresAt;
           if (set.ref !== undefined) row.ref = set.ref;
           if (set.target !== undefined) row.target = set.target;
           if (error !== undefined) row.error = error;

@@ -86,6 +86,7 @@ export function createPrepare(db: DatabaseSync, numbers: Numbers, { turns, words
     if (set.dueAt !== undefined) assign("due", set.dueAt);
     if (set.attempts !== undefined) assign("attempts", set.attempts);
     if (set.startedAt !== undefined) assign("started", set.startedAt);
+    if (set.expiresAt !== undefined) assign("expires", set.expiresAt);
     if (set.ref !== undefined) assign("ref", set.ref);
     if (set.target !== undefined) assign("target", set.target);
     if (set.error !== undefined) assign("error", JSON.stringify(set.error));

@@ -72,7 +72,7 @@ export interface OutboxRow {
   readonly error?: { readonly code: string; readonly text: string };
 }
 export type NewOutboxRow = Omit<OutboxRow, "seq" | "attempts" | "ref" | "error" | "startedAt">;
-export type OutboxUpdate = Partial<Pick<OutboxRow, "state" | "dueAt" | "attempts" | "ref" | "error" | "startedAt" | "target" | "draft">>;
+export type OutboxUpdate = Partial<Pick<OutboxRow, "state" | "dueAt" | "attempts" | "ref" | "error" | "startedAt" | "target" | "draft" | "expiresAt">>;
 
 export interface StoredTurn { readonly n: number; readonly run: string; readonly at: number; readonly turn: Turn }
 
