@@ -41,6 +41,9 @@ export interface LiveOptions {
   abandon(): Promise<void>;
 }
 
+/** The placeholder and the final text are not the same message to a platform that honours keys: it would keep the first words for ever. */
+export const placeholderKey = (key: string): string => `${key}~`;
+
 const EDIT_EVERY_MS = 150;
 /** Until the beginning of an answer is shown: some words come together, and an answer that is whole by then needs no placeholder. */
 const FIRST_MS = 200;
@@ -107,7 +110,7 @@ export function createLive(delivery: { readonly run: string; readonly step: stri
     return channel !== undefined && offersNothing(channel, connection) ? options.inTurn(key, async () => (done ? undefined : put(connection, part))) : put(connection, part);
   }
   async function put(connection: Connection, part: string): Promise<string> {
-    const made = await connection.send(to, { text: part }, key).catch((thrown: unknown) => {
+    const made = await connection.send(to, { text: part }, placeholderKey(key)).catch((thrown: unknown) => {
       // Perhaps it stands there, and nobody knows where. Another one would be another that stays: the answer comes when it is whole.
       if (!postedNothing(asClawError(thrown, "MSG_002") as Partial<ChannelError> & Pick<ChannelError, "code">)) done = true;
       throw thrown;

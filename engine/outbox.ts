@@ -1,16 +1,16 @@
 /** Outbox: what is to be said is planned on disk, sent in order per chat, retried, and its fate recorded. */
 import { hash } from "node:crypto";
-import type { Channel, Connection } from "./channels/channel.ts";
+import type { Channel, Connection, SentBefore } from "./channels/channel.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ChannelError, StoreError } from "./errors.ts";
 import { NEVER, reduce, type Event, type Life, type Next } from "./life.ts";
-import { createLive, type Live, type OwnLive } from "./live.ts";
+import { createLive, placeholderKey, type Live, type OwnLive } from "./live.ts";
 import type { Address, Draft } from "./message.ts";
 import type { TellSend } from "./metrics.ts";
 import { createPace } from "./pace.ts";
 import { reached } from "./points.ts";
 import { insist } from "./store/insist.ts";
-import { receiptSeqOf } from "./store/rows.ts";
+import { isIn, receiptSeqOf } from "./store/rows.ts";
 import { PRIORITIES, type Change, type NewOutboxRow, type OutboxOp, type OutboxRow, type OutboxUpdate, type Priority, type Store } from "./store/store.ts";
 import { createTurns, offersNothing } from "./turns.ts";
 
@@ -184,7 +184,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     left.delete(row.key);
     own.delete(row.key);
     try {
-      if (next.act.type === "look" && connection?.find !== undefined) await go({ type: "looked", ref: await connection.find(row.to, { key: row.key, draft: row.draft, startedAt: row.startedAt ?? row.plannedAt }) });
+      if (next.act.type === "look" && connection?.find !== undefined) await go({ type: "looked", ref: await connection.find(row.to, sentBefore(row)) });
       if (next.act.type === "send" && line !== undefined && connection !== undefined) {
         pace.took(row.to, line.channel.limits, clock.now());
         FAULT: await reached("after-sending", row.run);
@@ -193,14 +193,22 @@ export function createOutbox(options: OutboxOptions): Outbox {
         await go({ type: "sent", ref });
       }
     } catch (thrown) {
-      if (thrown instanceof StoreError) throw thrown;
-      const error = asClawError(thrown, "MSG_002", next.act.type === "look" ? "later" : "no");
+      if (thrown instanceof StoreError) {
+        // It may have been handed over: from now on it is in doubt here as it is on disk.
+        chat.rows[0] = row;
+        throw thrown;
+      }
+      const looked = next.act.type === "look";
+      const error = asClawError(thrown, "MSG_002", looked ? "later" : "no");
       if (error.code === "CONN_003") pace.flooded(row.to, clock.now(), error.afterMs);
       await go({ type: "failed", fault: told(error), now: clock.now(), random: random() });
       if (next.act.type === "wait") options.tell?.("retried", row.to, error.code);
+      if (row.state !== "planned" && !looked) silent.set(row.key, clock.now());
     }
     if (next.act.type !== "wait") {
       chat.rows.shift();
+      silent.delete(row.key);
+      unplaced.delete(row.key);
       FAULT: if (chat.rows[0]?.run === row.run) await reached("between-parts", row.run);
       return;
     }
@@ -237,6 +245,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
     return { code, retry, afterMs, message: redact(error.message), ...(markup === undefined ? {} : { markup }), ...(unsent === undefined ? {} : { unsent }), ...(answered === undefined ? {} : { answered }) };
   }
 
+  function sentBefore({ key, to, draft, startedAt, plannedAt }: OutboxRow): SentBefore {
+    const silentAt = silent.get(key);
+    return {
+      key, draft, startedAt: startedAt ?? plannedAt, ...(silentAt === undefined ? {} : { silentAt }),
+      isTaken: async (ref) => [...recording.values(), ...(await store.sentAs(to, ref))].some((other) => other.key !== key && other.ref === ref && isIn(to)(other)),
+    };
+  }
+
   /** Flows behind these rows need not wait: what they get is "queued". */
   function tellWaiting(chat: Chat, error: { readonly code: string; readonly text: string }): void {
     for (const row of chat.rows) watchers.get(row.key)?.({ ...row, state: "planned", error });
@@ -251,14 +267,16 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const missing = (what: string): never => { throw new ChannelError("MSG_005", {}, `${channel.label} cannot ${what}.`); };
     // What is meant for one person is never shown to a whole group.
     if (row.draft.only !== undefined && row.to.kind === "group" && channel.shows?.only !== true && (row.op === "send" || row.op === "edit")) missing("show a message to one person of a group");
+    const say = async ({ to, draft, key }: OutboxRow, target: string | undefined): Promise<string> => {
+      if (target === undefined) return connection.send(to, draft, key);
+      await (connection.edit ?? missing("edit messages"))(to, target, draft);
+      return target;
+    };
     switch (row.op) {
       case "send":
-        if (row.target === undefined) return connection.send(row.to, row.draft, row.key);
-        await (connection.edit ?? missing("edit messages"))(row.to, row.target, row.draft);
-        return row.target;
+        return say(row, row.target ?? (await placeOf(row, connection)));
       case "edit":
-        await (connection.edit ?? missing("edit messages"))(row.to, row.target ?? "", row.draft);
-        return row.target ?? "";
+        return say(row, row.target ?? "");
       case "react":
         await (connection.react ?? missing("react to messages"))(row.to, row.target ?? "", row.draft.text);
         return row.target ?? "";
@@ -266,6 +284,19 @@ export function createOutbox(options: OutboxOptions): Outbox {
         await (connection.remove ?? missing("remove messages"))(row.to, row.target ?? "");
         return row.target ?? "";
     }
+  }
+
+  /** Where the placeholder of this row stands, if nobody was told when it was put there. */
+  async function placeOf(row: OutboxRow, connection: Connection): Promise<string | undefined> {
+    const shown = unplaced.get(row.key);
+    if (shown === undefined || connection.edit === undefined) return undefined;
+    const key = placeholderKey(row.key);
+    const { channel } = options.line(row.to.account) ?? {};
+    const ref = channel?.delivery.keyMs !== undefined && clock.now() - shown.plannedAt < channel.delivery.keyMs
+      ? await connection.send(row.to, shown.draft, key)
+      : await connection.find?.(row.to, { ...sentBefore(shown), key });
+    if (ref !== undefined) await store.commit([{ do: "outbox-update", key: row.key, set: { target: ref } }]);
+    return ref;
   }
 
   function plan(delivery: Delivery, line: Line | undefined): NewOutboxRow[] {
@@ -327,6 +358,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
   const recording = new Map<string, OutboxRow>();
   /** Rows that this process planned as "sending" and has not handed over yet. */
   const own = new Set<string>();
+  /** When the platform fell silent about a row that is in doubt. */
+  const silent = new Map<string, number>();
+  /** Placeholders that may stand somewhere, until their final text is sent. */
+  const unplaced = new Map<string, OutboxRow>();
   /** Rows of an earlier process, until they are tried. */
   const left = new Set<string>();
 
@@ -340,7 +375,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
     if (found.dueAt === NEVER) {
       placeholders.delete(row.key);
       const target = placeholder ?? found.target;
-      const set: OutboxUpdate = { draft: row.draft, dueAt: row.dueAt, state: "planned", ...(target === undefined ? {} : { target }) };
+      const set: OutboxUpdate = { draft: row.draft, dueAt: row.dueAt, state: "planned", ...(row.expiresAt === undefined ? {} : { expiresAt: row.expiresAt }), ...(target === undefined ? {} : { target }) };
+      if (target === undefined) unplaced.set(row.key, found);
       await store.commit([{ do: "outbox-update", key: row.key, set }]);
       return enqueue({ ...found, ...set });
     }
@@ -374,6 +410,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
       const made = createLive(delivery, key, {
         store, clock, line, isHeld: () => held, sending: counted, inTurn: turns.during,
         cut: (draft) => { const channel = line()?.channel; return (channel === undefined ? undefined : options.split(draft, channel)[0]) ?? draft; },
+        flooded(afterMs) { pace.flooded(delivery.to, clock.now(), afterMs); },
         forget: () => { lives.delete(key); },
         placed: () => { placeholders.set(key, delivery.run); },
         abandon: () => abandon(key),
@@ -413,7 +450,6 @@ export function createOutbox(options: OutboxOptions): Outbox {
     },
     hold() {
       held = true;
-        flooded(afterMs) { pace.flooded(delivery.to, clock.now(), afterMs); },
       return sending === 0 ? Promise.resolve() : new Promise((resolve) => { quiet.push(resolve); });
     },
     release() {
@@ -434,9 +470,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
 const canDouble = ({ op, target }: Pick<NewOutboxRow, "op" | "target">, line: Line | undefined): boolean =>
   op === "send" && target === undefined && line?.connection !== undefined && offersNothing(line.channel, line.connection);
 
+const isExpired = ({ dueAt, expiresAt }: OutboxRow, now: number): boolean => dueAt <= now && expiresAt !== undefined && expiresAt < now;
+
 /** The row whose turn it is, put first. What is scheduled for later holds nobody up; what is tried again keeps its place, so that a chat reads in order. */
 function foremost(chat: Chat, now: number): OutboxRow {
   const { rows } = chat;
+  // Its time is over whatever stands before it.
+  const expired = rows.findIndex((row) => isExpired(row, now));
+  if (expired >= 0) {
+    rows.unshift(...rows.splice(expired, 1));
+    return rows[0] as OutboxRow;
+  }
   const isScheduled = (row: OutboxRow): boolean => row.dueAt > now && row.state === "planned" && row.attempts === 0 && row.error === undefined;
   const place = rows.findIndex((row) => !isScheduled(row));
   if (place > 0) rows.unshift(...rows.splice(place, 1));
@@ -454,11 +498,3 @@ function receiptOf(rows: readonly OutboxRow[]): DeliveryReceipt {
   const refs = rows.map((row) => row.ref ?? "");
   return { state: "sent", ref: refs[0] ?? "", refs };
 }
-const isExpired = ({ dueAt, expiresAt }: OutboxRow, now: number): boolean => dueAt <= now && expiresAt !== undefined && expiresAt < now;
-
-  // Its time is over whatever stands before it.
-  const expired = rows.findIndex((row) => isExpired(row, now));
-  if (expired >= 0) {
-    rows.unshift(...rows.splice(expired, 1));
-    return rows[0] as OutboxRow;
-  }

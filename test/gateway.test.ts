@@ -64,6 +64,18 @@ describe("gateway", () => {
     assert.match(logs.join(), /disk is full/);
   });
 
+  it("keeps nothing for ever for an account that is gone, whatever it is", async () => {
+    const { gateway, clock, store } = await setup();
+    await gateway.setAccounts([]);
+    const to = { channel: "scripted", account: "acc", chat: "c1", kind: "direct" } as const;
+    for (const [step, op] of Object.entries({ a: "react", b: "edit", c: "remove", d: "send" } as const)) void gateway.deliver({ run: "1.x.n", step, op, to, draft: { text: "x" }, target: "m1" });
+    await settle();
+    assert.equal((await store.counts()).outbox.planned, 4);
+    await clock.advance(32 * 60_000);
+    assert.deepEqual((await store.counts()).outbox, { planned: 0, sending: 0, unknown: 0, sent: 0, dead: 4 });
+    await gateway.close();
+  });
+
   it("types where the owner is, and nowhere while there is none", async () => {
     const channel = scriptedChannel();
     const typed: string[] = [];

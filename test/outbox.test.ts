@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { splitDraft } from "../engine/channels/split.ts";
 import type { Connection } from "../engine/channels/channel.ts";
-import { ChannelError } from "../engine/errors.ts";
+import { ChannelError, StoreError } from "../engine/errors.ts";
 import { createOutbox, outboxKey, type Delivery, type Outbox } from "../engine/outbox.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import type { OutboxRow, Store } from "../engine/store/store.ts";
@@ -220,6 +220,31 @@ describe("outbox", () => {
     assert.equal(channel.sent.length, 0);
   });
 
+  it("looks for what a store that was full within the send left in doubt, and sends no copy", async () => {
+    const { outbox, channel, clock } = await setup({ find: true });
+    const full = new StoreError("STORE_001", { retry: "later", afterMs: 100 }, "full");
+    channel.lose = (_op, draft) => { if (draft.text !== "second") return undefined; channel.lose = undefined; return full; };
+    const both = Promise.all([outbox.deliver(say("first")), outbox.deliver(say("second", "s2"))]);
+    await settle();
+    await clock.advance(1_000);
+    await both;
+    assert.deepEqual(channel.sent.map(({ text }) => text), ["first", "second"]);
+  });
+
+  it("tells whoever looks for a message since when the platform is silent, and which refs are others'", async () => {
+    const { outbox, channel, clock } = await setup({ find: true });
+    const asked: unknown[] = [];
+    channel.look = async ({ key, startedAt, silentAt, isTaken }) => { asked.push([key === outboxKey(say(""), 0), startedAt, silentAt, await isTaken?.("m1"), await isTaken?.("m2"), await isTaken?.("m9")]); return "m2"; };
+    await outbox.deliver(say("first", "s0"));
+    const began = clock.now();
+    channel.lose = () => { channel.lose = undefined; void clock.advance(700); return silence(); };
+    const receipt = outbox.deliver(say("second"));
+    await settle();
+    await clock.advance(5_000);
+    assert.equal((await receipt).state, "queued");
+    assert.deepEqual(asked, [[true, began, began + 700, true, false, false]]);
+  });
+
   it("sends at once what waits for a token, when the account is connected again", async () => {
     const { outbox, channel, connect, disconnect } = await setup();
     channel.fail = () => new ChannelError("CONN_002", { retry: "no", answered: true }, "401");
@@ -359,6 +384,79 @@ describe("outbox", () => {
         await outbox.deliver(say("Hello"));
         assert.deepEqual(channel.sent.map((part) => [part.op, part.text]), keyMs === undefined ? [["send", "…"], ["edit", "Hello"]] : [["send", "Hello"]]);
       }
+    });
+
+    it("is filled where it stands although the answer to it was lost, where keys or a look tell its place", async () => {
+      for (const offers of [{ keyMs: 60_000 }, { find: true }]) {
+        const { outbox, channel, clock, store } = await setup({ edit: true, ...offers });
+        const live = outbox.live({ run: "1.x.n", step: "s1", to });
+        const faults: Error[] = [silence()];
+        channel.lose = () => faults.shift();
+        live.show("He");
+        await clock.advance(10);
+        await live.stop();
+        assert.deepEqual(await outbox.deliver(say("Hello")), { state: "sent", ref: "m1", refs: ["m1"] });
+        assert.deepEqual(channel.sent.map((part) => [part.op, part.text, part.ref]), [["send", "He", "m1"], ["edit", "Hello", "m1"]]);
+        assert.equal((await store.counts()).outbox.sent, 1);
+      }
+    });
+
+    it("keeps what is delivered behind it behind all its parts", async () => {
+      const { outbox, channel, clock } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("word0");
+      await clock.advance(10);
+      await live.stop();
+      const text = Array.from({ length: 30 }, (_, n) => `word${n}`).join(" ");
+      await Promise.all([outbox.deliver(say(text)), outbox.deliver(say("a file", "s2"))]);
+      assert.deepEqual(channel.sent.map(({ op, text: shown }) => `${op} ${shown.split(" ").at(-1)}`), ["send word0", "edit word14", "send word28", "send word29", "send file"]);
+    });
+
+    it("waits as the platform asks when words come too fast", async () => {
+      const { outbox, channel, clock } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("H");
+      await clock.advance(10);
+      let asked = 0;
+      channel.fail = (op) => (op === "edit" && asked++ === 0 ? new ChannelError("CONN_003", { retry: "later", afterMs: 30_000 }, "too many") : undefined);
+      for (let n = 0; n < 100; n++) {
+        live.show(`H${"e".repeat(n)}`);
+        await clock.advance(250);
+      }
+      assert.equal(asked, 1, "25 seconds");
+      await clock.advance(6_000);
+      assert.equal(asked, 2);
+      await live.stop();
+    });
+
+    it("has an end for an account that is gone: the answer, what is behind it, edits, and what is to be taken away", async () => {
+      const { outbox, channel, clock, store, dead, disconnect } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("He");
+      await clock.advance(10);
+      await live.stop();
+      disconnect();
+      const expiresAt = clock.now() + 60_000;
+      const receipts = [say("Hello", "s1", { expiresAt }), say("", "s2", { op: "react", target: "m1" }), say("more", "s3", { expiresAt })].map((one) => outbox.deliver(one));
+      assert.deepEqual((await Promise.all(receipts)).map(({ state }) => state), ["queued", "queued", "queued"]);
+      const other = outbox.live({ run: "2.x.n", step: "s1", to: { ...to, chat: "c2" } });
+      assert.deepEqual(channel.sent.map(({ text }) => text), ["He"]);
+      await clock.advance(2 * 60_000);
+      await other.stop();
+      assert.deepEqual(dead.map(({ key }) => key), [outboxKey({ run: "1.x.n", step: "s1" }, 0), outboxKey({ run: "1.x.n", step: "s3" }, 0)], "what never expires holds up nobody");
+      assert.equal((await store.counts()).outbox.planned, 1);
+    });
+
+    it("is taken away when its run is ended while it is being put there", async () => {
+      const { outbox, channel, clock, over } = await setup({ edit: true });
+      const live = outbox.live({ run: "1.x.n", step: "s1", to });
+      live.show("He");
+      const ended = clock.advance(10);
+      channel.lose = () => { channel.lose = undefined; over.add("1.x.n"); outbox.over((run) => run === "1.x.n"); return undefined; };
+      await ended;
+      await live.abandon();
+      await settle();
+      assert.deepEqual(channel.sent.map(({ op, ref }) => `${op} ${ref}`), ["send m1", "remove m1"]);
     });
 
     it("is not begun again when nobody knows whether it stands there", async () => {

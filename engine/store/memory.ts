@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { StoreError } from "../errors.ts";
 import type { Turn } from "../models/model.ts";
 import { createMemoryUsage } from "./memory-usage.ts";
-import { type InboxRecord, inboxRecord, inOrder, messageTexts, type OutboxRecord, outboxOf, outboxRecord, receiptOf, receiptSeqOf } from "./rows.ts";
+import { type InboxRecord, inboxRecord, inOrder, isIn, messageTexts, type OutboxRecord, outboxOf, outboxRecord, receiptOf, receiptSeqOf } from "./rows.ts";
 import { bestOf, hitsIn } from "../words.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Note, Store, StoredTurn } from "./store.ts";
 
@@ -193,6 +193,7 @@ export function createMemoryStore(): Store {
     dead: (limit) => open(() => some([...receipts.values()].filter(({ state }) => state === "dead").reverse(), limit).map(receiptOf)),
     unsent: (after, limit) => open(() => from(unsent, after, limit).map(outboxOf)),
     outboxRow: (key) => open(() => optional(rows.get(key), outboxOf)),
+    sentAs: (at, ref) => open(() => [...rows.values()].filter((row) => row.ref === ref).map(outboxOf).filter(isIn(at))),
     journal: (run) => open(() => [...journals.get(run)?.values() ?? []].map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => open(() => (limit <= 0 ? [] : sessions.get(session) ?? []).slice(-limit)
       .map(({ n, run, at, data }): StoredTurn => ({ n, run, at, turn: JSON.parse(data) as Turn }))),

@@ -88,6 +88,9 @@ export function outboxOf(row: OutboxRecord): OutboxRow {
   }
 }
 
+/** Is this row of that chat? */
+export const isIn = ({ account, chat }: Pick<OutboxRow["to"], "account" | "chat">) => ({ to }: OutboxRow): boolean => to.account === account && to.chat === chat;
+
 /** A flipped bit can make any value of a row another one, and of another type; what is handed out is of the types it is said to be. */
 const TRUST_LEVELS: readonly Trust[] = ["owner", "paired", "allowed", "stranger"];
 const ROW_STATES: readonly OutboxState[] = ["planned", "sending", "unknown", "sent", "dead"];

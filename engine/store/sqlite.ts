@@ -13,7 +13,7 @@ import { note, type StoreProblem } from "./sqlite-state.ts";
 import { createTurns } from "./sqlite-turns.ts";
 import { createWords } from "./sqlite-words.ts";
 import { createUsageTable } from "./sqlite-usage.ts";
-import { type InboxRecord, type OutboxRecord, inOrder, outboxOf, receiptOf } from "./rows.ts";
+import { type InboxRecord, type OutboxRecord, inOrder, isIn, outboxOf, receiptOf } from "./rows.ts";
 import type { Change, CommitResult, Counts, JournalEntry, Store } from "./store.ts";
 
 export interface SqliteOptions {
@@ -49,6 +49,7 @@ function start(db: DatabaseSync, clock: Clock) {
     dead: db.prepare(`${inbox} state = 'dead' ORDER BY seq DESC LIMIT ?`),
     unsent: db.prepare(`${outbox} state IN ('planned', 'sending', 'unknown') AND seq > ? ORDER BY seq LIMIT ?`),
     outboxRow: db.prepare(`${outbox} key = ?`),
+    sentAs: db.prepare(`${outbox} ref = ?`),
     journal: db.prepare("SELECT step, at, data FROM journal WHERE run = ? ORDER BY n"),
     get: db.prepare("SELECT value FROM kv WHERE space = ? AND key = ?"),
     list: db.prepare("SELECT key, value FROM kv WHERE space = ? AND key >= ? AND key IS NOT ? AND key < ? ORDER BY key LIMIT ?"),
@@ -176,6 +177,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
     unsent: (after, limit) => read(() => page((from, count) => (queries.unsent.all(from, count) as unknown as OutboxRecord[]).map(outboxOf), after, limit,
       ({ key, error = { code: "STORE_002", text: "" } }) => ({ do: "outbox-update", key, set: { state: "dead", error } }))),
     outboxRow: (key) => read(() => optional(queries.outboxRow.get(key) as unknown as OutboxRecord | undefined, outboxOf)),
+    sentAs: (at, ref) => read(() => (queries.sentAs.all(ref) as unknown as OutboxRecord[]).map(outboxOf).filter(isIn(at))),
     journal: (run) => read(() => (queries.journal.all(run) as unknown as { step: string; at: number; data: string }[])
       .map(({ step, at, data }): JournalEntry => ({ step, at, data: JSON.parse(data) }))),
     turns: (session, limit) => read(() => turns.read(session, limit)),

@@ -155,6 +155,8 @@ export interface Store {
   /** Rows neither sent nor dead, in order of planning, from after `after`. */
   unsent(after: number, limit: number): Promise<OutboxRow[]>;
   outboxRow(key: string): Promise<OutboxRow | undefined>;
+  /** Rows that were sent as this message of this chat. Goes through all rows: for doubtful cases alone. */
+  sentAs(at: Pick<Address, "account" | "chat">, ref: string): Promise<OutboxRow[]>;
   journal(run: string): Promise<JournalEntry[]>;
   /** The last `limit` turns, oldest first. */
   turns(session: string, limit: number): Promise<StoredTurn[]>;

@@ -126,12 +126,19 @@ export function storeContract(name: string, make: () => Promise<Store>): void {
         assert.deepEqual((await store.unsent(0, 10)).map(({ key, state }) => [key, state]), [["a", "unknown"], ["c", "planned"], ["d", "planned"]]);
         assert.deepEqual((await store.counts()).outbox, { planned: 2, sending: 0, unknown: 1, sent: 1, dead: 0 });
       });
+      it("knows what was sent as a message, in its chat alone", async () => {
+        const elsewhere = { ...newRow("a").to, chat: "elsewhere" };
+        await store.commit([plan("a"), plan("b"), plan("c", { to: elsewhere }), ...["a", "c"].map((key): Change => ({ do: "outbox-update", key, set: { state: "sent", ref: "9" } }))]);
+        assert.deepEqual((await store.sentAs(newRow("a").to, "9")).map(({ key }) => key), ["a"]);
+        assert.deepEqual((await store.sentAs(elsewhere, "9")).map(({ key }) => key), ["c"]);
+        assert.deepEqual(await store.sentAs(newRow("a").to, "8"), []);
+      });
       it("changes each field alone, and tells the row's number", async () => {
         await store.commit([plan("a")]);
-        for (const change of [{ dueAt: NOW + 5 }, { attempts: 3 }, { target: "t" }, { startedAt: NOW + 1 }, { error: { code: "CONN_001", text: "x" } }, { draft: { text: "new" } }, { state: "sending" }] as const) {
+        for (const change of [{ dueAt: NOW + 5 }, { attempts: 3 }, { target: "t" }, { startedAt: NOW + 1 }, { expiresAt: NOW + 7 }, { error: { code: "CONN_001", text: "x" } }, { draft: { text: "new" } }, { state: "sending" }] as const) {
           assert.deepEqual(await store.commit([{ do: "outbox-update", key: "a", set: change }]), [1]);
         }
-        assert.deepEqual(await store.outboxRow("a"), { ...newRow("a"), seq: 1, dueAt: NOW + 5, attempts: 3, target: "t", startedAt: NOW + 1, error: { code: "CONN_001", text: "x" }, draft: { text: "new" }, state: "sending" });
+        assert.deepEqual(await store.outboxRow("a"), { ...newRow("a"), seq: 1, dueAt: NOW + 5, attempts: 3, target: "t", startedAt: NOW + 1, expiresAt: NOW + 7, error: { code: "CONN_001", text: "x" }, draft: { text: "new" }, state: "sending" });
         assert.deepEqual(await store.commit([{ do: "outbox-update", key: "nobody", set: { attempts: 1 } }, { do: "outbox-update", key: "a", set: {} }]), [undefined, undefined]);
       });
       it("empties the draft of a sent row, keeps its ref, and keeps it sent", async () => {

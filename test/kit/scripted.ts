@@ -1,16 +1,16 @@
 /** A channel, a model and a clock that do what a test says, and keep what they saw. */
-import type { Account, Channel, ChannelContext, Connection, Limits } from "../../engine/channels/channel.ts";
+import type { Account, Channel, ChannelContext, Connection, Limits, SentBefore } from "../../engine/channels/channel.ts";
 import type { Clock } from "../../engine/clock.ts";
 import type { Draft, Message, Address } from "../../engine/message.ts";
 import type { Model, ModelEvent, ModelRequest } from "../../engine/models/model.ts";
 
 export interface Sent { readonly op: string; readonly to: Address; readonly text: string; readonly key?: string; readonly ref: string; readonly draft?: Draft }
-export interface ScriptedChannel extends Channel { readonly sent: Sent[]; context: ChannelContext | undefined; opened: number; closed: number; fail: ((op: string, draft: Draft, key?: string) => Error | undefined) | undefined }
+export interface ScriptedChannel extends Channel { readonly sent: Sent[]; context: ChannelContext | undefined; opened: number; closed: number; fail: ((op: string, draft: Draft, key?: string) => Error | undefined) | undefined; /** Posted, and the answer is lost. */ lose: ((op: string, draft: Draft) => Error | undefined) | undefined; look: ((sent: SentBefore) => Promise<string | undefined>) | undefined }
 
 export function scriptedChannel(options: { limits?: Partial<Limits>; edit?: boolean; preview?: boolean; find?: boolean; keyMs?: number; failOpen?: () => Error | undefined } = {}): ScriptedChannel {
   const channel: ScriptedChannel = {
     id: "scripted", label: "Scripted", settings: [], limits: { text: 100, unit: "utf16", editEveryMs: 5, ...options.limits }, delivery: options.keyMs === undefined ? {} : { keyMs: options.keyMs },
-    sent: [], context: undefined, opened: 0, closed: 0, fail: undefined,
+    sent: [], context: undefined, opened: 0, closed: 0, fail: undefined, lose: undefined, look: undefined,
     check: () => [],
     async open(_account: Account, context: ChannelContext): Promise<Connection> {
       const error = options.failOpen?.();
@@ -20,15 +20,18 @@ export function scriptedChannel(options: { limits?: Partial<Limits>; edit?: bool
       const record = (op: string, to: Address, draft: Draft, ref: string, key?: string): string => {
         const fault = channel.fail?.(op, draft, key);
         if (fault !== undefined) throw fault;
-        channel.sent.push({ op, to, text: draft.text, ref, draft, ...(key === undefined ? {} : { key }) });
-        return ref;
+        const before = options.keyMs === undefined || op !== "send" ? undefined : channel.sent.find((one) => one.op === op && one.key === key);
+        if (before === undefined) channel.sent.push({ op, to, text: draft.text, ref, draft, ...(key === undefined ? {} : { key }) });
+        const lost = channel.lose?.(op, draft);
+        if (lost !== undefined) throw lost;
+        return before?.ref ?? ref;
       };
       return {
         self: { id: "bot", name: "Bot" },
         async send(to, draft, key) { return record("send", to, draft, `m${channel.sent.length + 1}`, key); },
         ...(options.edit ? { async edit(to: Address, ref: string, draft: Draft) { record("edit", to, draft, ref); } } : {}),
         ...(options.preview ? { async preview(to: Address, draft: Draft, key: string) { record("preview", to, draft, "", key); } } : {}),
-        ...(options.find ? { async find(_to: Address, sent: { key: string }) { return channel.sent.find((one) => one.key === sent.key)?.ref; } } : {}),
+        ...(options.find ? { async find(_to: Address, sent: SentBefore) { return channel.look !== undefined ? channel.look(sent) : channel.sent.find((one) => one.key === sent.key)?.ref; } } : {}),
         async remove(to, ref) { record("remove", to, { text: "" }, ref); },
         async close() { channel.closed++; },
       };
