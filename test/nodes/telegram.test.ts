@@ -110,7 +110,9 @@ describe("a Telegram bot in a real Node-RED", function () {
       await until(() => stub.pending().length === 0, "both presses to be confirmed");
       await until(() => stub.calls("answerCallbackQuery").length === 2, "the end of the waiting signs");
       await until(async () => (await counts(red)).pending === 0, "the end of all messages");
-      assert.deepEqual(texts(stub).filter((text) => /Really|so /.test(text)), ["Really switch it off?", "so false"]);
+      await until(() => stub.calls("editMessageText").length === 1, "its buttons to be taken away");
+      assert.deepEqual(texts(stub).filter((text) => /Really|so /.test(text)), ["Really switch it off?\n\n✓ No", "so false"]);
+      assert.equal(stub.calls("editMessageText")[0]?.payload.reply_markup, undefined);
       assert.deepEqual(stub.problems(), [], "every request holds to the specification");
     } finally {
       await red.remove();
