@@ -191,5 +191,7 @@ describe("examples, tried in the editor", function () {
     await say(chat, "switch off the heating");
     await chat.getByRole("button", { name: "Yes", exact: true }).click();
     assert.match(await answer(chat, 2), /Done: switch off the heating/);
+    await chat.getByText("✓ Yes").waitFor();
+    assert.equal(await chat.getByRole("button", { name: /^(Yes|No)$/ }).count(), 0, "the question is over");
   });
 });
