@@ -10,10 +10,11 @@ import { decide, lowestTrust } from "./policy.ts";
 import { reached } from "./points.ts";
 import { createRepeats } from "./repeats.ts";
 import type { Redactor } from "./secrets.ts";
-import type { Change, Step } from "./store/store.ts";
+import type { Act } from "./steps.ts";
+import type { Change } from "./store/store.ts";
 import type { HandOver } from "./team.ts";
 import { compileTemplate, renderTemplate, type CompiledTemplate } from "./template.ts";
-import type { CallContext, Tool, Trust } from "./tool.ts";
+import { type CallContext, outcomeUnknown, type Tool, type Trust } from "./tool.ts";
 import { checkInput } from "./tool-input.ts";
 
 export interface AgentSettings {
@@ -62,8 +63,8 @@ export interface AgentDeps {
   readonly model: Model;
   readonly tools: readonly Tool[];
   readonly history: readonly Turn[];
-  /** Does a step once in the life of a run: a replay gets the recorded result. With `unknown` it is rather not done than twice: that is its result when it began and never ended. */
-  once<T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
+  /** Does a step once in the life of a run (steps.ts). */
+  once<T>(step: string, act: Act<T>, unknown?: () => T): Promise<T>;
   /** The changes that keep these turns in the session. */
   remember(turns: readonly Turn[], tainted: boolean, trust: Trust): readonly Change[];
   /** They are committed, or will be when `saved` settles. */
@@ -232,14 +233,15 @@ const LONGEST_CALL_MS = 3_600_000;
 async function callTool(step: string, call: ToolCall, round: Round, deps: CallDeps, warning?: string): Promise<ToolOutcome> {
   const id = round.under === undefined ? step : `${round.under} ${step}`;
   deps.on({ type: "call", call: call.id, tool: call.name, input: call.input });
-  const { tool, refused = "" } = warning === undefined ? await permitted(step, call, round, deps) : { refused: warning };
-  const act = async (): Promise<Step<ToolOutcome>> => {
+  // Whether it may run is asked only of a call that has not begun: a tool that is gone or refused by now may have done it before.
+  const act: Act<ToolOutcome> = async (begin) => {
+    const { tool, refused = "" } = warning === undefined ? await permitted(step, call, round, deps) : { refused: warning };
+    // What changes something is on disk before it begins: after a crash in the middle it is not done again.
+    if (tool !== undefined && tool.risk !== "read") await begin();
     const data = tool === undefined ? failedWith(refused) : await perform(tool, call, { ...round.context, call: id }, deps, round.limit);
     return { data, also: deps.booked?.() ?? [] };
   };
-  // What changes something is on disk before it begins: after a crash in the middle it is not done again.
-  const once = tool !== undefined && tool.risk !== "read";
-  const outcome = await deps.once<ToolOutcome>(step, act, once ? () => failedWith(`[TOOL_005] The outcome of this call is unknown: the system stopped while "${call.name}" was at work. Do not repeat it by yourself; tell the user and ask them to check.`) : undefined);
+  const outcome = await deps.once<ToolOutcome>(step, act, () => failedWith(`[TOOL_005] ${outcomeUnknown(`the system stopped while "${call.name}" was at work`)}`));
   deps.on({ type: "result", call: call.id, tool: call.name, text: outcome.text, failed: outcome.failed });
   return outcome;
 }

@@ -137,8 +137,8 @@ function decide(life: Life, event: Event): Next {
     case "answered": return answered(life.question, event);
     case "asked":
       if (life.step === "done") return next([], { type: "use" });
-      if (!event.once) return next([], { type: "perform" });
       if (life.step === "begun") return next([], { type: "tell-unknown" });
+      if (!event.once) return next([], { type: "perform" });
       return next([{ do: "journal", run: event.run, entry: { step: begun(event.step), at: event.now, data: true } }], { type: "perform" });
     case "acted":
       return next([{ do: "journal", run: event.run, entry: event.entry }, ...(event.also ?? [])], { type: "use" }, event.behind !== true);

@@ -5,11 +5,15 @@ import { begun, reduce } from "./life.ts";
 import { reached } from "./points.ts";
 import type { Step, Store } from "./store/store.ts";
 
+export type Act<T> = (begin: () => Promise<void>) => Promise<Step<T>>;
 export interface Steps {
   /** Names the next step of this node in this run. Each pass counts anew, so that what two passes reach has one name. */
   step(run: string, node: string, parent: string, pass?: number): string;
-  /** Does a step once in the life of a run; a replay gets what the journal has. With `unknown` it is rather not done than twice: when it began and never ended, that is its result. */
-  once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T>;
+  /**
+   * Does a step once in the life of a run; a replay gets what the journal has. An act that is rather not done than twice calls `begin` first: that it has begun is on disk then.
+   * When it began and never ended, `unknown` is its result, and `act` is not asked.
+   */
+  once<T>(run: string, step: string, act: Act<T>, unknown?: () => T): Promise<T>;
   /** Joins what is under way for this step, without a record of its own: its parts have theirs. */
   join<T>(run: string, step: string, act: () => Promise<T>): Promise<T>;
 }
@@ -18,7 +22,7 @@ export function createSteps(store: Store, clock: Clock, inbox: () => Inbox): Ste
   const flights = new Map<string, { readonly work: Promise<unknown>; readonly live: Run | undefined }>();
 
   /** Of a run that is over here the journal is read from disk: late output of its flow repeats nothing either. */
-  async function once<T>(run: string, step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T> {
+  async function once<T>(run: string, step: string, act: Act<T>, unknown?: () => T): Promise<T> {
     const isStale = flights.get(`${run}\n${step}`) !== undefined && flights.get(`${run}\n${step}`)?.live !== inbox().run(run);
     return join(run, step, async () => {
       const live = inbox().run(run);
@@ -26,11 +30,14 @@ export function createSteps(store: Store, clock: Clock, inbox: () => Inbox): Ste
       if (isStale) for (const entry of await store.journal(run)) live?.journal.set(entry.step, entry.data);
       const journal = live?.journal ?? new Map((await store.journal(run)).map((entry) => [entry.step, entry.data]));
       const state = journal.has(step) ? "done" : journal.has(begun(step)) ? "begun" : undefined;
-      const asked = reduce(state === undefined ? {} : { step: state }, { type: "asked", run, step, once: unknown !== undefined, now: clock.now() });
+      const ask = (once: boolean) => reduce(state === undefined ? {} : { step: state }, { type: "asked", run, step, once, now: clock.now() });
+      const asked = ask(false);
       if (asked.act.type === "use") return journal.get(step) as T;
-      await store.commit(asked.write);
-      if (unknown !== undefined) journal.set(begun(step), true);
-      const { data, also, saving } = asked.act.type === "tell-unknown" && unknown !== undefined ? { data: unknown() } as Step<T> : await act();
+      const begin = async (): Promise<void> => {
+        await store.commit(ask(true).write);
+        journal.set(begun(step), true);
+      };
+      const { data, also, saving } = asked.act.type === "tell-unknown" && unknown !== undefined ? { data: unknown() } as Step<T> : await act(begin);
       FAULT: await reached("before-journal", run);
       const acted = reduce({}, { type: "acted", run, entry: { step, at: clock.now(), data }, ...(also === undefined ? {} : { also }), behind: saving !== undefined });
       const saved = store.commit(acted.write);

@@ -37,3 +37,8 @@ export interface Tool extends ToolSpec {
   /** Throws: the model reads the error text. */
   call(input: unknown, context: CallContext, signal: AbortSignal): Promise<ToolResult>;
 }
+
+/** For the model, of a call that may have been done; `why` nobody knows. */
+export function outcomeUnknown(why: string): string {
+  return `The outcome of this call is unknown: ${why}. Do not repeat it by yourself; tell the user and ask them to check.`;
+}

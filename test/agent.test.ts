@@ -5,6 +5,7 @@ import { systemClock, type Clock } from "../engine/clock.ts";
 import type { Turn } from "../engine/models/model.ts";
 import type { Tool, Trust } from "../engine/tool.ts";
 import { begun } from "../engine/life.ts";
+import type { Act } from "../engine/steps.ts";
 import { manualClock, message, scriptedModel, settle, type Reply } from "./kit/scripted.ts";
 
 function tool(name: string, act: Tool["call"], more: Partial<Tool> = {}): Tool {
@@ -17,11 +18,10 @@ function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<Ag
   const kept: Turn[] = [];
   const deps: AgentDeps = {
     clock: more.clock ?? systemClock, model, tools, history: more.history ?? [], live: more.live ?? true, signal: more.signal ?? new AbortController().signal,
-    async once<T>(step: string, act: () => Promise<{ readonly data: T }>, unknown?: () => T): Promise<T> {
+    async once<T>(step: string, act: Act<T>, unknown?: () => T): Promise<T> {
       if (journal.has(step)) return journal.get(step) as T;
-      const wasBegun = journal.has(begun(step));
-      if (unknown !== undefined) journal.set(begun(step), true);
-      journal.set(step, wasBegun && unknown !== undefined ? unknown() : (await act()).data);
+      const begin = async () => { journal.set(begun(step), true); };
+      journal.set(step, journal.has(begun(step)) && unknown !== undefined ? unknown() : (await act(begin)).data);
       return journal.get(step) as T;
     },
     remember: () => [],
@@ -174,6 +174,27 @@ describe("agent", () => {
       await again.run();
       assert.equal(ran, risk === "read" ? 1 : 0);
       if (risk === "write") assert.match(toolTexts(again.model.requests[0]?.turns ?? [])[0] ?? "", /TOOL_005.*unknown/);
+    }
+  });
+
+  it("tells of a call that has begun what it came to, or that nobody knows, whatever became of the tool since", async () => {
+    const became: [string, Tool | undefined, { trust?: Trust; tainted?: boolean; settings?: Partial<AgentSettings> }][] = [
+      ["gone, or not read yet", undefined, {}],
+      ["one that reads", tool("switch", async () => assert.fail("it ran again"), { risk: "read" }), {}],
+      ["another shape", tool("switch", async () => assert.fail("it ran again"), { parameters: { type: "object", properties: {}, additionalProperties: false } }), {}],
+      ["not for this person", tool("switch", async () => assert.fail("it ran again"), { risk: "dangerous" }), { trust: "allowed" }],
+      ["to be approved", tool("switch", async () => assert.fail("it ran again")), { tainted: true }],
+    ];
+    for (const [what, now, more] of became) for (const done of [false, true]) {
+      const journal = new Map<string, unknown>();
+      void rig([call({ room: "hall" })], [tool("switch", () => new Promise(() => {}))], { journal }).run().catch(() => undefined);
+      await settle();
+      assert.ok(journal.has(begun("tool 1.0")));
+      if (done) journal.set("tool 1.0", { text: "on", failed: false, tainted: false });
+      const again = rig(["checked"], now === undefined ? [] : [now], { ...more, journal: new Map(journal) });
+      await again.run();
+      assert.match(toolTexts(again.model.requests[0]?.turns ?? [])[0] ?? "", done ? /^on$/ : /TOOL_005.*unknown: the system stopped.*Do not repeat/, what);
+      assert.deepEqual(again.events.filter(({ type }) => type === "approval"), [], what);
     }
   });
 

@@ -225,6 +225,18 @@ for (const [kind, make] of Object.entries(stores)) describe(`approval of a tool'
     assert.match(home.last() ?? "", /TOOL_005.*unknown/);
   });
 
+  it("says of a call that had begun that nobody knows, and asks nobody, when its tool has changed, is gone, or means something else after a restart", async () => {
+    for (const change of [{ description: "other" }, { risk: "read" as const }, undefined]) {
+      const home = await open();
+      home.tools.set("lock", toolOf("lock", home.effects, { call: () => new Promise(() => undefined) }));
+      await home.say("call lock", guest);
+      await home.say(`/approve ${home.code()}`, boss);
+      await home.restart(async () => { if (change === undefined) home.tools.delete("lock"); else home.tools.set("lock", toolOf("lock", home.effects, change)); });
+      assert.match(home.last() ?? "", /TOOL_005.*unknown/, JSON.stringify(change));
+      assert.deepEqual([home.ran(), home.questions().length], [[], 1], JSON.stringify(change));
+    }
+  });
+
   it("is void for a tool that was changed or taken away meanwhile, also over a restart", async () => {
     for (const change of [{ shared: true }, { description: "other" }, { parameters: { type: "object", properties: { a: {} } } }, undefined] as const) for (const restart of [false, true]) {
       const home = await open();

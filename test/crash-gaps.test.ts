@@ -233,7 +233,7 @@ describe("a step of a run", () => {
     await settle();
     rules.hold = (changes) => changes.some(hold);
     const said: string[] = [];
-    void gateway.once(runs[0]?.id ?? "", "tool 1", async () => { said.push("called"); return { data: 1 }; }, () => -1).then(() => { said.push("used"); });
+    void gateway.once(runs[0]?.id ?? "", "tool 1", async (begin) => { await begin(); said.push("called"); return { data: 1 }; }, () => -1).then(() => { said.push("used"); });
     await settle();
     return { said, async end() { letGo(); await settle(); return said; } };
   }

@@ -142,7 +142,7 @@ describe("gateway", () => {
     assert.equal(await gateway.once(run, "s", act), "result 1");
     await assert.rejects(gateway.once(run, "fails", async () => { throw new Error("no"); }), /no/);
     assert.equal(await gateway.once(run, "fails", async () => ({ data: "done at the second try" })), "done at the second try");
-    await assert.rejects(gateway.once(run, "write", async () => { throw new Error("no"); }, () => "unknown"), /no/);
+    await assert.rejects(gateway.once(run, "write", async (begin) => { await begin(); throw new Error("no"); }, () => "unknown"), /no/);
     assert.equal(await gateway.once(run, "write", async () => ({ data: "done twice" }), () => "unknown"), "unknown", "what began is never begun again");
   });
 

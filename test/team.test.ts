@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createTeam, type AgentView, type Asked } from "../engine/team.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
-import type { Step } from "../engine/store/store.ts";
+import type { Act } from "../engine/steps.ts";
 import { manualClock, message } from "./kit/scripted.ts";
 
 describe("agents together", () => {
@@ -15,10 +15,10 @@ describe("agents together", () => {
     const moves: string[] = [];
     const team = createTeam({
       store, clock: manualClock(), agents: new Map([["n1", desk], ["n2", billing]]), onHandOver: (_at, from, to) => { moves.push(`${from} → ${to}`); },
-      async once<T>(run: string, step: string, act: () => Promise<Step<T>>): Promise<T> {
+      async once<T>(run: string, step: string, act: Act<T>): Promise<T> {
         const key = `${run} ${step}`;
         if (journal.has(key)) return journal.get(key) as T;
-        const { data, also = [] } = await act();
+        const { data, also = [] } = await act(async () => undefined);
         if (lose()) throw new Error("killed");
         await store.commit(also);
         journal.set(key, data);

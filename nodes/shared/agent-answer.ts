@@ -12,7 +12,7 @@ import { jsonModel } from "../../engine/models/json-answer.ts";
 import type { JsonSchema } from "../../engine/models/model.ts";
 import type { MoreMode } from "../../engine/run.ts";
 import { takeTurn } from "../../engine/session-turn.ts";
-import type { Step as StoreStep } from "../../engine/store/store.ts";
+import type { Act } from "../../engine/steps.ts";
 import type { AgentView, Answered, Asked } from "../../engine/team.ts";
 import type { Tool } from "../../engine/tool.ts";
 import { firstOfName, type ToolChoice } from "../../engine/tools.ts";
@@ -82,7 +82,7 @@ export function createAnswering({ host, node, config, timeoutMs, wantsEvents, te
     try {
       const settings = settingsNow();
       const choices = config.tools ?? [{ by: "all" }];
-      const first = <T>(name: string, act: () => Promise<StoreStep<T>>, unknown?: () => T): Promise<T> => gateway.once(run, `${step} ${name}`, act, unknown);
+      const first = <T>(name: string, act: Act<T>, unknown?: () => T): Promise<T> => gateway.once(run, `${step} ${name}`, act, unknown);
       const once = tellsOver ? refusable(first) : first;
       const on = (event: AgentEvent) => tell(event, asked);
       const talk = await openTalk(gateway, session, { turns: numberOf(config.history, 40), tokens: numberOf(config.historyTokens, 0), summarise: config.summarise ?? true, memory: MEMORY_SCOPES.find((known) => known === config.memory) }, { model, message, signal: asked.signal, timeoutMs: settings.timeoutMs, once, on });

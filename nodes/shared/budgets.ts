@@ -1,6 +1,6 @@
 /** Budgets of a form, and what a node tells when one is used up. */
 import { BudgetError, type Budgets, dollars, type Standing } from "../../engine/budget.ts";
-import type { Step } from "../../engine/store/store.ts";
+import type { Act } from "../../engine/steps.ts";
 
 export type Limit = number | string | undefined;
 /** Tokens and US dollars as a form has them; an empty field or 0 sets no limit. */
@@ -23,13 +23,13 @@ export function told({ limit, unit, used, max, until }: Standing): BudgetTold {
 
 interface Refused { readonly overBudget: Standing }
 const isRefused = (data: unknown): data is Refused => typeof data === "object" && data !== null && "overBudget" in data;
-type Once = <T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T) => Promise<T>;
+type Once = <T>(step: string, act: Act<T>, unknown?: () => T) => Promise<T>;
 /** Where the flow says so in the chat, being over budget is a result like any other: a second pass comes to the same. */
 export function refusable(once: Once): Once {
-  return async <T>(step: string, act: () => Promise<Step<T>>, unknown?: () => T): Promise<T> => {
-    const data = await once<T | Refused>(step, async () => {
+  return async <T>(step: string, act: Act<T>, unknown?: () => T): Promise<T> => {
+    const data = await once<T | Refused>(step, async (begin) => {
       try {
-        return await act();
+        return await act(begin);
       } catch (error) {
         if (error instanceof BudgetError) return { data: { overBudget: error.over } };
         throw error;

@@ -8,7 +8,7 @@ import { openTalk, type TalkSettings } from "../../engine/context/talk.ts";
 import { createMemory } from "../../engine/memory.ts";
 import { createSessions } from "../../engine/sessions.ts";
 import { createMemoryStore } from "../../engine/store/memory.ts";
-import type { Step } from "../../engine/store/store.ts";
+import type { Act } from "../../engine/steps.ts";
 import { message } from "../kit/scripted.ts";
 import { type Answer, openProvider, type Provider, type Seen } from "./kit.ts";
 
@@ -30,8 +30,8 @@ describe("a talk over HTTP", () => {
       const run = `${++runs}.s.n`;
       const session = `agent:home:direct:${from}`;
       const said = message({ text, from, ref: `m${runs}` });
-      const once = async <T>(step: string, act: () => Promise<Step<T>>): Promise<T> => {
-        const { data, also = [] } = await act();
+      const once = async <T>(step: string, act: Act<T>): Promise<T> => {
+        const { data, also = [] } = await act(async () => undefined);
         await store.commit([{ do: "journal", run, entry: { step, at: 1, data } }, ...also]);
         return data;
       };

@@ -45,7 +45,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "a lane does not wait for the message before", file: "engine/inbox.ts", find: "if (!started || closed || lane.active !== undefined || lane.waiting !== undefined) return;", replace: "if (!started || closed) return;", test: inbox, grep: "strictly in order" },
   // Steps.
   { name: "a step is used before it is in the journal", file: "engine/steps.ts", find: "      if (acted.wait) {\n        await saved;", replace: "      if (acted.wait) {\n        void saved;", test: crash, grep: "is used when it is on disk" },
-  { name: "that a tool which writes has begun is not on disk before it does", file: "engine/steps.ts", find: "      await store.commit(asked.write);", replace: "      void store.commit(asked.write);", test: crash, grep: "begins when it is on disk" },
+  { name: "that a tool which writes has begun is not on disk before it does", file: "engine/steps.ts", find: "        await store.commit(ask(true).write);", replace: "        void store.commit(ask(true).write);", test: crash, grep: "begins when it is on disk" },
   { name: "late output of a run that is over finds no journal", file: "engine/steps.ts", find: "live?.journal ?? new Map((await store.journal(run)).map((entry) => [entry.step, entry.data]))", replace: "live?.journal ?? new Map<string, unknown>()", test: crash, grep: "late output" },
   // Ways out.
   { name: "a row is sent before it is on disk that it is", file: "engine/outbox.ts", find: "      await store.commit(next.write);\n    } else", replace: "      void store.commit(next.write);\n    } else", test: crash, grep: "hands nothing over" },
