@@ -269,7 +269,8 @@ export function createInbox(options: InboxOptions): Inbox {
   const stopWatching = watchIdle({
     clock, idleMs: () => options.limits().idleMs, runs: () => runs.values(),
     giveUp(run) {
-      if (interrupted.has(run.id)) return;
+      // Of flows that do not run nobody can expect a sign of life.
+      if (!started || interrupted.has(run.id)) return;
       run.abort.abort();
       void inbox.end(run.id, { state: "done", reason: run.answered ? "the flow did not end by itself" : "unanswered: the flow did not end in time" }).catch(() => wakeAll());
     },
@@ -331,6 +332,7 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     start() {
       started = true;
+      for (const run of runs.values()) run.touchedAt = clock.monotonic();
       if (rested) {
         rested = false;
         insist(store, clock, [{ do: "set", space: PROCESS, key: ENDED, value: undefined }], () => closed).catch(() => { /* Closed meanwhile. */ });
@@ -342,7 +344,6 @@ export function createInbox(options: InboxOptions): Inbox {
         if (run === undefined) continue;
         if (entry === undefined) { void inbox.end(id, { state: "dead", reason: "its channel in was removed while it was under way" }); continue; }
         run.pass++;
-        run.touchedAt = clock.monotonic();
         entry.emit(run);
       }
       wakeAll();

@@ -360,6 +360,44 @@ describe("inbox", () => {
     assert.equal(one.runs[0]?.abort.signal.aborted, true);
   });
 
+  it("gives up no run while the flows are stopped, and begins it again when they come back", async () => {
+    const ends: string[] = [];
+    const { inbox, clock } = setup(createMemoryStore(), { onEnd: (_run, end) => ends.push(end.reason ?? "") });
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    const run = one.runs[0] as Run;
+    inbox.waits(run.id);
+    inbox.stop();
+    // The node that asked is closed: its wait ends, and nothing goes on.
+    inbox.goesOn(run.id);
+    await clock.advance(600_000);
+    assert.deepEqual([ends, run.abort.signal.aborted], [[], false]);
+    inbox.interrupt(run.id);
+    inbox.start();
+    assert.equal(one.runs.length, 2);
+    await clock.advance(9_000);
+    assert.deepEqual(ends, []);
+    await clock.advance(10_000);
+    assert.equal(ends.length, 1, "the limit counts from there");
+  });
+
+  it("counts the time of a run that a stop left in its flow from the start on", async () => {
+    const ends: string[] = [];
+    const { inbox, clock } = setup(createMemoryStore(), { onEnd: (_run, end) => ends.push(end.reason ?? "") });
+    inbox.add(entry("n1"));
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    inbox.stop();
+    await clock.advance(600_000);
+    inbox.start();
+    await clock.advance(9_000);
+    assert.deepEqual(ends, []);
+  });
+
   it("makes a dead letter of a message whose flow failed before there was an answer, and of no other", async () => {
     const { inbox, store, dead } = setup();
     const one = entry("n1");
