@@ -54,7 +54,7 @@ export interface InboxOptions {
 
 export interface Inbox {
   receive(message: Message, facts: Facts): Promise<Received>;
-  /** Saves what is no message for the flows; `lane` says what it is for. Undefined: a duplicate. Whoever calls ends the receipt. */
+  /** Saves what is no message for the flows; `lane` says what it is for. Undefined: a duplicate. Whoever calls ends the receipt. Also where no more messages are taken: such words are short, and make room. */
   save(message: Message, facts: Facts, lane: string): Promise<Receipt | undefined>;
   add(entry: Entry): void;
   /** Nothing new begins there. What is under way goes on, unless the flow loses it (`interrupt`). */
@@ -276,10 +276,12 @@ export function createInbox(options: InboxOptions): Inbox {
     },
   });
 
-  async function save(message: Message, facts: Facts, lane: string, priority: Priority): Promise<Receipt | undefined> {
+  function refuseWhenFull(): void {
     const refusal = options.full?.();
     if (refusal !== undefined) throw refusal;
     if (queues.waiting >= maxPending) throw new StoreError("STORE_005", { retry: "later", afterMs: 5_000 }, `Expected fewer than ${maxPending} waiting messages; the flows do not keep up.`);
+  }
+  async function save(message: Message, facts: Facts, lane: string, priority: Priority): Promise<Receipt | undefined> {
     const fresh: NewReceipt = {
       // 74 random bits; Node.js draws UUIDs from the system by the hundred.
       secret: randomUUID().slice(0, 23), lane, priority: facts.priority ?? priority, message, trust: facts.trust, tainted: facts.tainted, receivedAt: clock.now(),
@@ -292,6 +294,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   const inbox: Inbox = {
     async receive(message, facts) {
+      refuseWhenFull();
       // What steers a run must not wait behind that run.
       const beside = message.kind === "action" && message.action?.type !== "command";
       const receipt = await save(message, facts, beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at), beside ? "high" : "normal");

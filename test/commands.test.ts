@@ -286,6 +286,22 @@ describe("the kill switch", () => {
     assert.equal(gateway.pauses.of("all"), undefined);
   });
 
+  it("lets a gateway go that is full of what waits: commands are taken still, messages are not", async () => {
+    const store = { ...createMemoryStore(), size: async () => 200 };
+    const { receive, said, runs, own, clock } = await setup({ store, limits: { storeBytes: 100 } });
+    await own();
+    const boss = (text: string) => receive({ text, from: "boss", chat: "bosschat" });
+    await boss("/pause all");
+    await receive({ text: "waits" });
+    await clock.advance(3_000);
+    await assert.rejects(receive({ text: "too much" }), { code: "STORE_005", retry: "later" });
+    assert.deepEqual(runs, []);
+    assert.equal(await boss("/resume all"), "saved");
+    assert.deepEqual([runs.map(({ receipt }) => receipt.message.text), said().length], [["waits"], 2]);
+    assert.equal(await receive({ text: "/stop" }), "saved");
+    assert.equal(said().at(-1), "Stopped.");
+  });
+
   it("says so once for each chat and pause, where it is set", async () => {
     const { receive, said, own } = await setup({ limits: { pausedAnswer: true } });
     await own();

@@ -335,6 +335,7 @@ describe("inbox", () => {
     const { inbox } = setup(createMemoryStore(), { maxPending: 2 });
     for (const chat of ["A", "B"]) await inbox.receive(message({ chat }), owner);
     await assert.rejects(inbox.receive(message({ chat: "C" }), owner), { code: "STORE_005", retry: "later" });
+    assert.equal((await inbox.save(message({ chat: "C", text: "/stop" }), owner, "beside"))?.state, "pending", "what steers it is taken");
   });
 
   it("reads waiting messages again from the store when memory is full, in order", async () => {
