@@ -17,7 +17,7 @@ export interface WebhookSettings {
   readonly scheme: Scheme;
   /** In capitals; POST alone when absent. */
   readonly methods?: readonly string[];
-  /** `now`: when it is kept. `reply`: with the flow's reply, or 202 once `timeoutMs` have passed without one. */
+  /** `now`: when it is kept. `reply`: with the flow's reply, or 202 once `timeoutMs` have passed without one, or the endpoint is closed. */
   readonly answer: { readonly mode: "now"; readonly status?: 200 | 202 | 204 } | { readonly mode: "reply"; readonly timeoutMs: number };
   /** Field of the body that identifies the delivery, "event.id"; goes before what the sender's headers say. */
   readonly idField?: string;
@@ -62,7 +62,7 @@ export interface Webhook {
   reply(id: string, reply: Reply): void;
   /** Requests that wait for a reply. */
   readonly waiting: number;
-  /** Lets everybody who waits go, with 503. */
+  /** Lets everybody who waits go, with 202: what they brought is kept. */
   close(): void;
 }
 
@@ -146,8 +146,8 @@ export function createWebhook(settings: WebhookSettings, deps: WebhookDeps): Web
       return outcome(received, id, 200);
     }
     const reply = await held.reply;
-    if (reply === "closed") return refuse(503, "CONN_001", "The endpoint is being restarted; the request is kept.", { "retry-after": "10" });
-    return reply === "late" ? outcome("saved", id, 202) : written(reply);
+    // It is kept, and its run goes on after a restart: told to come again, a sender without ids would bring it as another.
+    return reply === "late" || reply === "closed" ? outcome("saved", id, 202) : written(reply);
   }
 
   function refuse(status: number, code: ErrorCode, why: string, headers: Record<string, string> = {}): WebhookAnswer {

@@ -285,13 +285,24 @@ describe("webhook", () => {
       assert.equal((await post('{"id":"a"}')).status, 200);
     });
 
-    it("lets everybody go when it closes", async () => {
+    it("lets everybody go when it closes: what is kept is accepted, and nobody is told to bring it again", async () => {
       const { post, webhook, inbox } = await serve(reply);
       const answer = post();
       await until(() => inbox.length === 1);
       webhook.close();
       const got = await answer;
-      assert.deepEqual([got.status, got.headers.get("retry-after"), webhook.waiting], [503, "10", 0]);
+      assert.deepEqual([got.status, ((await got.json()) as { status: string }).status, got.headers.get("retry-after"), webhook.waiting], [202, "accepted", null, 0]);
+    });
+
+    it("tells who comes again when it closes before the request is kept, and it cannot be", async () => {
+      const saving = Promise.withResolvers<Received>();
+      let asked = 0;
+      const { post, webhook } = await serve(reply, { receive: () => { asked++; return saving.promise; } });
+      const answer = post();
+      await until(() => asked === 1);
+      webhook.close();
+      saving.reject(new ClawError("STORE_001", { retry: "later" }));
+      assert.equal((await answer).status, 503);
     });
   });
 });
