@@ -1,6 +1,6 @@
 /** What people do to messages that wait or are under way: stop them, take their place, join them, hold them back. Each decision that touches a message is the reducer's (life.ts). */
 import type { Clock } from "./clock.ts";
-import { reduce, type Life } from "./life.ts";
+import { begun as begunStep, reduce, type Life } from "./life.ts";
 import { laneOf, type Address, type DraftFile, type Message } from "./message.ts";
 import type { Tell } from "./metrics.ts";
 import { mergeMessages } from "./normalize/merge.ts";
@@ -146,7 +146,7 @@ export function createControl(floor: Floor): Control {
   }
   function isInterruptible(current: Active): boolean {
     const all = [...current.runs.values()];
-    return !current.aside && all.length > 0 && all.every((run) => run.waits === 0 && !run.answered && !run.replayed && run.modes.length > 0 && run.modes.every((mode) => mode === "interrupt"));
+    return !current.aside && all.length > 0 && all.every((run) => run.waits === 0 && !run.answered && !run.replayed && !hasChanged(run) && run.modes.length > 0 && run.modes.every((mode) => mode === "interrupt"));
   }
 
   async function interrupt(receipt: Receipt): Promise<void> {
@@ -225,6 +225,9 @@ export async function joinBefore({ inbox, once }: { readonly inbox: { readonly c
     throw error;
   }
 }
+
+/** A tool of it that changes something has begun: a run with another journal would know nothing of that, and do it again. */
+function hasChanged({ journal }: Run): boolean { return [...journal.keys()].some((step) => step.endsWith(begunStep(""))); }
 
 /** What a model can see of a message. */
 export function picturesOf({ attachments }: Pick<Message, "attachments">): DraftFile[] {

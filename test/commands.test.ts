@@ -311,6 +311,28 @@ describe("the kill switch", () => {
   });
 });
 
+describe("a message that takes the place of what is under way", () => {
+  it("waits where a tool that changes something has begun, done or not; a tool that reads keeps nobody waiting", async () => {
+    for (const how of ["reads", "at work", "done"]) {
+      const { gateway, receive, runs } = await setup();
+      await receive({ text: "one" });
+      const [{ id, abort }] = runs as [Run];
+      gateway.inbox.control.more(id, "interrupt");
+      const act = async (begin: () => Promise<void>) => {
+        if (how !== "reads") await begin();
+        return how === "at work" ? new Promise<never>(() => undefined) : { data: 1 };
+      };
+      void gateway.once(id, "agent tool 1.0", act, () => -1);
+      await settle();
+      await receive({ text: "two" });
+      assert.equal(stopOf(abort.signal), how === "reads" ? "interrupted" : undefined, how);
+      gateway.settle(id);
+      await settle();
+      assert.deepEqual(runs.map(({ messages }) => messages.map(({ text }) => text)), how === "reads" ? [["one"], ["one\ntwo"]] : [["one"], ["two"]], how);
+    }
+  });
+});
+
 describe("a command while the store is away", () => {
   /** Each of the named reads and writes fails once. */
   function flaky(fails: Set<string>): Store {
