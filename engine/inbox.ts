@@ -345,7 +345,7 @@ export function createInbox(options: InboxOptions): Inbox {
         const run = runs.get(id);
         const entry = run && entries.get(run.entry);
         if (run === undefined) continue;
-        if (entry === undefined) { void inbox.end(id, { state: "dead", reason: "its channel in was removed while it was under way" }); continue; }
+        if (entry === undefined) { inbox.end(id, { state: "dead", reason: "its channel in was removed while it was under way" }).catch(() => { /* Closed: the next process finds out by itself. */ }); continue; }
         run.pass++;
         entry.emit(run);
       }
