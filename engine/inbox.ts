@@ -292,6 +292,16 @@ export function createInbox(options: InboxOptions): Inbox {
     return seq === undefined ? undefined : { ...fresh, seq, state: "pending", attempts: 0, runs: {} };
   }
 
+  /** Where the store fails, the edit or deletion keeps its place in the lane: it is saved, and nobody brings it again. */
+  async function amendWaiting(receipt: Receipt): Promise<void> {
+    const { seq, lane: key, message } = receipt;
+    const amended = await amend(seq, message, {
+      store, left: queues.left, queue: () => lanes.get(key)?.queue, comeBack: () => enqueue(receipt),
+      leave() { const lane = lanes.get(key); return lane !== undefined && queues.take(lane, new Set([seq])).length > 0; },
+    }).catch(() => false);
+    if (amended) options.tell?.("done", message.at);
+  }
+
   const inbox: Inbox = {
     async receive(message, facts) {
       refuseWhenFull();
@@ -300,12 +310,10 @@ export function createInbox(options: InboxOptions): Inbox {
       const receipt = await save(message, facts, beside ? `${laneOf(message.at)}\n${message.id}` : laneOf(message.at), beside ? "high" : "normal");
       options.tell?.(receipt === undefined ? "duplicate" : "received", message.at);
       if (receipt === undefined) return "duplicate";
-      if ((message.kind === "edit" || message.kind === "delete") && (await amend(store, () => lanes.get(receipt.lane)?.queue, receipt.seq, message, queues.left))) {
-        options.tell?.("done", message.at);
-        return "saved";
-      }
       FAULT: at("after-dedupe", message.id);
+      // Before anything is waited for: what is saved next comes behind it.
       enqueue(receipt);
+      if (message.kind === "edit" || message.kind === "delete") await amendWaiting(receipt);
       if (message.kind === "message") void control.interrupt(receipt).catch(wakeAll);
       return "saved";
     },

@@ -42,24 +42,44 @@ export async function gather(queue: Queue, receipts: Receipt[], { store, clock, 
   }
 }
 
+export interface Amending {
+  readonly store: Store;
+  /** Asked anew each time: a lane comes and goes. */
+  queue(): Queue | undefined;
+  /** One fewer is kept in memory. */
+  left(): void;
+  /** Takes the act itself out of the lane; false: it has begun. */
+  leave(): boolean;
+  /** In its place again. */
+  comeBack(): void;
+}
+
 /**
  * Changes what still waits and was edited or deleted by its sender; the act itself (`seq`) needs no run then. False: it does not wait any more.
- * `queue` is asked for anew each time; `left`: one fewer is kept in memory.
+ * Throws where the store cannot read or take it: then the act waits in the lane, for a run of its own.
  */
-export async function amend(store: Store, queue: () => Queue | undefined, seq: number, change: Message, left: () => void): Promise<boolean> {
+export async function amend(seq: number, change: Message, { store, queue, left, leave, comeBack }: Amending): Promise<boolean> {
   for (const [place, waiting] of (queue() ?? []).entries()) {
     const receipt = typeof waiting === "number" ? await store.receipt(waiting) : waiting;
     const now = queue();
     if (receipt === undefined || now?.[place] !== waiting || receipt.message.ref !== change.ref || receipt.message.kind !== "message" || receipt.message.sender.id !== change.sender.id) continue;
-    const done = { do: "receipt", seq, state: "done", reason: `${change.kind} of a message that was still waiting` } as const;
-    if (change.kind === "delete") {
-      // It keeps its place in the lane; whoever takes it up sees that it is done.
-      if (typeof waiting !== "number") { now[place] = receipt.seq; left(); }
-      await store.commit([done, { do: "receipt", seq: receipt.seq, state: "done", reason: "deleted by its sender" }]);
-    } else {
-      const message = { ...receipt.message, text: change.text, attachments: change.attachments };
-      if (typeof waiting !== "number") now[place] = { ...receipt, message };
-      await store.commit([done, { do: "receipt", seq: receipt.seq, message }]);
+    if (!leave()) return false;
+    const message = { ...receipt.message, text: change.text, attachments: change.attachments };
+    const changed = { ...receipt, message };
+    // What was deleted keeps its place in the lane; whoever takes it up sees that it is done.
+    if (typeof waiting !== "number") now[place] = change.kind === "delete" ? receipt.seq : changed;
+    if (typeof waiting !== "number" && change.kind === "delete") left();
+    try {
+      await store.commit([
+        { do: "receipt", seq, state: "done", reason: `${change.kind} of a message that was still waiting` },
+        { do: "receipt", seq: receipt.seq, ...(change.kind === "delete" ? { state: "done", reason: "deleted by its sender" } : { message }) },
+      ]);
+    } catch (error) {
+      const still = queue();
+      const at = still?.indexOf(changed) ?? -1;
+      if (at >= 0) still?.splice(at, 1, waiting);
+      comeBack();
+      throw error;
     }
     return true;
   }

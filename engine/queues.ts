@@ -9,7 +9,7 @@ export interface Active { readonly lane: string; readonly receipts: Receipt[]; r
 
 export interface Queues {
   readonly lanes: Map<string, Lane>;
-  /** At the end of its lane, which is made where there is none. */
+  /** In its lane, which is made where there is none, behind all that came before it. */
   add(receipt: Receipt): Lane;
   /** Takes the head. Read before it leaves the queue: a store that cannot be read loses nothing. */
   shift(lane: Lane): Promise<Receipt | undefined>;
@@ -43,7 +43,9 @@ export function createQueues(store: Pick<Store, "receipt">, most: number): Queue
     add(receipt) {
       const lane = laneOf(receipt.lane);
       waiting++;
-      if (inMemory < most) { inMemory++; lane.queue.push(receipt); } else lane.queue.push(receipt.seq);
+      const place = lane.queue.findLastIndex((one) => seqOf(one) < receipt.seq) + 1;
+      lane.queue.splice(place, 0, inMemory < most ? receipt : receipt.seq);
+      if (inMemory < most) inMemory++;
       return lane;
     },
     async shift(lane) {

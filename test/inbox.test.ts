@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createInbox, type Entry, type Inbox, type InboxOptions, type Run } from "../engine/inbox.ts";
+import { StoreError } from "../engine/errors.ts";
 import type { Message } from "../engine/message.ts";
 import { stopOf } from "../engine/stopped.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
@@ -329,6 +330,71 @@ describe("inbox", () => {
       assert.deepEqual(one.runs.map((run) => [run.receipt.message.kind, run.receipt.message.text]), [["message", "first"], ["message", "second, better"], ["edit", "too late"], ["edit", "not mine"]]);
       assert.equal((await store.counts()).pending, 0);
     }
+  });
+
+  it("runs an edit or deletion by itself, in its place, where the store fails just as it would change what waits", async () => {
+    for (const kind of ["edit", "delete"] as const) for (const maxInMemory of [2_000, 0]) {
+      const store = createMemoryStore();
+      const { inbox } = setup(store, { maxInMemory });
+      const one = entry("n1");
+      inbox.add(one);
+      inbox.start();
+      for (const id of ["first", "second"]) await inbox.receive(message({ id, ref: `ref-${id}`, text: id }), owner);
+      await settle();
+      const { commit } = store;
+      store.commit = async (changes) => {
+        if (!changes.some((change) => change.do === "receipt")) return commit.call(store, changes);
+        await inbox.receive(message({ id: "third", text: "third" }), owner);
+        throw new StoreError("STORE_005", { retry: "later" });
+      };
+      const act = message({ id: "act", ref: "ref-second", kind, text: "another" });
+      assert.equal(await inbox.receive(act, owner), "saved");
+      store.commit = commit;
+      assert.equal(await inbox.receive(act, owner), "duplicate");
+      for (let n = 0; n < 5; n++) await endAll(inbox);
+      assert.deepEqual(one.runs.map((run) => `${run.receipt.message.kind} ${run.receipt.message.text}`), ["message first", "message second", `${kind} another`, "message third"]);
+      assert.equal((await store.counts()).pending, 0);
+      assert.equal(inbox.size, 0);
+    }
+  });
+
+  it("lets nothing overtake an edit whose message is looked for among those that wait", async () => {
+    const { inbox } = setup(createMemoryStore(), { maxInMemory: 0 });
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    for (const id of ["first", "second"]) await inbox.receive(message({ id, ref: `ref-${id}`, text: id }), owner);
+    await settle();
+    await Promise.all([inbox.receive(message({ id: "act", ref: "ref-first", kind: "edit", text: "too late" }), owner), inbox.receive(message({ id: "third", text: "third" }), owner)]);
+    for (let n = 0; n < 5; n++) await endAll(inbox);
+    assert.deepEqual(one.runs.map((run) => run.receipt.message.text), ["first", "second", "too late", "third"]);
+  });
+
+  it("ends no process whose store is away when a run's entry is removed and everything closes", async () => {
+    const store = createMemoryStore();
+    const { inbox, clock } = setup(store);
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    await inbox.receive(message(), owner);
+    await settle();
+    inbox.stop();
+    inbox.interrupt((one.runs[0] as Run).id);
+    inbox.remove("n1");
+    store.commit = async () => { throw new StoreError("STORE_001", { retry: "later" }); };
+    const faults: unknown[] = [];
+    const hear = (fault: unknown): void => { faults.push(fault); };
+    const others = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", hear);
+    try {
+      inbox.start();
+      await inbox.close();
+      await clock.advance(10_000);
+    } finally {
+      process.off("unhandledRejection", hear);
+      for (const other of others) process.on("unhandledRejection", other);
+    }
+    assert.deepEqual(faults, []);
   });
 
   it("refuses more than it can keep before it is confirmed", async () => {
