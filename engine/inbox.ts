@@ -108,6 +108,8 @@ export function createInbox(options: InboxOptions): Inbox {
   const starved = PRIORITIES.map(() => new Set<string>());
   /** The newest receipt of an earlier process: up to here there may be a journal. */
   let lastLeft = 0;
+  /** Put back before they began: their burst may be journaled. */
+  const gotReady = new Set<number>();
 
   function enqueue(receipt: Receipt): void {
     const lane = queues.add(receipt);
@@ -130,7 +132,7 @@ export function createInbox(options: InboxOptions): Inbox {
     } catch (error) {
       if (current.over) return;
       // The store cannot be read or written now: what was taken stays pending on disk and first in its lane.
-      queues.putBack(key, current.receipts);
+      putBack(current);
       release(key, lane, true);
       sleep(key, lane, error instanceof StoreError ? (error.afterMs ?? 1000) : 1000);
     }
@@ -161,7 +163,8 @@ export function createInbox(options: InboxOptions): Inbox {
     const journals = new Map<string, Map<string, unknown>>();
     for (const entry of act.entries) journals.set(entry, await journalOf(head, entry));
     const ms = Math.max(0, ...act.entries.map((id) => entries.get(id)?.gatherMs ?? 0));
-    await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane) });
+    await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane), putBack: (receipt) => { void pump(key, queues.putBack(key, [receipt])); }, gone: ({ message }) => options.tell?.("done", message.at), over: () => current.over });
+    if (current.over) return;
     if (options.prepare !== undefined) await prepareAll(store, current.receipts, options.prepare);
     if (current.over) return;
     if (started && options.pausedUntil?.(head.message) === undefined && act.entries.every((entry) => entries.has(entry))) {
@@ -169,13 +172,18 @@ export function createInbox(options: InboxOptions): Inbox {
       return;
     }
     // The flows were stopped, paused or changed while it was got ready: it stays the first of its lane, and is taken up anew.
-    queues.putBack(key, current.receipts);
+    putBack(current);
     release(key, lane, true);
     void pump(key, lane);
   }
 
+  function putBack({ lane, receipts }: Active): void {
+    if (receipts[0] !== undefined) gotReady.add(receipts[0].seq);
+    queues.putBack(lane, receipts);
+  }
+
   async function journalOf(receipt: Receipt, entry: string): Promise<Map<string, unknown>> {
-    if (receipt.seq > lastLeft && !control.begun.has(receipt.seq)) return new Map();
+    if (receipt.seq > lastLeft && !control.begun.has(receipt.seq) && !gotReady.has(receipt.seq)) return new Map();
     return new Map((await store.journal(runId(receipt, entry))).map((row) => [row.step, row.data]));
   }
 
@@ -185,6 +193,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const id = runId(head, entryId);
     const run: Run = { id, entry: entryId, receipt: head, messages: current.receipts.map((receipt) => receipt.message), journal, counters: new Map(), pass: (control.begun.get(head.seq) ?? -1) + 1, touchedAt: clock.monotonic(), abort: new AbortController(), answered: false, replayed: journal.size > 0, waits: 0, usage: new Map(), modes: [], seqs: current.receipts.map(({ seq }) => seq) };
     control.begins(id);
+    gotReady.delete(head.seq);
     runs.set(id, run);
     homes.set(run, current);
     current.runs.set(entryId, run);
@@ -198,7 +207,7 @@ export function createInbox(options: InboxOptions): Inbox {
 
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
   async function finish(current: Active, write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
-    for (const { seq, message } of current.receipts) { suspects.delete(seq); control.begun.delete(seq); options.tell?.(state, message.at, code); }
+    for (const { seq, message } of current.receipts) { suspects.delete(seq); control.begun.delete(seq); gotReady.delete(seq); options.tell?.(state, message.at, code); }
     const head = current.receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
     const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));

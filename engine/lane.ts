@@ -15,28 +15,38 @@ export interface Gathering {
   readonly entries: readonly string[];
   readonly journals: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
   shift(): Promise<Receipt | undefined>;
+  /** In front of what waits. */
+  putBack(receipt: Receipt): void;
+  /** It had ended while it waited. */
+  gone(receipt: Receipt): void;
+  /** Its head was stopped: the lane is another's now. */
+  over(): boolean;
 }
 
 /** Waits for the quiet that ends a burst, and takes the whole burst behind its head: what the same person said, as far trusted (what was passed on is another matter than what was typed). What was gathered is journaled: a replay has the same messages. */
-export async function gather(queue: Queue, receipts: Receipt[], { store, clock, ms, entries, journals, shift }: Gathering): Promise<void> {
+export async function gather(queue: Queue, receipts: Receipt[], { store, clock, ms, entries, journals, shift, putBack, gone, over }: Gathering): Promise<void> {
   const head = receipts[0] as Receipt;
   const known = [...journals.values()].map((journal) => journal.get("gather")).find((seqs) => Array.isArray(seqs)) as number[] | undefined;
   if (known === undefined && (ms === 0 || head.message.kind !== "message")) return;
   if (known === undefined) {
-    for (let seen = -1; seen !== queue.length; ) {
+    for (let seen = -1; seen !== queue.length && !over(); ) {
       seen = queue.length;
       await new Promise<void>((resolve) => { clock.after(ms, resolve); });
     }
   }
-  while (queue.length > 0) {
+  while (queue.length > 0 && !over()) {
     const next = queue[0] as Receipt | number;
     const receipt = typeof next === "number" ? await store.receipt(next) : next;
-    const belongs = receipt !== undefined && (known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id && receipt.trust === head.trust && receipt.tainted === head.tainted);
-    if (!belongs) break;
-    if ((await shift()) === undefined) break;
-    receipts.push(receipt);
+    if (receipt === undefined) break;
+    const belongs = known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id && receipt.trust === head.trust && receipt.tainted === head.tainted;
+    if (!(belongs || receipt.state !== "pending") || over()) break;
+    const taken = await shift();
+    if (taken === undefined) break;
+    if (taken.state !== "pending") gone(taken);
+    else if (over()) putBack(taken);
+    else receipts.push(taken);
   }
-  if (known === undefined && receipts.length > 1) {
+  if (known === undefined && receipts.length > 1 && !over()) {
     const seqs = receipts.map((receipt) => receipt.seq);
     await store.commit(entries.map((entry) => ({ do: "journal", run: runId(head, entry), entry: { step: "gather", at: clock.now(), data: seqs } })));
   }

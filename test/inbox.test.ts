@@ -293,6 +293,97 @@ describe("inbox", () => {
     assert.deepEqual(again.runs[0]?.messages.map((part) => part.text), ["one", "two"]);
   });
 
+  it("repeats the same burst that was put back before it began, by a deploy or by a fault of the store", async () => {
+    for (const why of ["deploy", "fault"]) {
+      const store = createMemoryStore();
+      const { commit } = store;
+      const files = Promise.withResolvers<void>();
+      let prepared = 0;
+      const { inbox, clock } = setup(store, { prepare: async (told) => { if (prepared++ === 0) await files.promise; return { ...told, attachments: [] }; } });
+      const one = entry("n1", { gatherMs: 500 });
+      inbox.add(one);
+      inbox.start();
+      await inbox.receive(message({ id: "b1", text: "one", attachments: [{ kind: "image", media: "x", state: "remote" }] }), owner);
+      await inbox.receive(message({ id: "b2", text: "two" }), owner);
+      await clock.advance(1_500);
+      assert.equal(prepared, 1);
+      await inbox.receive(message({ id: "b3", text: "three" }), owner);
+      if (why === "deploy") inbox.stop();
+      else store.commit = async (changes) => { if (changes.length === 0) return []; store.commit = commit; throw new StoreError("STORE_001", { retry: "later" }); };
+      files.resolve();
+      await settle();
+      inbox.start();
+      await clock.advance(2_000);
+      assert.deepEqual(one.runs.map((run) => run.messages.map((part) => part.text)), [["one", "two"]], why);
+      await endAll(inbox);
+      await clock.advance(1_500);
+      await endAll(inbox);
+      assert.deepEqual(one.runs.map((run) => run.messages.map((part) => part.text)), [["one", "two"], ["three"]], why);
+      assert.equal((await store.counts()).pending, 0);
+    }
+  });
+
+  it("gathers nothing any more for a message that was stopped meanwhile", async () => {
+    for (const maxInMemory of [2_000, 0]) {
+      const store = createMemoryStore();
+      const { inbox, clock } = setup(store, { maxInMemory });
+      const one = entry("n1", { gatherMs: 500 });
+      inbox.add(one);
+      inbox.start();
+      const first = message({ id: "b1", text: "one" });
+      await inbox.receive(first, owner);
+      await settle();
+      await inbox.receive(message({ id: "b2", text: "two" }), owner);
+      await clock.advance(200);
+      const { write, count } = await inbox.control.stop(first.at, 2, "a person stopped it");
+      await store.commit(write);
+      assert.equal(count, 1);
+      await clock.advance(100);
+      await inbox.receive(message({ id: "b3", text: "three" }), owner);
+      await clock.advance(2_000);
+      assert.deepEqual(one.runs.map((run) => run.messages.map((part) => part.text)), [["two", "three"]]);
+      await endAll(inbox);
+      assert.deepEqual([(await store.counts()).pending, inbox.size], [0, 0]);
+    }
+  });
+
+  it("puts back what it took for a message that was stopped in that very moment", async () => {
+    const store = createMemoryStore();
+    const { inbox, clock } = setup(store, { maxInMemory: 0 });
+    const one = entry("n1", { gatherMs: 500 });
+    inbox.add(one);
+    inbox.start();
+    const first = message({ id: "b1", text: "one" });
+    await inbox.receive(first, owner);
+    await settle();
+    await inbox.receive(message({ id: "b2", text: "two" }), owner);
+    const read = store.receipt;
+    let reads = 0;
+    store.receipt = async (seq) => {
+      const found = await read.call(store, seq);
+      // The second look is the one that takes it.
+      if (seq === 2 && ++reads === 2) queueMicrotask(() => { void inbox.control.stop(first.at, 2, "a person stopped it").then(({ write }) => store.commit(write)); });
+      return found;
+    };
+    await clock.advance(3_000);
+    assert.deepEqual(one.runs.map((run) => run.messages.map((part) => part.text)), [["two"]]);
+    await endAll(inbox);
+    assert.deepEqual([(await store.counts()).pending, inbox.size], [0, 0]);
+  });
+
+  it("leaves out of a burst what was deleted before it was taken", async () => {
+    const { inbox, store, clock } = setup(createMemoryStore(), { maxInMemory: 0 });
+    const one = entry("n1", { gatherMs: 500 });
+    inbox.add(one);
+    inbox.start();
+    for (const id of ["b1", "b2", "b3"]) await inbox.receive(message({ id, ref: `ref-${id}`, text: id }), owner);
+    await inbox.receive(message({ id: "del", ref: "ref-b2", kind: "delete", text: "" }), owner);
+    await clock.advance(2_000);
+    assert.deepEqual(one.runs.map((run) => run.messages.map((part) => part.text)), [["b1", "b3"]]);
+    await endAll(inbox);
+    assert.deepEqual([(await store.counts()).pending, inbox.size], [0, 0]);
+  });
+
   it("puts nothing into a burst that is trusted less, or comes from elsewhere: what is passed on has a run of its own", async () => {
     const { inbox, clock } = setup();
     const one = entry("n1", { gatherMs: 500 });
