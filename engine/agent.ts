@@ -283,10 +283,13 @@ async function perform(tool: Tool, call: ToolCall, context: CallContext, { clock
     FAULT: await reached("after-tool", context.run);
     return { text: secrets?.hide(result.text) ?? result.text, failed: false, tainted: tool.talksOutside || result.tainted === true, ...(result.trust === undefined ? {} : { trust: result.trust }), ...(result.handsOver === undefined ? {} : { handsOver: result.handsOver }), ...(result.files === undefined ? {} : { files: result.files }) };
   } catch (thrown) {
-    if (limit.expired()) return { text: `[TOOL_002] "${tool.name}" did not answer within ${tool.timeoutMs / 1000} s.`, failed: true, tainted: false };
-    signal.throwIfAborted();
-    const error = asClawError(thrown, "TOOL_003");
-    return { text: `[${error.code}] ${secrets?.redact(error.message) ?? error.message}`, failed: true, tainted: tool.talksOutside || error.tainted };
+    const seconds = tool.timeoutMs / 1000;
+    const isOver = limit.expired();
+    if (!isOver) signal.throwIfAborted();
+    const error = isOver ? new ToolError("TOOL_002", {}, `"${tool.name}" did not answer within ${seconds} s.`) : asClawError(thrown, "TOOL_003");
+    // Silence is no "not done": it may still be at work.
+    if (error.code === "TOOL_002" && tool.risk !== "read") return failedWith(`[TOOL_005] ${outcomeUnknown(`"${tool.name}" did not answer within ${seconds} s`)}`);
+    return { text: `[${error.code}] ${secrets?.redact(error.message) ?? error.message}`, failed: true, tainted: !isOver && (tool.talksOutside || error.tainted) };
   } finally {
     limit.end();
   }

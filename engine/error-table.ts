@@ -261,7 +261,7 @@ export const ERRORS = {
   },
   TOOL_002: {
     title: "Tool flow did not answer in time",
-    meaning: "The tool's flow did not reach tool out within its time, or reached it a second time.",
+    meaning: "The flow of a tool that only reads did not reach tool out within its time, or a tool's flow reached it a second time.",
     causes: ["a branch that does not end in tool out", "a slow request in the flow", "two wires into tool out"],
     remedy: "End the tool's flow in tool out, or raise its timeout.",
     where: ["model", "log"],
@@ -285,9 +285,9 @@ export const ERRORS = {
   },
   TOOL_005: {
     title: "Outcome of a tool call is unknown",
-    meaning: "Node-RED stopped while a tool was at work that changes something. Nobody knows whether it was done, so it is not done again.",
-    causes: ["a crash or a power cut", "a deploy in the middle of the call"],
-    remedy: "Check by hand whether it happened; it is never repeated silently.",
+    meaning: "A tool that changes something was at work when Node-RED stopped, when a deploy took its flow away, or when its time was over. Nobody knows whether it was done, so it is not done again.",
+    causes: ["a crash or a power cut", "a deploy in the middle of the call", "a tool that takes longer than its time"],
+    remedy: "Check by hand whether it happened; it is never repeated silently. Give a slow tool more time.",
     where: ["model"],
     again: "No: on purpose. Model and person are told.",
   },

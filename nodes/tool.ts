@@ -5,7 +5,7 @@ import type { Gateway } from "../engine/gateway.ts";
 import type { JsonSchema } from "../engine/models/model.ts";
 import { createDraw, PICTURE_PARAMETERS } from "../engine/senses/draw.ts";
 import { checkSchema } from "../engine/tool-input.ts";
-import type { CallContext, Risk, Tool, ToolResult } from "../engine/tool.ts";
+import { type CallContext, outcomeUnknown, type Risk, type Tool, type ToolResult } from "../engine/tool.ts";
 import { numberOf } from "./gateway.ts";
 import { modelNode, withGateway } from "./shared/config.ts";
 import { hostOf } from "./shared/gateways.ts";
@@ -94,6 +94,9 @@ export default function register(red: Red): void {
       return () => gateway.tools.remove(this.id);
     });
 
+    const lost = (): ToolError => (config.risk === "read"
+      ? new ToolError("TOOL_003", {}, "Its flow was stopped by a deploy before it answered. It only reads: call it again.")
+      : new ToolError("TOOL_005", {}, outcomeUnknown("its flow was stopped by a deploy before it answered")));
     const call = (input: unknown, context: CallContext, signal: AbortSignal): Promise<ToolResult> => {
       const id = `call-${randomBytes(12).toString("base64url")}`;
       const msg: FlowMsg & { _linkSource?: unknown[] } = {
@@ -103,7 +106,7 @@ export default function register(red: Red): void {
       };
       running++;
       showRunning();
-      const answer = openCall(id, this, signal).finally(() => { host.settle.forget(id); running--; showRunning(); });
+      const answer = openCall(id, this, signal, lost()).finally(() => { host.settle.forget(id); running--; showRunning(); });
       host.settle.track(id, (scope) => { if (scope.fault !== undefined) answerCall(id, new ToolError("TOOL_003", {}, scope.fault)); }, [msg], () => this.send(msg));
       return answer;
     };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { compileTemplate, runAgent, type AgentDeps, type AgentEvent, type AgentSettings } from "../engine/agent.ts";
-import { ClawError, ModelError } from "../engine/errors.ts";
+import { ClawError, ModelError, ToolError } from "../engine/errors.ts";
 import { systemClock, type Clock } from "../engine/clock.ts";
 import type { Turn } from "../engine/models/model.ts";
 import type { Tool, Trust } from "../engine/tool.ts";
@@ -11,7 +11,7 @@ import { manualClock, message, scriptedModel, settle, type Reply } from "./kit/s
 function tool(name: string, act: Tool["call"], more: Partial<Tool> = {}): Tool {
   return { name, description: "", parameters: { type: "object", properties: { room: { type: "string", enum: ["kitchen", "hall"] } }, required: ["room"], additionalProperties: false }, tags: [], risk: "write", readsPrivate: false, talksOutside: false, shared: false, timeoutMs: 1_000, call: act, ...more };
 }
-function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<AgentSettings>; journal?: Map<string, unknown>; trust?: Trust; tainted?: boolean; live?: boolean; history?: Turn[]; signal?: AbortSignal; clock?: Clock } = {}) {
+function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<AgentSettings>; journal?: Map<string, unknown>; trust?: Trust; tainted?: boolean; live?: boolean; history?: Turn[]; signal?: AbortSignal; clock?: Clock; /** An owner says yes to everything. */ approve?: boolean } = {}) {
   const model = scriptedModel(replies);
   const journal = more.journal ?? new Map<string, unknown>();
   const events: AgentEvent[] = [];
@@ -27,6 +27,7 @@ function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<Ag
     remember: () => [],
     remembered: (turns) => { kept.push(...turns); },
     on: (event) => { events.push(event); },
+    ...(more.approve === true ? { approve: async ({ tool }) => ({ tool }) } : {}),
   };
   const settings: AgentSettings = { system: compileTemplate("You are {{ name }}."), context: compileTemplate("Chat {{ chat }}"), maxRounds: 4, timeoutMs: 5_000, ...more.settings };
   const run = () => runAgent({ run: "1.s.n", message: message({ text: "hi" }), text: "hi", trust: more.trust ?? "owner", tainted: more.tainted ?? false, data: { name: "Home", chat: "c1" } }, settings, deps);
@@ -99,7 +100,7 @@ describe("agent", () => {
     const again = rig([call({ room: "hall" }), "late"], [tool("switch", async (_input, { aside }) => {
       await aside?.(() => new Promise<void>((resolve) => { answer = resolve; }));
       return new Promise(() => {});
-    })], { clock, settings: { timeoutMs: 20_000 } });
+    }, { risk: "read" })], { clock, settings: { timeoutMs: 20_000 } });
     const stuck = again.run();
     await settle();
     await clock.advance(60_000);
@@ -124,7 +125,7 @@ describe("agent", () => {
 
   it("turns a failing, a missing and a slow tool into a text the model reads", async () => {
     const failing = tool("switch", async () => { throw new Error("the bridge is offline"); });
-    const slow = tool("slow", () => new Promise(() => {}), { timeoutMs: 20 });
+    const slow = tool("slow", () => new Promise(() => {}), { timeoutMs: 20, risk: "read" });
     const { model, run } = rig([{ calls: [{ id: "a", name: "switch", input: { room: "hall" } }, { id: "b", name: "nothing", input: {} }, { id: "c", name: "slow", input: { room: "hall" } }] }, "ok"], [failing, slow]);
     await run();
     const texts = toolTexts(model.requests[1]?.turns ?? []);
@@ -195,6 +196,16 @@ describe("agent", () => {
       await again.run();
       assert.match(toolTexts(again.model.requests[0]?.turns ?? [])[0] ?? "", done ? /^on$/ : /TOOL_005.*unknown: the system stopped.*Do not repeat/, what);
       assert.deepEqual(again.events.filter(({ type }) => type === "approval"), [], what);
+    }
+  });
+
+  it("says of a tool that changes something and is silent that nobody knows, whoever counts its time; of one that reads, that it was late", async () => {
+    const silent: Tool["call"] = () => new Promise(() => {});
+    const late: Tool["call"] = async () => { throw new ToolError("TOOL_002", {}, "The script did not answer within 1 s."); };
+    for (const act of [silent, late]) for (const risk of ["read", "write", "dangerous"] as const) {
+      const { model, run } = rig([call({ room: "hall" }), "ok"], [tool("switch", act, { risk, timeoutMs: 20 })], { approve: risk === "dangerous" });
+      await run();
+      assert.match(toolTexts(model.requests[1]?.turns ?? [])[0] ?? "", risk === "read" ? /^\[TOOL_002\].*within/ : /^\[TOOL_005\].*unknown: "switch" did not answer within 0.02 s\. Do not repeat/, risk);
     }
   });
 

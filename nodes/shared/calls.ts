@@ -6,15 +6,16 @@ import type { FlowMsg, RedNode } from "./red.ts";
 
 export interface ToolNode extends RedNode { returnLinkMessage(id: string, msg: FlowMsg): void }
 
-interface Waiting { readonly node: RedNode; resolve(result: ToolResult): void; reject(error: Error): void }
+interface Waiting { readonly node: RedNode; readonly lost: Error; resolve(result: ToolResult): void; reject(error: Error): void }
 const waiting = new Map<string, Waiting>();
 /** A model reads no more than this of one result. */
 const MAX_RESULT = 50_000;
 
-export function openCall(id: string, node: RedNode, signal: AbortSignal): Promise<ToolResult> {
+/** `lost`: what it comes to when a deploy takes its flow away. */
+export function openCall(id: string, node: RedNode, signal: AbortSignal, lost: Error): Promise<ToolResult> {
   return new Promise<ToolResult>((resolve, reject) => {
     const end = () => waiting.delete(id);
-    waiting.set(id, { node, resolve: (result) => { end(); resolve(result); }, reject: (error) => { end(); reject(error); } });
+    waiting.set(id, { node, lost, resolve: (result) => { end(); resolve(result); }, reject: (error) => { end(); reject(error); } });
     signal.addEventListener("abort", () => { end(); reject(new ToolError("TOOL_002", {}, "stopped waiting for the flow")); }, { once: true });
   });
 }
@@ -31,6 +32,12 @@ export function answerCall(id: string, result: unknown, by?: RedNode): boolean {
   else if (types.isNativeError(result)) call.reject(new ToolError("TOOL_003", {}, (result as Error).message));
   else call.resolve({ text: textOf(result) });
   return true;
+}
+
+/** A deploy took the flow of this call away: no answer comes. */
+export function loseCall(id: string): void {
+  const call = waiting.get(id);
+  call?.reject(call.lost);
 }
 
 function textOf(result: unknown): string {

@@ -14,6 +14,7 @@ import type { Message } from "../../engine/message.ts";
 import { createStoreCare } from "../../engine/store-care.ts";
 import { openSqliteStore } from "../../engine/store/sqlite.ts";
 import { apiDoor } from "./api-door.ts";
+import { loseCall } from "./calls.ts";
 import { commandsOf, wordsOfRoutes } from "./commands.ts";
 import { createHandle, type GatewaySettings, type Handle, type Opened } from "./handle.ts";
 import { metrics } from "./metrics.ts";
@@ -156,6 +157,7 @@ function createHost(red: Red): Host {
     running = true;
     const opening: Promise<unknown>[] = [];
     const lost = settle.lost();
+    for (const scope of lost) loseCall(scope);
     for (const act of waiting) act();
     waiting.clear();
     for (const handle of [...handles.values()]) {

@@ -69,7 +69,7 @@ describe("what goes wrong in a flow", function () {
       for (const [at, way] of all.entries()) {
         const texts = told.filter(({ id }) => id === ids[at]).map(({ told: text }) => String(text));
         assert.equal(texts.length, 1, `${way}: the model was told ${texts.length} times`);
-        assert.match(texts[0] ?? "", ["never", "late", "strange"].includes(way) ? /TOOL_002/ : new RegExp(`"noted":"${ids[at]}"`), way);
+        assert.match(texts[0] ?? "", ["never", "late", "strange"].includes(way) ? /TOOL_005/ : new RegExp(`"noted":"${ids[at]}"`), way);
       }
       // The late answer comes a second after the time was over.
       const ignored = () => linesOf(rig, /\[TOOL_002\] A tool's flow answered a second time, or after its time had run out/, from).length;

@@ -161,6 +161,29 @@ describe("nodes in a real Node-RED", function () {
     assert.deepEqual(home.texts(), ["said m0", "said m1", "said m2"]);
   });
 
+  it("tells the model at once of tools whose flow a deploy took away, and that nobody knows whether one that changes something did it", async () => {
+    mock.on({ userMessage: "go", hasToolResult: false }, { toolCalls: ["looks", "does"].map((name) => ({ name, arguments: "{}" })) });
+    mock.on({ userMessage: "go", hasToolResult: true }, { content: "done" });
+    const tool = (name: string, risk: string) => on(`tool-${name}`, "clawflow-tool", { gateway: "gw", tool: name, risk, shared: true, params: [], timeoutSeconds: 600 }, [`${name}-waits`]);
+    const slow = (name: string, mark: string) => func(`${name}-waits`, `node.warn("AT WORK ${name}"); await new Promise(() => {});${mark}`, ["end"]);
+    const flow = (sink: Sink, mark: string): FlowNode[] => [
+      tab, gateway, account(sink), aimock(), channelIn({}, ["agent"], []), on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [{ by: "all" }], live: false }, ["out"], []), channelOut(),
+      tool("looks", "read"), slow("looks", mark), tool("does", "write"), slow("does", mark), on("end", "clawflow-tool-out"),
+    ];
+    await using home = await startHome((sink) => flow(sink, ""));
+    await home.red.admin("POST", "/clawflow/gateway/gw/people", { channel: "echo", account: "echo", id: "hal", name: "hal", trust: "paired" });
+    for (const [n, type] of (["nodes", "flows", "full"] as const).entries()) {
+      await home.say("go", { from: "hal", chat: `c${n}` });
+      await until(() => lines(home).split("AT WORK").length === 3 + 2 * n, "both tools to be at work", 20_000);
+      await home.red.deploy(flow(home.sink, ` // ${type}`), type);
+      assert.equal((await home.heard(n + 1)).at(-1), "done", type);
+      const { messages } = (mock.getRequests().at(-1) ?? assert.fail("nothing was asked")).body as { messages: { role: string; content: string }[] };
+      const [looked = "", did = ""] = messages.filter(({ role }) => role === "tool").map(({ content }) => content);
+      assert.match(looked, /TOOL_003.*stopped by a deploy.*call it again/, type);
+      assert.match(did, /TOOL_005.*unknown: its flow was stopped by a deploy.*Do not repeat/, type);
+    }
+  });
+
   it("keeps a message that comes while no flow is there until one is deployed", async () => {
     await using home = await startHome((sink) => [...house(sink)]);
     assert.equal(await home.say("early"), "saved");
