@@ -154,6 +154,17 @@ describe("gateway", () => {
     assert.deepEqual([gateway.step(run, "a", ""), gateway.step(run, "a", ""), gateway.step(run, "b", "/a"), gateway.step(run, "b", "/a#1")], ["/a", "/a#1", "/a/b", "/a#1/b"]);
   });
 
+  it("names the steps of two branches alike in two passes, whichever comes first", async () => {
+    const { gateway, receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
+    await receive(message());
+    await settle();
+    const run = (runs[0] as Run).id;
+    const [x, y] = ["~x", "~y"].map((branch) => gateway.step(run, "out", branch, 0));
+    const [later, sooner] = ["~y", "~x"].map((branch) => gateway.step(run, "out", branch, 1));
+    assert.deepEqual([x, y], ["~x/out", "~y/out"]);
+    assert.deepEqual([sooner, later], [x, y]);
+  });
+
   it("keeps an unchanged account open, reopens a changed one, closes one that is gone", async () => {
     const { gateway, channel } = await setup();
     await gateway.setAccounts([{ account, channel }]);

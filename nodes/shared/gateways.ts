@@ -24,6 +24,7 @@ import type { FlowMsg, Red, RedNode } from "./red.ts";
 import { redact } from "./secrets.ts";
 import { createSettle, type Settle } from "./settle.ts";
 import { speaker, type Say } from "./strings.ts";
+import { markWays } from "./ways.ts";
 
 export type { Handle } from "./handle.ts";
 
@@ -66,6 +67,7 @@ function createHost(red: Red): Host {
   const fetches = new Map<string, Promise<typeof fetch>>();
   const http = createHttp(red);
   const settle = createSettle(red);
+  markWays(red);
   http.open("v1", apiDoor(() => handles.values()));
   const say = speaker(red);
 

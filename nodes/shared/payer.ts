@@ -20,9 +20,9 @@ export function payerFor(host: Host, gateway: Gateway, known: Known | undefined,
   });
 }
 
-/** The name of a step holds the nodes it came through. */
+/** The name of a step holds the nodes it came through, each with its occurrence and the marks of the branch behind it. */
 function agentBefore(gateway: Gateway, step: string): AgentView | undefined {
-  return step.split("/").reverse().map((part) => gateway.agents.get(part.replace(/#\d+$/, ""))).find((agent) => agent !== undefined);
+  return step.split("/").reverse().map((part) => gateway.agents.get(part.replace(/(#\d+)?(~.*)?$/, ""))).find((agent) => agent !== undefined);
 }
 /** Of several nobody knows yet which will answer. */
 function agentBehind({ red }: Host, gateway: Gateway, node: string): AgentView | undefined {

@@ -29,6 +29,8 @@ export interface RedNode extends EventEmitter {
   readonly z?: string;
   readonly wires: string[][];
   readonly credentials?: Record<string, string | undefined>;
+  /** The code of a function node. */
+  readonly func?: string;
   readonly _expectedDoneCount?: number;
   send: Send;
   status(status: Status): void;
@@ -49,7 +51,7 @@ interface HttpApp {
   readonly _router?: { stack: unknown[] };
   readonly router?: { stack: unknown[] };
 }
-export interface HookEvent { msg: FlowMsg; destination?: { id: string; node: RedNode }; node?: { id: string; node: RedNode }; error?: unknown }
+export interface HookEvent { msg: FlowMsg; source?: { id: string; node: RedNode; port: number }; destination?: { id: string; node: RedNode }; node?: { id: string; node: RedNode }; error?: unknown }
 
 export interface Red {
   readonly version?: string;
@@ -61,7 +63,7 @@ export interface Red {
     getCredentials(id: string): Record<string, string> | undefined;
   };
   readonly plugins?: { getByType(type: string): unknown[] };
-  readonly hooks?: { add(name: string, handler: (event: HookEvent) => void): void; remove(name: string): void };
+  readonly hooks?: { add(name: `onSend.${string}`, handler: (events: readonly HookEvent[]) => void): void; add(name: string, handler: (event: HookEvent) => void): void; remove(name: string): void };
   readonly events: EventEmitter;
   readonly settings: { readonly userDir?: string; get?(key: string): unknown; readonly httpNodeRoot?: string | false; readonly httpAdminRoot?: string | false; readonly lang?: string };
   readonly httpNode?: HttpApp;
