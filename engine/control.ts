@@ -1,10 +1,11 @@
 /** What people do to messages that wait or are under way: stop them, take their place, join them, hold them back. Each decision that touches a message is the reducer's (life.ts). */
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "./clock.ts";
 import { begun as begunStep, reduce, type Life } from "./life.ts";
 import { laneOf, type Address, type DraftFile, type Message } from "./message.ts";
 import type { Tell } from "./metrics.ts";
 import { mergeMessages } from "./normalize/merge.ts";
-import { seqOf, type Active, type Queues } from "./queues.ts";
+import { seqOf, type Active, type Lane, type Queues } from "./queues.ts";
 import type { Entry, MoreMode, Run } from "./run.ts";
 import type { Steps } from "./steps.ts";
 import { Stopped, type StopCause } from "./stopped.ts";
@@ -166,19 +167,27 @@ export function createControl(floor: Floor): Control {
     await saved;
   }
 
+  /** As it waits there now. What was deleted keeps its place by its number. */
+  async function waiting({ queue }: Lane, seq: number): Promise<Receipt | undefined> {
+    const one = queue.find((other) => seqOf(other) === seq);
+    const receipt = typeof one === "number" ? await floor.store.receipt(one) : one;
+    return receipt?.state === "pending" ? receipt : undefined;
+  }
+
   async function join(id: string): Promise<{ step: Step<readonly Said[]>; giveBack(): void } | undefined> {
     const run = runs.get(id);
     const current = run && homes.get(run);
     const lane = current && queues.lanes.get(current.lane);
     if (run === undefined || current === undefined || lane === undefined || current.aside) return undefined;
     const taken: Receipt[] = [];
-    for (const one of [...lane.queue]) {
-      const receipt = typeof one === "number" ? await floor.store.receipt(one) : one;
+    for (const seq of lane.queue.map(seqOf)) {
+      const receipt = await waiting(lane, seq);
       if (receipt === undefined || !belongs(receipt, current)) continue;
       const message = await (floor.prepare?.(receipt.message) ?? receipt.message);
-      // It may have been stopped, edited or taken back while its files were fetched.
+      // It may have been stopped, edited or taken back while its files were fetched: what it says now joins at the next round.
+      const isSame = isDeepStrictEqual(await waiting(lane, seq), receipt);
       if (runs.get(id) !== run) break;
-      if (queues.take(lane, new Set([receipt.seq])).length > 0) taken.push({ ...receipt, message });
+      if (isSame && queues.take(lane, new Set([receipt.seq])).length > 0) taken.push({ ...receipt, message });
     }
     if (taken.length === 0) return undefined;
     const data = taken.map(({ message }): Said => ({ text: message.text, ref: message.ref, ...filesOf(message) }));

@@ -423,6 +423,33 @@ describe("inbox", () => {
     }
   });
 
+  it("lets join what waits as it is said now: nothing that was deleted, not even while its files were fetched, and no old words", async () => {
+    for (const maxInMemory of [2_000, 0]) {
+      let fetching: (() => Promise<unknown>) | undefined;
+      const { inbox, store } = setup(createMemoryStore(), { maxInMemory, prepare: async (told) => { if (told.text === "slow") await fetching?.(); return told; } });
+      const one = entry("n1");
+      inbox.add(one);
+      inbox.start();
+      const send = (id: string, more: Parameters<typeof message>[0] = {}) => inbox.receive(message({ id, ref: `ref-${id}`, text: id, ...more }), owner);
+      for (const id of ["first", "second", "third"]) await send(id);
+      await settle();
+      const { id: run } = one.runs[0] as Run;
+      await send("del2", { kind: "delete", ref: "ref-second", text: "" });
+      const joined = async () => ((await inbox.control.join(run))?.step.data ?? []).map(({ text }) => text);
+      assert.deepEqual(await joined(), ["third"]);
+      await send("fourth", { text: "slow" });
+      fetching = () => send("del4", { kind: "delete", ref: "ref-fourth", text: "" });
+      assert.deepEqual(await joined(), []);
+      await send("fifth", { text: "slow" });
+      fetching = () => send("edit5", { kind: "edit", ref: "ref-fifth", text: "quick" });
+      assert.deepEqual(await joined(), []);
+      assert.deepEqual(await joined(), ["quick"]);
+      for (let n = 0; n < 5; n++) await endAll(inbox);
+      assert.deepEqual([one.runs.length, inbox.size], [1, 0]);
+      assert.deepEqual([(await store.receipt(2))?.reason, (await store.receipt(5))?.reason], ["deleted by its sender", "deleted by its sender"]);
+    }
+  });
+
   it("runs an edit or deletion by itself, in its place, where the store fails just as it would change what waits", async () => {
     for (const kind of ["edit", "delete"] as const) for (const maxInMemory of [2_000, 0]) {
       const store = createMemoryStore();
