@@ -138,7 +138,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   const team = createTeam({ store, clock, agents, once: steps.once, onHandOver: (at, from, to) => events.emit("handOver", { at, from, to }) });
   let over = false;
-  let running = false;
+  /** Which start of the lanes holds; undefined: they are stopped. */
+  let running: symbol | undefined;
   const desk = await createDesk({
     store, clock, sessions, memory, team, limits, language: options.language,
     inbox: () => inbox,
@@ -270,13 +271,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       outbox.release();
       for (const run of asks.orphans()) gateway.settle(run, { state: "dead", reason: ORPHAN });
       asks.start();
-      running = true;
-      const words = desk.start();
-      if (words === undefined) inbox.start();
-      else words.then(() => { if (running) inbox.start(); }, (error: Error) => options.log("warn", error.message));
+      const mine = Symbol("start");
+      running = mine;
+      // What waited over a restart goes on with the tools it had.
+      const first = [desk.start(), tools.read(clock)].filter((work) => work !== undefined);
+      if (first.length === 0) inbox.start();
+      else Promise.all(first).then(() => { if (running === mine) inbox.start(); }, (error: Error) => options.log("warn", error.message));
     },
     stop() {
-      running = false;
+      running = undefined;
       desk.stop();
       inbox.stop();
     },

@@ -1,4 +1,5 @@
 /** The tools of a gateway: one name, one tool. */
+import type { Clock } from "./clock.ts";
 import type { Tool } from "./tool.ts";
 
 /** How an agent names the tools it may call. */
@@ -9,11 +10,31 @@ export interface Tools {
   add(id: string, tool: Tool): string | undefined;
   remove(id: string): void;
   choose(choices: readonly ToolChoice[]): Tool[];
+  /** A source finds out what its tools are, until `work` settles. */
+  reading(work: Promise<unknown>): void;
+  /** Resolves when all sources know their tools, or have had their time; undefined: they do. */
+  read(clock: Clock): Promise<void> | undefined;
 }
+
+/** Longer nobody waits for the tools of a source, in milliseconds. */
+const READ_MS = 10_000;
 
 export function createTools(): Tools {
   const tools = new Map<string, Tool>();
+  const sources = new Set<Promise<void>>();
   return {
+    reading(work) {
+      const over = (): void => { sources.delete(source); };
+      const source = work.then(over, over);
+      sources.add(source);
+    },
+    read(clock) {
+      if (sources.size === 0) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const cancel = clock.after(READ_MS, resolve);
+      void Promise.all(sources).then(() => resolve());
+      return promise.finally(cancel);
+    },
     add(id, tool) {
       const taken = [...tools].some(([otherId, known]) => otherId !== id && known.name === tool.name && (tool.foreign === true || known.foreign !== true));
       if (!taken || tool.foreign === true) tools.set(id, tool);

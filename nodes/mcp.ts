@@ -79,6 +79,7 @@ export default function register(red: Red): void {
       const server = serverOf(config, this.credentials ?? {});
       if (mayFetch(server)) starting = () => host.say("mcpFetching", { program: short(config.command ?? "", 20) });
       const print = digest(JSON.stringify([config.transport, config.command, config.args, config.url]), 12);
+      const { promise, resolve } = Promise.withResolvers<void>();
       const source: McpSource = createMcpSource({
         server, prefix, rows: config.rows ?? [], fresh: config.fresh ?? "off", timeoutMs: numberOf(config.timeoutSeconds, 60) * 1000,
         tags: [prefix, ...tagsOf(config.tags)], readsPrivate: config.readsPrivate ?? false, shared: config.shared ?? false,
@@ -87,7 +88,13 @@ export default function register(red: Red): void {
         // Servers write what they like, their own secrets too.
         log: (level, text) => { const clean = redact(text); if (level === "warn") this.warn(clean); else if (level === "info") this.log(clean); else this.debug(clean); },
         keep: async (bytes, about) => { const file = await gateway.spool.save(bytes, about); return { media: `spool:${file.id}`, mime: file.mime, bytes: file.bytes }; },
-        load: async () => { const saved = await gateway.store.get(SPACE, this.id) as { print?: string; tools?: ListedTool[] } | undefined; return saved?.print === print ? saved.tools : undefined; },
+        load: async () => {
+          const saved = await gateway.store.get(SPACE, this.id) as { print?: string; tools?: ListedTool[] } | undefined;
+          if (saved?.print === print && saved.tools !== undefined) return saved.tools;
+          // Nobody can have called what no server has listed yet.
+          resolve();
+          return undefined;
+        },
         save: async (tools) => { await gateway.store.commit([{ do: "set", space: SPACE, key: this.id, value: { print, tools } }]); },
         onState: (next) => {
           const known = state.state;
@@ -96,11 +103,12 @@ export default function register(red: Red): void {
           else if (next.state === "waiting" && known !== "waiting") this.warn(told(next.error).message);
           show();
         },
-        onOffer: (next) => offer(gateway, next),
+        onOffer: (next) => { offer(gateway, next); resolve(); },
         onProgress: (tool, text) => { progress = text === "" ? "" : short(redact(withoutControls(`${tool}: ${text}`.slice(0, 1_000)))); show(); },
       });
       show();
-      source.start().catch((error: unknown) => this.error(shown(this, error).message));
+      gateway.tools.reading(promise);
+      source.start().catch((error: unknown) => this.error(shown(this, error).message)).finally(resolve);
       return () => { withdraw(gateway); closing = source.close(); };
     });
     closeWith(this, () => closing);

@@ -64,7 +64,7 @@ export default function register(red: Red): void {
     withGateway(host, this, config.gateway, (gateway) => {
       const folder = folderOf(host, config.folder);
       let gone = false;
-      Promise.all([findSkills(folder), sandboxHere()]).then(([found, here]) => { if (!gone && !closed) offer(gateway, found, here); }, (error: unknown) => this.error(shown(this, error).message));
+      gateway.tools.reading(Promise.all([findSkills(folder), sandboxHere()]).then(([found, here]) => { if (!gone && !closed) offer(gateway, found, here); }, (error: unknown) => this.error(shown(this, error).message)));
       return () => {
         gone = true;
         for (const name of names) gateway.tools.remove(`${this.id}/${name}`);

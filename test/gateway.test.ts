@@ -146,6 +146,35 @@ describe("gateway", () => {
     assert.equal(await gateway.once(run, "write", async () => ({ data: "done twice" }), () => "unknown"), "unknown", "what began is never begun again");
   });
 
+  it("begins nothing while a source of tools is still being read, for ten seconds at most, and no sooner for a start that a deploy took back", async () => {
+    const { gateway, clock, receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
+    const begun = (text: string) => runs.filter(({ receipt }) => receipt.message.text === text).length;
+    const reading = () => { const work = Promise.withResolvers<void>(); gateway.tools.reading(work.promise); return work; };
+    gateway.stop();
+    const first = reading();
+    gateway.start();
+    await receive(message({ text: "one", chat: "c1" }));
+    await settle();
+    assert.equal(begun("one"), 0);
+    gateway.stop();
+    const second = reading();
+    gateway.start();
+    first.reject(new Error("its folder is gone"));
+    await settle();
+    assert.equal(begun("one"), 0, "another source is being read since");
+    second.resolve();
+    await settle();
+    assert.equal(begun("one"), 1);
+    gateway.stop();
+    reading();
+    gateway.start();
+    await receive(message({ text: "two", chat: "c2" }));
+    await clock.advance(9_900);
+    assert.equal(begun("two"), 0);
+    await clock.advance(200);
+    assert.equal(begun("two"), 1);
+  });
+
   it("names steps by node, parent and occurrence", async () => {
     const { gateway, receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
     await receive(message());

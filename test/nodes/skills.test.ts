@@ -4,6 +4,8 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { LLMock } from "@copilotkit/aimock";
+import { until } from "../kit/scripted.ts";
+import { json, startLlm, wholeChat } from "../platforms/llm.ts";
 import { account, gateway, model, on, startHome, tab } from "../rigs/home.ts";
 import { projectRoot } from "../rigs/project.ts";
 
@@ -37,6 +39,31 @@ describe("skills in a real Node-RED", function () {
     } finally {
       await mock.stop();
       rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("are there for what waited over a restart", async () => {
+    const offered: string[][] = [];
+    const llm = await startLlm((response, request) => {
+      const { tools = [] } = request.body as { tools?: { function: { name: string } }[] };
+      offered.push(tools.map((tool) => tool.function.name));
+      // The first time nobody answers: the process ends meanwhile.
+      if (offered.length > 1) json(wholeChat("counted"))(response, request);
+    });
+    try {
+      await using home = await startHome((sink) => [
+        tab, gateway, account(sink), model({ provider: "openai", model: "small", baseUrl: `${llm.url}/v1`, credentials: { key: "sk-test" } }),
+        on("in", "clawflow-channel-in", { gateway: "gw", accounts: [] }, ["agent"], []), on("agent", "clawflow-agent", { gateway: "gw", model: "model", tools: [{ by: "tag", value: "mine" }], live: false }, ["out"], []), on("out", "clawflow-channel-out", { gateway: "gw", action: "reply" }),
+        on("sk", "clawflow-skills", { gateway: "gw", folder: path.join(projectRoot, "docs/skills"), unsafe: true, tags: "mine" }),
+      ], { startMs: 280_000 });
+      await home.say("count");
+      await until(() => offered.length === 1, "the model to be asked", 60_000);
+      await home.red.kill();
+      await home.red.start();
+      assert.deepEqual(await home.heard(1, 60_000), ["counted"]);
+      assert.deepEqual(offered.at(-1), ["count_words"]);
+    } finally {
+      await llm.close();
     }
   });
 });
