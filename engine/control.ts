@@ -171,7 +171,7 @@ export function createControl(floor: Floor): Control {
   async function waiting({ queue }: Lane, seq: number): Promise<Receipt | undefined> {
     const one = queue.find((other) => seqOf(other) === seq);
     const receipt = typeof one === "number" ? await floor.store.receipt(one) : one;
-    return receipt?.state === "pending" ? receipt : undefined;
+    return receipt?.state === "pending" && receipt.reason === undefined ? receipt : undefined;
   }
 
   async function join(id: string): Promise<{ step: Step<readonly Said[]>; giveBack(): void } | undefined> {

@@ -144,8 +144,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const onTrialMs = trials.leftMs();
     const { write, act } = reduce(lifeOf(head), { type: "taken", suspect, onTrialMs, pausedUntilMs: options.pausedUntil?.(head.message), entries: views, now: clock.now(), maxAgeMs: options.limits().pendingMaxMs, broken: options.questions?.broken(head.seq) });
     if (act.type === "release") {
-      if (write.length > 0) await finish(current, [...(options.questions?.forget(head.seq) ?? []), ...write], act);
-      else options.tell?.(act.state, head.message.at);
+      await drop(head, write, act);
       return release(key, lane);
     }
     if (act.type === "wait") {
@@ -163,7 +162,7 @@ export function createInbox(options: InboxOptions): Inbox {
     const journals = new Map<string, Map<string, unknown>>();
     for (const entry of act.entries) journals.set(entry, await journalOf(head, entry));
     const ms = Math.max(0, ...act.entries.map((id) => entries.get(id)?.gatherMs ?? 0));
-    await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane), putBack: (receipt) => { void pump(key, queues.putBack(key, [receipt])); }, gone: ({ message }) => options.tell?.("done", message.at), over: () => current.over });
+    await gather(lane.queue, current.receipts, { store, clock, ms, entries: act.entries, journals, shift: () => shift(lane), putBack: (receipt) => { void pump(key, queues.putBack(key, [receipt])); }, gone, over: () => current.over });
     if (current.over) return;
     if (options.prepare !== undefined) await prepareAll(store, current.receipts, options.prepare);
     if (current.over) return;
@@ -206,13 +205,22 @@ export function createInbox(options: InboxOptions): Inbox {
   }
 
   /** All messages of a burst end alike. Not to be lost: else the next start does it all again. */
-  async function finish(current: Active, write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
-    for (const { seq, message } of current.receipts) { suspects.delete(seq); control.begun.delete(seq); gotReady.delete(seq); options.tell?.(state, message.at, code); }
-    const head = current.receipts[0];
+  async function finish(receipts: readonly Receipt[], write: readonly Change[], { state, reason, notice, code }: Extract<Act, { type: "release" }>): Promise<void> {
+    for (const { seq, message } of receipts) { suspects.delete(seq); control.begun.delete(seq); gotReady.delete(seq); options.tell?.(state, message.at, code); }
+    const head = receipts[0];
     if (state === "dead" && head !== undefined) options.onDead(head, reason ?? "");
-    const all = write.flatMap((change): Change[] => (change.do === "receipt" ? current.receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
+    const all = write.flatMap((change): Change[] => (change.do === "receipt" ? receipts.map(({ seq }) => ({ ...change, seq })) : [change]));
     const seqs = await insist(store, clock, all, () => closed);
     if (notice !== undefined) options.onNotice?.(notice, seqs.at(-1));
+  }
+  /** What is taken up for no run ends, or has ended. */
+  async function drop(receipt: Receipt, write: readonly Change[], act: Extract<Act, { type: "release" }>): Promise<void> {
+    if (write.length > 0) await finish([receipt], [...(options.questions?.forget(receipt.seq) ?? []), ...write], act);
+    else options.tell?.(act.state, receipt.message.at);
+  }
+  function gone(receipt: Receipt): void {
+    const { write, act } = reduce(lifeOf(receipt), { type: "taken", suspect: undefined, entries: [], now: clock.now(), maxAgeMs: options.limits().pendingMaxMs });
+    if (act.type === "release") drop(receipt, write, act).catch(() => { /* Closed: the next process finds out by itself. */ });
   }
 
   /** Where all runs that are left wait for people, the lane goes on. */
@@ -336,7 +344,8 @@ export function createInbox(options: InboxOptions): Inbox {
       for (let after = 0; ; ) {
         const page = await store.pending(after, 1_000);
         for (const found of page) {
-          if (options.questions?.takes(found) === true || options.takes?.(found) === true) continue;
+          // Of one that is damaged nobody knows what it asked for.
+          if (found.reason === undefined && (options.questions?.takes(found) === true || options.takes?.(found) === true)) continue;
           // What waits for a person waits in a lane of its own: it keeps nobody waiting.
           const head = options.questions?.headOf(found.seq);
           const receipt = head === undefined ? found : { ...found, lane: `${found.lane}\nwaits ${head}` };
@@ -411,7 +420,7 @@ export function createInbox(options: InboxOptions): Inbox {
       const { write, act } = reduce(lifeOf(head), { type: "settled", entry: run.entry, end, others: current.runs.size > 0 });
       current.receipts[0] = { ...head, runs: { ...head.runs, [run.entry]: end } };
       const all = [...(options.questions?.forget(head.seq, id) ?? []), ...write];
-      const saved = act.type === "release" ? finish(current, all, act) : insist(store, clock, all, () => closed);
+      const saved = act.type === "release" ? finish(current.receipts, all, act) : insist(store, clock, all, () => closed);
       options.onEnd?.(run, end);
       FAULT: at("before-release", run.receipt.message.id);
       const lane = lanes.get(current.lane);

@@ -17,7 +17,7 @@ export interface Gathering {
   shift(): Promise<Receipt | undefined>;
   /** In front of what waits. */
   putBack(receipt: Receipt): void;
-  /** It had ended while it waited. */
+  /** It is of no burst: it had ended while it waited, or is damaged. */
   gone(receipt: Receipt): void;
   /** Its head was stopped: the lane is another's now. */
   over(): boolean;
@@ -38,11 +38,12 @@ export async function gather(queue: Queue, receipts: Receipt[], { store, clock, 
     const next = queue[0] as Receipt | number;
     const receipt = typeof next === "number" ? await store.receipt(next) : next;
     if (receipt === undefined) break;
+    const isGone = receipt.state !== "pending" || receipt.reason !== undefined;
     const belongs = known ? known.includes(receipt.seq) : receipt.message.kind === "message" && receipt.message.sender.id === head.message.sender.id && receipt.trust === head.trust && receipt.tainted === head.tainted;
-    if (!(belongs || receipt.state !== "pending") || over()) break;
+    if (!(belongs || isGone) || over()) break;
     const taken = await shift();
     if (taken === undefined) break;
-    if (taken.state !== "pending") gone(taken);
+    if (isGone || taken.state !== "pending") gone(taken);
     else if (over()) putBack(taken);
     else receipts.push(taken);
   }

@@ -35,7 +35,7 @@ export interface Life {
   /** Makes the row that tells people of its death, by what went wrong; undefined where nobody shall be told. Asked only when it dies. */
   notice?(code: string): NewOutboxRow | undefined;
 }
-export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt">;
+export type ReceiptView = Pick<Receipt, "seq" | "state" | "attempts" | "runs" | "receivedAt" | "reason">;
 export type RowView = Pick<OutboxRow, "key" | "run" | "to" | "priority" | "op" | "state" | "attempts" | "plannedAt" | "dueAt" | "expiresAt" | "startedAt" | "target" | "draft" | "error">;
 /** An entry node: does it listen to this account at all, does it want this message. */
 export interface EntryView { readonly id: string; readonly covers: boolean; readonly matches: boolean }
@@ -169,6 +169,8 @@ type Of<T extends Event["type"]> = Extract<Event, { type: T }>;
 /** Of those that were under way when two processes broke off, each is tried without the others: what then breaks the third is it, and none of them. */
 function taken(receipt: ReceiptView, { suspect, entries, now, maxAgeMs, onTrialMs = 0, broken, pausedUntilMs }: Of<"taken">): Next {
   if (receipt.state !== "pending") return next([], { type: "release", state: receipt.state });
+  // Damaged on disk.
+  if (receipt.reason !== undefined) return ended(receipt, { state: "dead", reason: receipt.reason }, "STORE_002");
   if (broken !== undefined) return ended(receipt, { state: "dead", reason: broken });
   if (pausedUntilMs !== undefined) return next([], { type: "wait", untilMs: pausedUntilMs });
   const open = entries.filter((entry) => entry.matches && receipt.runs[entry.id] === undefined).map((entry) => entry.id);

@@ -1,5 +1,9 @@
 /** What the model check (test/model) takes for granted of those who carry out what the reducer says, each in the code that does it. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { splitDraft } from "../engine/channels/split.ts";
 import type { Connection } from "../engine/channels/channel.ts";
 import { ChannelError, StoreError } from "../engine/errors.ts";
@@ -7,6 +11,7 @@ import { createGateway, type Gateway, type GatewayLimits } from "../engine/gatew
 import type { Run } from "../engine/inbox.ts";
 import { createOutbox, outboxKey, type Delivery } from "../engine/outbox.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
+import { openSqliteStore } from "../engine/store/sqlite.ts";
 import type { Change, OutboxRow, Store } from "../engine/store/store.ts";
 import { manualClock, message, scriptedChannel, settle } from "./kit/scripted.ts";
 
@@ -196,6 +201,32 @@ describe("a dead letter and its notice", () => {
       }
     });
   }
+
+  it("are what a message comes to whose record was damaged on disk: one notice in its chat, and the others go on", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "clawflow-gaps-"));
+    try {
+      const first = await setupGateway({ notice: "chat" }, await openSqliteStore(folder));
+      first.gateway.stop();
+      for (const id of ["sound", "broken", "last"]) await first.channel.context?.receive(message({ id, chat: "c9" }));
+      await first.gateway.close();
+      const db = new DatabaseSync(path.join(folder, "store.sqlite"));
+      db.exec("UPDATE inbox SET body = 'x' || body WHERE seq = 2");
+      db.close();
+      for (const start of [1, 2]) {
+        const store = await openSqliteStore(folder);
+        const { gateway, channel, runs, dead } = await setupGateway({ notice: "chat" }, store);
+        await settle();
+        for (let n = 0; n < 3; n++) { for (const run of [...gateway.inbox.runs()]) gateway.settle(run.id); await settle(); }
+        assert.deepEqual([runs.map(({ receipt }) => receipt.message.id), dead], start === 1 ? [["sound", "last"], ["message"]] : [[], []]);
+        assert.deepEqual(channel.sent.map(({ to: { chat }, text }) => `${chat}: ${text}`), start === 1 ? ["c9: message lost: STORE_002"] : []);
+        const { done, dead: lost, pending } = await store.counts();
+        assert.deepEqual([done, lost, pending, (await store.receipt(2))?.reason], [2, 1, 0, "Its record was damaged on disk."]);
+        await gateway.close();
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 
   it("reach a chat also when the process ends before the notice is sent", async () => {
     const { store } = watchedStore();

@@ -371,6 +371,26 @@ describe("inbox", () => {
     assert.deepEqual([(await store.counts()).pending, inbox.size], [0, 0]);
   });
 
+  it("gives up by itself what is damaged in a burst that is repeated, and repeats the rest", async () => {
+    const store = createMemoryStore();
+    const before = setup(store);
+    before.inbox.add(entry("n1", { gatherMs: 500 }));
+    before.inbox.start();
+    for (const text of ["one", "two", "three"]) await before.inbox.receive(message({ text }), owner);
+    await before.clock.advance(2_000);
+    const { pending } = store;
+    store.pending = async (...asked) => (await pending.call(store, ...asked)).map((one) => (one.seq === 2 ? { ...one, reason: "damaged" } : one));
+    const { inbox, clock, dead } = setup(store);
+    const one = entry("n1", { gatherMs: 500 });
+    inbox.add(one);
+    await inbox.load();
+    inbox.start();
+    await clock.advance(2_000);
+    assert.deepEqual([one.runs.map((run) => run.messages.map((part) => part.text)), dead], [[["one", "three"]], ["damaged"]]);
+    await endAll(inbox);
+    assert.deepEqual([(await store.counts()).pending, (await store.counts()).dead, inbox.size], [0, 1, 0]);
+  });
+
   it("leaves out of a burst what was deleted before it was taken", async () => {
     const { inbox, store, clock } = setup(createMemoryStore(), { maxInMemory: 0 });
     const one = entry("n1", { gatherMs: 500 });

@@ -26,7 +26,8 @@ export function createNotices({ store, clock, texts, log, people, limits, outbox
   return {
     lost(about, at, step) {
       const { notice } = limits();
-      const to = notice === "chat" ? at : people.ownerOf(at.account)?.at;
+      // Of a damaged record the chat may not be known.
+      const to = notice === "chat" && at.chat !== "" ? at : people.ownerOf(at.account)?.at;
       return notice === "none" || to === undefined ? undefined : row(step, to, texts.notice({ ...about, to: notice }));
     },
     /** The mark and the notice are one commit: the owner is told once, or again of nothing. */

@@ -27,7 +27,7 @@ export interface InboxRecord {
   seq: number; key: string; state: string; at: number; attempts: number; secret: string; lane: string; priority: string; trust: string; tainted: number;
   runs: string | null; reason: string | null; head: string; body: string | null;
 }
-/** Never throws: a receipt that was damaged on disk comes back dead, with what its key still tells and no rights. */
+/** Never throws: a receipt that was damaged on disk comes back with the reason, with what is still known of it and no rights; dead, unless it is pending: then whoever takes it up ends it, and tells. */
 export function receiptOf(row: InboxRecord): Receipt {
   const { seq, secret, lane, attempts } = row;
   try {
@@ -41,11 +41,19 @@ export function receiptOf(row: InboxRecord): Receipt {
   } catch {
     return {
       seq, secret: textOf(secret), lane: textOf(lane), attempts: numberOf(attempts), priority: "normal", trust: "stranger", tainted: true, receivedAt: numberOf(row.at),
-      state: "dead", message: lostMessage(row), runs: {}, reason: DAMAGED.text,
+      state: row.state === "pending" ? "pending" : "dead", message: stubIn(row) ?? lostMessage(row), runs: {}, reason: DAMAGED.text,
     };
   }
 }
 export const DAMAGED = { code: "STORE_002", text: "Its record was damaged on disk." };
+function stubIn({ head }: InboxRecord): Message | undefined {
+  try {
+    const message: unknown = JSON.parse(head);
+    return isMessage(message) ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
 export function lostMessage(row: Pick<InboxRecord, "key" | "lane" | "at">): Message {
   const [channel = "", account = "", ...id] = textOf(row.key).split("\n");
   const address = { channel, account, chat: textOf(row.lane).split("\n")[2] ?? "", kind: "direct" } as const;

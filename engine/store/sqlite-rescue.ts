@@ -115,7 +115,7 @@ export async function rescue(from: DatabaseSync, to: DatabaseSync, now: number):
   await walk("outbox", "seq", (rows) => { found.parts += put("outbox", sound("outbox", rows, (row) => row.state === "dead" || outboxOf(row as unknown as OutboxRecord).state !== "dead")); });
   const allParts = known.outbox !== undefined || faults === before;
   await walk("inbox", "seq", (rows) => {
-    const fine = sound("inbox", rows, (row) => row.state === "dead" || receiptOf(row as unknown as InboxRecord).state !== "dead");
+    const fine = sound("inbox", rows, (row) => row.state === "dead" || receiptOf(row as unknown as InboxRecord).reason !== DAMAGED.text);
     for (const { seq, state } of fine) if (state === "pending") begun.push(Number(seq));
     found.messages += put("inbox", fine);
   });

@@ -170,8 +170,7 @@ export async function openSqliteStore(folder: string, options: SqliteOptions = {
   return {
     problems,
     commit,
-    pending: (after, limit) => read(() => page((from, count) => (queries.pending.all(from, count) as unknown as InboxRecord[]).map(receiptOf), after, limit,
-      ({ seq, reason = "" }) => ({ do: "receipt", seq, state: "dead", reason }))),
+    pending: (after, limit) => read(() => (queries.pending.all(after, limit) as unknown as InboxRecord[]).map(receiptOf)),
     receipt: (seq) => read(() => optional(queries.receipt.get(seq) as unknown as InboxRecord | undefined, receiptOf)),
     dead: (limit) => read(() => (queries.dead.all(limit) as unknown as InboxRecord[]).map(receiptOf)),
     unsent: (after, limit) => read(() => page((from, count) => (queries.unsent.all(from, count) as unknown as OutboxRecord[]).map(outboxOf), after, limit,

@@ -34,6 +34,7 @@ export interface Receipt {
   readonly attempts: number;
   /** By entry node id. */
   readonly runs: Readonly<Record<string, RunEnd>>;
+  /** How it ended; of a pending one: why it cannot be taken up any more. */
   readonly reason?: string;
 }
 export type NewReceipt = Omit<Receipt, "seq" | "state" | "attempts" | "runs" | "reason">;
@@ -147,7 +148,7 @@ export interface Counts { readonly received: number; readonly pending: number; r
 export interface Store {
   /** All or none, on disk when it resolves. Changes of several callers that fall into one turn of the event loop share one transaction. Throws StoreError. */
   commit(changes: readonly Change[]): Promise<CommitResult>;
-  /** Unfinished receipts, oldest first, from after `after`. */
+  /** Unfinished receipts, oldest first, from after `after`; also those that were damaged on disk, with the reason. */
   pending(after: number, limit: number): Promise<Receipt[]>;
   receipt(seq: number): Promise<Receipt | undefined>;
   /** Finished badly, newest first. */

@@ -276,14 +276,17 @@ describe("the SQLite store on its disk", () => {
       const restored = await open(path);
       assert.deepEqual([restored.problems.map(({ code }) => code), (await restored.dead(9)).map(({ message }) => message.id)], [["STORE_006"], ["a"]]);
     });
-    it("writes off a row whose words were damaged, and serves the others", async () => {
+    it("hands out a receipt whose words were damaged with the reason and without rights, writes off such a row of the outbox, and serves the others", async () => {
       const path = folder();
       await filled(path);
       const db = new DatabaseSync(fileOf(path));
       db.exec("UPDATE inbox SET body = '{\"version\":1,' WHERE seq <= 2; UPDATE outbox SET draft = 'x' WHERE seq = 1; UPDATE turn SET data = '[' WHERE n IN (6, 100); UPDATE kv SET value = '{' WHERE key = 'k1'");
       db.close();
       const store = await open(path);
-      assert.deepEqual((await store.pending(0, 2)).map(({ seq }) => seq), [3, 4]);
+      const lost = { state: "pending", trust: "stranger", tainted: true, reason: "Its record was damaged on disk." };
+      assert.deepEqual((await store.pending(0, 3)).map(({ seq, state, trust, tainted, reason }) => ({ seq, state, trust, tainted, reason })), [{ seq: 1, ...lost }, { seq: 2, ...lost }, { seq: 3, state: "pending", trust: "owner", tainted: false, reason: undefined }]);
+      for (const seq of [1, 2]) await store.commit([{ do: "receipt", seq, state: "dead", reason: lost.reason }]);
+      assert.equal((await store.pending(0, 1))[0]?.seq, 3);
       assert.deepEqual((await store.unsent(0, 1)).map(({ seq }) => seq), [2]);
       assert.deepEqual((await store.turns("s0", 2)).map(({ turn }) => turn.text), ["t90", "t95"]);
       assert.equal((await store.turns("s0", 99)).length, 19);
