@@ -184,6 +184,18 @@ describe("Sending to Discord", function () {
       skewMs = 600_000;
       assert.equal(await look(), mine.id);
     });
+
+    it("takes no message for it that belongs to something else", async () => {
+      const startedAt = Date.now();
+      const mine = { id: rig.stub.nextId(), channel_id: ROOM, author: BOT, content: "ok", attachments: [], embeds: [], timestamp: new Date().toISOString() };
+      const other = { ...mine, id: rig.stub.nextId() };
+      rig.stub.history.set(ROOM, [mine, other]);
+      const look = (...taken: string[]) => connection.find?.(AT, { key: "k.6.0", draft: { text: "ok" }, startedAt, isTaken: async (ref) => taken.includes(ref) });
+      skewMs = 600_000;
+      assert.equal(await look(other.id), mine.id);
+      assert.equal(await look(mine.id), other.id);
+      assert.equal(await look(mine.id, other.id), undefined);
+    });
   });
 
   it("asks for a new address of a file when the old one has ended", async () => {

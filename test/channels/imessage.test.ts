@@ -6,6 +6,7 @@ import { fromAnswer } from "../../engine/channels/imessage/errors.ts";
 import { imessage } from "../../engine/channels/imessage/imessage.ts";
 import { toMessage, type Told } from "../../engine/channels/imessage/to-message.ts";
 import type { ChannelError } from "../../engine/errors.ts";
+import type { Draft } from "../../engine/message.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
 import { channelContract } from "../contracts/channel.ts";
 import { recordingContext, type RecordingContext } from "../contracts/channel-rig.ts";
@@ -126,6 +127,30 @@ describe("iMessage", () => {
       assert.equal(await connection.find?.(own.to, { key: "k1", draft: { text: "Done." }, startedAt }), own.stub.rows.at(-1)?.guid);
       assert.equal(await connection.find?.(own.to, { key: "k2", draft: { text: "Other." }, startedAt }), undefined);
       assert.equal(await connection.find?.({ ...own.to, chat: "iMessage;-;+19995550000" }, { key: "k1", draft: { text: "Done." }, startedAt }), undefined);
+    });
+
+    it("takes no other message for one that was never taken, and finds each that was as it was sent", async () => {
+      for (const privateApi of [true, false]) {
+        await connect("polling", { privateApi });
+        const startedAt = Date.now();
+        assert.ok(context.spool !== undefined);
+        const { id } = await context.spool.save(new Blob(["a picture"]).stream(), { name: "a.png", mime: "image/png" });
+        const picture: Draft = { text: "", attachments: [{ kind: "image", media: `spool:${id}` }] };
+        const taken = new Set([await connection.send(own.to, picture, "p1"), await connection.send(own.to, { text: "ok" }, "o1")]);
+        const find = (draft: Draft) => connection.find?.(own.to, { key: "k", draft, startedAt, isTaken: async (ref) => taken.has(ref) });
+        own.stub.write({ text: "https://example.org", isFromMe: true, handle: null, balloonBundleId: "com.apple.messages.URLBalloonProvider", attachments: [{ guid: "preview-1" }] });
+        own.stub.write({ text: "two \ufffc", isFromMe: true, handle: null, attachments: [{ guid: "two-1" }, { guid: "two-2" }] });
+        for (const draft of [picture, { text: "ok" }, { text: "ok", subject: "About" }]) {
+          own.stub.fault(/^\/message\//, { reset: "before" });
+          await assert.rejects(connection.send(own.to, draft, "k"));
+          assert.equal(await find(draft), undefined);
+          own.stub.fault(/^\/message\/(?:text|attachment)$/, { reset: "after" });
+          await assert.rejects(connection.send(own.to, draft, "k"));
+          assert.equal(await find(draft), own.stub.rows.at(-1)?.guid);
+        }
+        assert.notEqual(await find({ text: "https://example.org" }), undefined, "a preview is no file that was sent");
+        if (privateApi) { await connection.close(); await own.close(); }
+      }
     });
   });
 });

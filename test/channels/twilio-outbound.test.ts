@@ -93,6 +93,47 @@ describe("Twilio's messages", () => {
     assert.equal(await connection.find?.(rig.to, { key: "k3", draft: { text: "Done." }, startedAt: startedAt + 60_000 }), undefined);
   });
 
+  it("that were never taken are not found in another that looks alike, and the one that was taken is", async () => {
+    await connect("sms");
+    const startedAt = Date.now();
+    const files = (...names: string[]): Draft => ({ text: "", attachments: names.map((name) => ({ kind: "image", media: `https://pictures.example/${name}.png` })) });
+    const taken = new Set([await send(files("1"), "p1"), await send({ text: "ok" }, "o1")]);
+    const find = (draft: Draft) => connection.find?.(rig.to, { key: "k", draft, startedAt, isTaken: async (ref) => taken.has(ref) });
+    for (const draft of [files("2"), files("2", "3"), { text: "ok" }]) {
+      rig.stub.fault(/Messages\.json$/, { reset: "before" });
+      await assert.rejects(send(draft, "k"));
+      assert.equal(await find(draft), undefined);
+    }
+    for (const draft of [files("2"), files("2", "3"), { text: "ok" }]) {
+      rig.stub.fault(/Messages\.json$/, { reset: "after" });
+      await assert.rejects(send(draft, "k"));
+      assert.equal(await find(draft), rig.stub.posted.at(-1)?.sid);
+    }
+    assert.equal(await find(files("1", "2", "3")), undefined, "so many files nothing had");
+  });
+
+  it("by a template are found, whatever Twilio made of it", async () => {
+    await connect("whatsapp");
+    const startedAt = Date.now();
+    const draft: Draft = { text: "", template: { name: "HX0123456789abcdef0123456789abcdef", language: "en", values: ["Ada", "42"] } };
+    const taken = new Set([await send(draft, "t1"), await send({ text: "words" }, "w1")]);
+    const find = () => connection.find?.(rig.to, { key: "t2", draft, startedAt, isTaken: async (ref) => taken.has(ref) });
+    assert.equal(await find(), undefined);
+    rig.stub.fault(/Messages\.json$/, { reset: "after" });
+    await assert.rejects(send(draft, "t2"));
+    assert.equal(rig.stub.posted.at(-1)?.body, "Your order: Ada, 42");
+    assert.equal(await find(), rig.stub.posted.at(-1)?.sid);
+  });
+
+  it("are compared as they are sent, native parts too", async () => {
+    await connect("sms");
+    const startedAt = Date.now();
+    const draft: Draft = { text: "x", native: { "twilio-sms": { Body: "other words" } } };
+    rig.stub.fault(/Messages\.json$/, { reset: "after" });
+    await assert.rejects(send(draft));
+    assert.equal(await connection.find?.(rig.to, { key: "k1", draft, startedAt }), rig.stub.posted[0]?.sid);
+  });
+
   it("tell a flow what became of them, when it wants to know", async () => {
     await connect("sms", { statuses: true });
     const ref = await send({ text: "x" });

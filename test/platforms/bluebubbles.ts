@@ -114,7 +114,7 @@ export async function startBlueBubbles({ privateApi = true }: { readonly private
     if (path === "/server/info") return { os_version: "15.1", server_version: "1.9.9", private_api: privateApi, detected_imessage: "bot@example.org", computer_id: "mac" };
     if (path === "/message/query") return query(body);
     if (path === "/message/text" || path === "/message/attachment") {
-      const row = write({ isFromMe: true, text: typeof body.message === "string" ? body.message : null, handle: null, chats: [{ guid: String(body.chatGuid) }], attachments: file === undefined ? [] : [{ guid: `at-${next}`, mimeType: "x/y", totalBytes: file.length }] });
+      const row = write({ isFromMe: true, text: typeof body.message === "string" ? body.message : null, subject: typeof body.subject === "string" ? body.subject : null, handle: null, chats: [{ guid: String(body.chatGuid) }], attachments: file === undefined ? [] : [{ guid: `at-${next}`, mimeType: "x/y", totalBytes: file.length }] });
       if (file !== undefined) uploads.set(row.guid ?? "", file);
       return { ...row, tempGuid: body.tempGuid };
     }

@@ -96,7 +96,7 @@ export async function startTwilio({ retryMs = 15 }: { readonly retryMs?: number 
       const [, latitude, longitude] = /^geo:(-?[\d.]+),(-?[\d.]+)/.exec(first("PersistentAction")) ?? [];
       // Twilio fetches files before it sends; here only those that we offer.
       const media = await Promise.all((fields.MediaUrl ?? []).map(async (address) => ({ url: address, bytes: address.startsWith(`${webhook.url}/`) ? new Uint8Array(await (await fetch(address)).arrayBuffer()) : new Uint8Array() })));
-      const message: Posted = { sid: newSid("SM"), to: first("To"), from: first("From"), body: first("Body"), media, ...(latitude === undefined ? {} : { location: { latitude: Number(latitude), longitude: Number(longitude) } }), created: Date.now() };
+      const message: Posted = { sid: newSid("SM"), to: first("To"), from: first("From"), body: first("ContentSid") === "" ? first("Body") : `Your order: ${Object.values(JSON.parse(first("ContentVariables") || "{}") as Record<string, string>).join(", ")}`, media, ...(latitude === undefined ? {} : { location: { latitude: Number(latitude), longitude: Number(longitude) } }), created: Date.now() };
       posted.push(message);
       return resource(message);
     }
@@ -116,8 +116,8 @@ export async function startTwilio({ retryMs = 15 }: { readonly retryMs?: number 
     }
     return undefined;
   }
-  function resource({ sid, to, from, body, created }: Posted): object {
-    return { sid, to, from, body, status: "queued", direction: "outbound-api", date_created: new Date(created).toUTCString().replace("GMT", "+0000"), error_code: null };
+  function resource({ sid, to, from, body, media, created }: Posted): object {
+    return { sid, to, from, body, status: "queued", num_media: String(media.length), direction: "outbound-api", date_created: new Date(created).toUTCString().replace("GMT", "+0000"), error_code: null };
   }
 
   const stub: TwilioStub = {

@@ -2,6 +2,7 @@
 import { hash } from "node:crypto";
 import type { APIMessage } from "discord.js";
 import type { ChannelContext, Connection } from "../channel.ts";
+import { firstFree } from "../doubt.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Address, Draft, Form } from "../../message.ts";
 import { bodyOf, filesOf } from "./files.ts";
@@ -116,7 +117,8 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
 
   return {
     send: (to, draft, key) => (draft.form === undefined ? sent(to, draft, key) : opened(to, { ...draft, form: draft.form }, key)),
-    async find(to, { key, draft, startedAt }) {
+    async find(to, sent) {
+      const { key, draft, startedAt } = sent;
       const channel = await channelOf(to);
       const found = await api.call<APIMessage[]>("GET", `/channels/${channel}/messages`, { query: { after: snowflakeAt(startedAt - SKEW_MS).toString(), limit: "100" } });
       const own = found.filter(({ author }) => author.id === self);
@@ -126,7 +128,8 @@ export function createTalk({ api, context, places, interactions, self, apiRoot }
       if (exact !== undefined || context.clock.now() - startedAt < NONCE_MS) return exact?.id;
       // Discord may leave the nonce out of what it lists.
       const wanted = contentOf({ ...draft, cards: [] })["content"];
-      return own.find((message) => message.nonce === undefined && message.content === wanted && message.attachments.length === (draft.attachments ?? []).length && message.embeds.length === (draft.cards ?? []).length)?.id;
+      const alike = own.filter((message) => message.nonce === undefined && message.content === wanted && message.attachments.length === (draft.attachments ?? []).length && message.embeds.length === (draft.cards ?? []).length);
+      return firstFree(alike.map(({ id }) => id), sent);
     },
     async edit(to, ref, draft) {
       const { uploads, options } = await filesOf(draft, context);

@@ -1,5 +1,6 @@
 /** A live iMessage account: what is new by asking, what goes by REST. */
 import type { Account, ChannelContext, Connection, WebhookAnswer } from "../channel.ts";
+import { firstFree } from "../doubt.ts";
 import { asClawError, ChannelError } from "../../errors.ts";
 import type { Address, Draft } from "../../message.ts";
 import { sameSecret } from "../../verify.ts";
@@ -7,7 +8,7 @@ import { render } from "../dialects.ts";
 import { text } from "../setting-text.ts";
 import { type Api, createApi, identify } from "./api.ts";
 import { createCatchUp } from "./catch-up.ts";
-import { TAPBACKS, toMessage, type Told } from "./to-message.ts";
+import { filesOf, OBJECT, TAPBACKS, toMessage, type Told } from "./to-message.ts";
 import { withRaw } from "../raw.ts";
 import { parseObject } from "../json.ts";
 
@@ -96,10 +97,11 @@ export async function connect(account: Account, context: ChannelContext): Promis
   return {
     self,
     async send(to, draft, key) { return sendDraft(api, to, draft, key, privately, context); },
-    async find(to, { draft, startedAt }) {
-      const wanted = draft.attachments?.[0] === undefined ? bodyOf(draft) : undefined;
-      const told = (await api.ask("POST", "/message/query", { body: { chatGuid: chatOf(to), after: startedAt - CLOCK_SLACK_MS, sort: "ASC", limit: 100, with: ["attachment"], where: [{ statement: "message.is_from_me = :me", args: { me: 1 } }] } })) as readonly Told[] | undefined;
-      return told?.find((message) => message.isFromMe === true && (wanted === undefined ? (message.attachments?.length ?? 0) > 0 : (message.text ?? "") === wanted))?.guid;
+    async find(to, sent) {
+      const told = (await api.ask("POST", "/message/query", { body: { chatGuid: chatOf(to), after: sent.startedAt - CLOCK_SLACK_MS, sort: "ASC", limit: 100, with: ["attachment"], where: [{ statement: "message.is_from_me = :me", args: { me: 1 } }] } })) as readonly Told[] | undefined;
+      const isAlike = likenessOf(sent.draft, privately);
+      const alike = told?.filter((message) => message.isFromMe === true && message.associatedMessageGuid == null && isAlike(message)) ?? [];
+      return firstFree(alike.flatMap(({ guid }) => guid ?? []), sent);
     },
     ...(privately ? {
       async edit(_to: Address, ref: string, draft: Draft) { await api.ask("POST", `/message/${target(ref)}/edit`, { body: { editedMessage: bodyOf(draft), backwardsCompatibilityMessage: bodyOf(draft), partIndex: 0 } }); },
@@ -140,15 +142,26 @@ function chatOf({ chat, kind }: Address): string {
 }
 function bodyOf({ text: words, plain }: Draft): string { return plain === true ? words : render(words, "plain"); }
 
+/** The words of a request. Without the Private API a subject is the first line. */
+function wordsOf(draft: Draft, privately: boolean): { readonly message: string; readonly subject?: string } {
+  const body = bodyOf(draft);
+  const words = draft.subject === undefined ? { message: body } : privately ? { message: body, subject: draft.subject } : { message: `${draft.subject}\n${body}` };
+  return { ...words, ...draft.native?.imessage };
+}
+
+/** Could a row of the database be this draft? A file goes without words, and one at a time. */
+function likenessOf(draft: Draft, privately: boolean): (row: Told) => boolean {
+  if (draft.attachments?.[0] !== undefined) return (row) => filesOf(row).length === 1 && (row.text ?? "").replace(OBJECT, "").trim() === "";
+  const { message, subject = "" } = wordsOf(draft, privately);
+  return (row) => filesOf(row).length === 0 && (row.text ?? "") === message && (row.subject ?? "") === subject;
+}
+
 async function sendDraft(api: Api, to: Address, draft: Draft, key: string, privately: boolean, context: ChannelContext): Promise<string> {
   const method = privately ? "private-api" : "apple-script";
   const answer = privately && draft.replyTo !== undefined ? { selectedMessageGuid: draft.replyTo, partIndex: 0 } : {};
-  const subject = privately && draft.subject !== undefined ? { subject: draft.subject } : {};
   const [file] = draft.attachments ?? [];
   if (file === undefined) {
-    // Without the Private API a subject is the first line.
-    const message = !privately && draft.subject !== undefined ? `${draft.subject}\n${bodyOf(draft)}` : bodyOf(draft);
-    return guidOf(await api.ask("POST", "/message/text", { body: { chatGuid: chatOf(to), tempGuid: key, message, method, ...answer, ...subject, ...draft.native?.imessage } }));
+    return guidOf(await api.ask("POST", "/message/text", { body: { chatGuid: chatOf(to), tempGuid: key, method, ...answer, ...wordsOf(draft, privately) } }));
   }
   const ready = await context.file(file, { bytes: 100_000_000 });
   const form = new FormData();

@@ -16,7 +16,7 @@ export interface Told {
 /** Apple's tapbacks, by the names BlueBubbles gives them. */
 export const TAPBACKS: Readonly<Record<string, string>> = { love: "❤️", like: "👍", dislike: "👎", laugh: "😂", emphasize: "‼️", question: "❓" };
 /** Stands in a text where a file was. */
-const OBJECT = /\ufffc/g;
+export const OBJECT = /\ufffc/g;
 
 /** Undefined: nothing a person said. `changed`: it is told again because something about it is different now. */
 export function toMessage(told: Told, account: string, changed = false): Message | undefined {
@@ -67,7 +67,8 @@ function contentOf(told: Told, base: Message): Message {
   };
 }
 
-function filesOf({ attachments, isAudioMessage, balloonBundleId }: Told): Attachment[] {
+/** The files that somebody sent with it. */
+export function filesOf({ attachments, isAudioMessage, balloonBundleId }: Told): Attachment[] {
   return (attachments ?? []).flatMap((file): Attachment[] => {
     // Link previews and app balloons bring files nobody sent.
     if (typeof file.guid !== "string" || file.guid === "" || file.hideAttachment === true || balloonBundleId != null) return [];

@@ -1,5 +1,6 @@
 /** A live account of Twilio's messages: SMS and MMS, and WhatsApp by Twilio. What differs between them is a row. */
 import type { Account, ChannelContext, Connection, FileNeeds, WebhookAnswer } from "../channel.ts";
+import { firstFree } from "../doubt.ts";
 import { asClawError, ChannelError } from "../../errors.ts";
 import type { Address, Draft } from "../../message.ts";
 import { type DialectName, render } from "../dialects.ts";
@@ -56,12 +57,12 @@ export async function connect(account: Account, context: ChannelContext, kind: K
       const answer = await twilio.post("Messages.json", await sendForm(to, draft, account, kind, media, context));
       return refOf(answer);
     },
-    async find(to, { draft, startedAt }) {
-      const wanted = bodyOf(draft, kind);
-      const since = startedAt - CLOCK_SLACK_MS;
+    async find(to, sent) {
+      const since = sent.startedAt - CLOCK_SLACK_MS;
       const { messages } = await twilio.get("Messages.json", { To: `${kind.prefix}${to.chat}`, From: senderOf(account, kind).From, "DateSent>": new Date(since).toISOString().slice(0, 10), PageSize: "50" });
-      const found = (Array.isArray(messages) ? (messages as Json[]) : []).find((message) => message.body === wanted && String(message.direction).startsWith("outbound") && Date.parse(String(message.date_created)) >= since - (since % 1_000));
-      return found === undefined ? undefined : refOf(found);
+      const isAlike = likenessOf(sent.draft, kind);
+      const alike = (Array.isArray(messages) ? (messages as Json[]) : []).filter((message) => isAlike(message) && String(message.direction).startsWith("outbound") && Date.parse(String(message.date_created)) >= since - (since % 1_000));
+      return firstFree(alike.map(refOf), sent);
     },
     ...(kind.typing ? { typing: (_to: Address, about?: string) => typing(twilio, about) } : {}),
     async health(signal) { await twilio.get("", {}, signal); },
@@ -83,18 +84,29 @@ async function typing(twilio: Twilio, about: string | undefined): Promise<void> 
 /** The request of a draft that was cut to fit. Exported for tests. */
 async function sendForm(to: Address, draft: Draft, account: Account, kind: Kind, media: Pick<MediaDoor, "address">, context: Pick<ChannelContext, "webhookUrl">): Promise<Form> {
   if (!/^\+?[\w.:@-]{2,64}$/.test(to.chat)) throw new ChannelError("MSG_002", {}, `Expected a chat to be a phone number as +15551234567, got "${to.chat.slice(0, 40)}".`);
-  const { location, template, attachments = [] } = draft;
-  const urls = await Promise.all(attachments.map((file) => media.address(file, kind.files)));
+  const urls = await Promise.all((draft.attachments ?? []).map((file) => media.address(file, kind.files)));
+  const callback = account.settings.statuses === true ? { StatusCallback: `${(context.webhookUrl ?? "").replace(/\/+$/, "")}/status` } : {};
+  return { To: `${kind.prefix}${to.chat}`, ...senderOf(account, kind), ...callback, ...contentOf(draft, kind, urls) };
+}
+
+/** What people see of it. `urls`: its files, where Twilio fetches them. */
+function contentOf(draft: Draft, kind: Kind, urls: readonly string[]): Form {
+  const { location, template } = draft;
   const body = bodyOf(draft, kind);
   return {
-    To: `${kind.prefix}${to.chat}`,
-    ...senderOf(account, kind),
     ...(template === undefined
       ? { ...(body === "" ? {} : { Body: body }), ...(urls.length === 0 ? {} : { MediaUrl: urls }), ...(location === undefined ? {} : { PersistentAction: [`geo:${location.latitude},${location.longitude}${location.title === undefined ? "" : `|${location.title}`}`] }) }
       : { ContentSid: template.name, ...(template.values === undefined ? {} : { ContentVariables: JSON.stringify(Object.fromEntries(template.values.map((value, index) => [String(index + 1), value]))) }) }),
-    ...(account.settings.statuses === true ? { StatusCallback: `${(context.webhookUrl ?? "").replace(/\/+$/, "")}/status` } : {}),
     ...formOf(draft.native?.[kind.channel] ?? {}),
   };
+}
+
+/** Could a message that Twilio lists be this draft? What a template says only Twilio knows: then its time alone tells, and that it is nobody else's. */
+function likenessOf(draft: Draft, kind: Kind): (message: Json) => boolean {
+  const { Body = "", MediaUrl = [], ContentSid } = contentOf(draft, kind, (draft.attachments ?? []).map(({ media }) => media));
+  if (ContentSid !== undefined) return () => true;
+  const files = [MediaUrl].flat().length;
+  return ({ body, num_media }) => (body ?? "") === Body && (num_media === undefined || num_media === null || Number(num_media) === files);
 }
 
 /** A number, or a Messaging Service that chooses one. */
