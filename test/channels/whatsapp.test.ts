@@ -284,6 +284,14 @@ describe("WhatsApp", () => {
       await assert.rejects(async () => later.find?.(made.to, asked), { afterMs: 30_000 });
     });
 
+    it("waits as long after a send whose answer took its time", async () => {
+      const { connection } = await start();
+      const asked = sent("doubt-4");
+      await clock.advance(60_000);
+      assert.equal(await connection.find?.(made.to, asked), undefined);
+      await assert.rejects(async () => connection.find?.(made.to, { ...asked, silentAt: clock.now() - 10_000 }), { code: "CONN_001", afterMs: 20_000 });
+    });
+
     it("tells the fault of a message that was taken and failed afterwards", async () => {
       const { connection } = await start();
       await made.stub.post(JSON.stringify(statusBody(made.stub.phone, { id: "wamid.x", status: "failed", timestamp: "1790000000", recipient_id: ADA, biz_opaque_callback_data: "doubt-3", errors: [{ code: 131047, message: "Re-engagement message" }] })));

@@ -1,6 +1,7 @@
 /** A live mailbox: IMAP in, SMTP out, and the folder of sent mails as the proof of what went. */
 import { Readable } from "node:stream";
 import type { Account, ChannelContext, Connection } from "../channel.ts";
+import { waitsFrom } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, compose, messageId } from "../mail/compose.ts";
 import { parseMail } from "../mail/parse.ts";
@@ -102,12 +103,12 @@ async function serve({ account, context, client, smtp, login }: Line, abort: () 
       if (bytes !== undefined) await file(bytes);
       return mail.id;
     },
-    async find(_to, { key, startedAt }) {
-      const id = messageId(author, key);
+    async find(_to, asked) {
+      const id = messageId(author, asked.key);
       if ((await sent.find(id)) !== undefined) return id;
       if (await isFiled(account, context, login, id)) return id;
       // A server that files itself may still be at it.
-      if (text(account, "sent") === "server" && clock.now() - startedAt < FILING_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
+      if (text(account, "sent") === "server" && clock.now() - waitsFrom(asked) < FILING_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
       return undefined;
     },
     async read(_to, ref) {

@@ -1,5 +1,6 @@
 /** A live Gmail mailbox: history in, messages.send out, and a search by Message-ID as the proof of what went. */
 import type { Account, ChannelContext, Connection } from "../channel.ts";
+import { waitsFrom } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, type Composed, compose, KEY_HEADER, messageId } from "../mail/compose.ts";
 import { ids, parseMail } from "../mail/parse.ts";
@@ -60,10 +61,10 @@ export async function connect(account: Account, context: ChannelContext): Promis
       change.apply();
       return ref;
     },
-    async find(_to, { key, startedAt }) {
-      const id = messageId(author, key);
-      const found = (await sent.find(id)) ?? (await searchSent(gmail, id, startedAt));
-      if (found === undefined && clock.now() - startedAt < INDEX_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
+    async find(_to, asked) {
+      const id = messageId(author, asked.key);
+      const found = (await sent.find(id)) ?? (await searchSent(gmail, id, asked.startedAt));
+      if (found === undefined && clock.now() - waitsFrom(asked) < INDEX_MS) throw new ChannelError("CONN_001", { retry: "later", afterMs: ASK_AGAIN_MS }, "Not yet found among the sent mails; they are looked through again.");
       return found;
     },
     async read(_to, ref) {

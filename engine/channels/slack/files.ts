@@ -1,5 +1,6 @@
 /** Files, out by the three steps of files.uploadV2 (asked for, streamed, shared) and in by the bot's token. */
-import type { ChannelContext, ReadyFile } from "../channel.ts";
+import type { ChannelContext, ReadyFile, SentBefore } from "../channel.ts";
+import { waitsFrom } from "../doubt.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Address, Draft } from "../../message.ts";
 import type { Api } from "./api.ts";
@@ -11,7 +12,7 @@ export interface Files {
   /** Shares the files of a draft as one message; the first file's id is its ref. */
   send(to: Address, draft: Draft, key: string): Promise<string>;
   /** Was it shared? Asks to be asked later while Slack may not know yet. */
-  find(to: Address, key: string, startedAt: number): Promise<string | undefined>;
+  find(to: Address, sent: SentBefore): Promise<string | undefined>;
   /** The time of the message a file was shared by in a chat. Slack knows it some moments after. */
   sharedAs(to: Address, file: string): Promise<string>;
   media(reference: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
@@ -81,12 +82,12 @@ export function createFiles(api: Api, token: string, secrets: readonly string[],
 
   return {
     send,
-    async find(to, key, startedAt) {
-      const note = (await storage.get(`${NOTE}${key}`)) as Note | undefined;
+    async find(to, sent) {
+      const note = (await storage.get(`${NOTE}${sent.key}`)) as Note | undefined;
       const [file] = note?.files ?? [];
       if (file === undefined) return undefined;
       if ((await sharedIn(to.chat, file)) !== undefined) return file;
-      const left = startedAt + SHARED_MS - clock.now();
+      const left = waitsFrom(sent) + SHARED_MS - clock.now();
       if (left > 0) throw new ChannelError("CONN_001", { retry: "later", afterMs: left }, "It is not known yet whether Slack shared this file.");
       return undefined;
     },

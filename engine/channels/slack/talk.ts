@@ -109,9 +109,10 @@ export function talk(options: TalkOptions): Omit<Connection, "self" | "webhook" 
       return (await streams.finish(to, draft, key)) ?? post(to, draft, key);
     },
     preview: streams.show,
-    async find(given, { key, draft, startedAt }) {
+    async find(given, sent) {
+      const { key, draft, startedAt } = sent;
       const to = await placeOf(given);
-      if ((draft.attachments ?? []).length > 0) return files.find(to, key, startedAt);
+      if ((draft.attachments ?? []).length > 0) return files.find(to, sent);
       return findByKey(api, to, draft, key, startedAt);
     },
     async edit(given, ref, draft) {

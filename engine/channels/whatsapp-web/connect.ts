@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Readable } from "node:stream";
 import type { Account, ChannelContext, Connection } from "../channel.ts";
+import { waitsFrom } from "../doubt.ts";
 import { ChannelError } from "../../errors.ts";
 import type { Draft, DraftFile, FileKind, Message } from "../../message.ts";
 import { text } from "../setting-text.ts";
@@ -100,9 +101,9 @@ function talk(wire: Wire, context: ChannelContext, library: Library): Pick<Conne
       await wire.deliver(jid, contentOf(draft, first === undefined ? undefined : await fileFor(first)), id, draft.replyTo === undefined ? {} : quoted(draft.replyTo, jid));
       return refOf("me", id);
     },
-    async find(_to, { key, startedAt }) {
-      const id = messageId(key);
-      return (await wire.acks.has(id, Math.max(startedAt, wire.openSince ?? context.clock.now()))) ? refOf("me", id) : undefined;
+    async find(_to, sent) {
+      const id = messageId(sent.key);
+      return (await wire.acks.has(id, waitsFrom(sent, wire.openSince ?? context.clock.now()))) ? refOf("me", id) : undefined;
     },
     async edit(to, ref, draft) {
       const jid = jidOf(to.chat);

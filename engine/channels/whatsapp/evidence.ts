@@ -2,7 +2,8 @@
  * What statuses tell of our sends: each carries the key it was sent with. Kept on disk, bounded, so that after a crash it is known whether a message
  * was taken; and when the last message of a person came, which decides whether free text is allowed.
  */
-import type { AccountStorage, ChannelContext } from "../channel.ts";
+import type { AccountStorage, ChannelContext, SentBefore } from "../channel.ts";
+import { waitsFrom } from "../doubt.ts";
 import { ChannelError } from "../../errors.ts";
 import { numeric } from "./content.ts";
 import { errorText } from "./to-message.ts";
@@ -26,7 +27,7 @@ export interface Evidence {
   /** Resolves when what these items tell is on disk: only then may they be confirmed. */
   keep(items: readonly Item[]): Promise<void>;
   /** The ref of a message that WhatsApp took; throws its fault where it failed afterwards, and CONN_001 (later) while a status may still come. */
-  find(key: string, startedAt: number): Promise<string | undefined>;
+  find(sent: SentBefore): Promise<string | undefined>;
   /** Throws MSG_002 when it is known that the last message of this person is older than 24 hours. */
   needsOpenWindow(chat: string): Promise<void>;
 }
@@ -81,11 +82,11 @@ export async function openEvidence({ storage, clock }: Pick<ChannelContext, "sto
       await storage.set(changes);
       remember(changes);
     },
-    async find(key, startedAt) {
-      const kept = (await storage.get(`sent:${key}`)) as Kept | undefined;
+    async find(asked) {
+      const kept = (await storage.get(`sent:${asked.key}`)) as Kept | undefined;
       if (kept?.code !== undefined) throw fromStatusError({ code: kept.code, message: kept.text ?? "" });
       if (kept !== undefined) return kept.ref;
-      const left = Math.max(startedAt, openedAt) + STATUS_WAIT_MS - clock.now();
+      const left = waitsFrom(asked, openedAt) + STATUS_WAIT_MS - clock.now();
       if (left > 0) throw new ChannelError("CONN_001", { retry: "later", afterMs: left }, "It is not known whether WhatsApp took this message: its status is waited for.");
       return undefined;
     },

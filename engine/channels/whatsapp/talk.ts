@@ -64,7 +64,7 @@ export function talk({ graph, context, phone, business, evidence, lastIn }: Talk
       if (typeof ref !== "string" || ref === "") throw new ChannelError("CONN_001", { retry: "later" }, "Expected WhatsApp to give an id for the message, got none.");
       return ref;
     },
-    find: (_to, { key, startedAt }) => evidence.find(key, startedAt),
+    find: (_to, sent) => evidence.find(sent),
     async react(to, ref, emoji) {
       await post({ messaging_product: "whatsapp", ...recipient(to), type: "reaction", reaction: { message_id: ref, emoji } }, "the reaction");
     },
