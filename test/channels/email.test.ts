@@ -9,7 +9,7 @@ import { parseMail } from "../../engine/channels/mail/parse.ts";
 import { toMessage } from "../../engine/channels/mail/to-message.ts";
 import type { ChannelError } from "../../engine/errors.ts";
 import type { Message } from "../../engine/message.ts";
-import { channelContract, recordingContext, type RecordingContext } from "../contracts/channel.ts";
+import { channelContract, recordingContext, type RecordingContext, refuseWrites } from "../contracts/channel.ts";
 import { until } from "../kit/scripted.ts";
 import { selfSigned } from "../platforms/certificate.ts";
 import { hasDovecot } from "../platforms/dovecot.ts";
@@ -167,12 +167,23 @@ describe("a mailbox", function () {
 
   it("asks to be asked later where the server files sent mail itself", async () => {
     const connection = await start({ sent: "server" });
-    const look = (startedAt: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt }) ?? Promise.reject(new Error("no find"));
+    const look = (startedAt: number, silentAt?: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt, ...(silentAt === undefined ? {} : { silentAt }) }) ?? Promise.reject(new Error("no find"));
     const error = await fault(look(context.clock.now()));
     assert.deepEqual([error.code, error.retry, error.afterMs], ["CONN_001", "later", 20_000]);
     assert.equal(await look(context.clock.now() - 120_000), undefined);
+    // A large mail takes its time: what counts is when the server fell silent.
+    const late = await fault(look(context.clock.now() - 120_000, context.clock.now() - 10_000));
+    assert.deepEqual([late.code, late.retry], ["CONN_001", "later"]);
     await connection.send(rig.to, { text: "not filed here" }, "key-1");
     assert.equal(rig.shown().length, 1);
+  });
+
+  it("counts a mail as sent once the server took it, also where that cannot be kept", async () => {
+    const connection = await start();
+    refuseWrites(context.storage, "sent/");
+    assert.match(await connection.send(rig.to, { text: "taken" }, "key-1"), /@/);
+    assert.equal(rig.shown().length, 1);
+    assert.ok(context.logs.some((line) => /^warn STORE_001: a message was sent/.test(line)));
   });
 
   it("never answers a machine, and answers the person again who writes in the same conversation", async () => {

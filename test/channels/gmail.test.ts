@@ -6,7 +6,7 @@ import { gmail } from "../../engine/channels/gmail/gmail.ts";
 import { read } from "../../engine/channels/gmail/receive.ts";
 import type { ChannelError } from "../../engine/errors.ts";
 import type { Message } from "../../engine/message.ts";
-import { channelContract, recordingContext, type RecordingContext } from "../contracts/channel.ts";
+import { channelContract, recordingContext, type RecordingContext, refuseWrites } from "../contracts/channel.ts";
 import { manualClock, until } from "../kit/scripted.ts";
 import { ADA } from "../platforms/email-rig.ts";
 import { AR, gmailRig, type GmailRig, letter, resourceOf, samples, SELF } from "../platforms/gmail-rig.ts";
@@ -130,9 +130,20 @@ describe("a mailbox at Gmail", function () {
       for (const [name] of await context.storage.list("sent/")) await context.storage.set({ [name]: undefined });
       assert.equal(await connection.find?.(question.at, { key, draft: { text: "fine" }, startedAt }), ref);
     }
-    const look = (startedAt: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt }) ?? Promise.reject(new Error("no find"));
+    const look = (startedAt: number, silentAt?: number) => connection.find?.(rig.to, { key: "never", draft: { text: "x" }, startedAt, ...(silentAt === undefined ? {} : { silentAt }) }) ?? Promise.reject(new Error("no find"));
     assert.deepEqual((({ code, retry, afterMs }) => [code, retry, afterMs])(await fault(look(Date.now()))), ["CONN_001", "later", 20_000]);
     assert.equal(await look(Date.now() - 120_000), undefined);
+    // A large mail takes its time: what counts is when the server fell silent.
+    const late = await fault(look(Date.now() - 120_000, Date.now() - 10_000));
+    assert.deepEqual([late.code, late.retry], ["CONN_001", "later"]);
+  });
+
+  it("counts a mail as sent once the server took it, also where that cannot be kept", async () => {
+    const connection = await start();
+    refuseWrites(context.storage, "sent/");
+    assert.match(await connection.send(rig.to, { text: "taken" }, "key-1"), /@/);
+    assert.equal(rig.shown().length, 1);
+    assert.ok(context.logs.some((line) => /^warn STORE_001: a message was sent/.test(line)));
   });
 
   it("sends large mails as an upload, byte by byte", async () => {

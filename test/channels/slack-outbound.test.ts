@@ -6,7 +6,7 @@ import { toChannelError } from "../../engine/channels/slack/errors.ts";
 import { slack } from "../../engine/channels/slack/slack.ts";
 import type { ChannelError, ErrorCode, Retry } from "../../engine/errors.ts";
 import type { Address, Draft } from "../../engine/message.ts";
-import { memoryStorage, recordingContext, type RecordingContext } from "../contracts/channel.ts";
+import { memoryStorage, recordingContext, type RecordingContext, refuseWrites } from "../contracts/channel.ts";
 import { manualClock, until } from "../kit/scripted.ts";
 import { ADA, CHANNEL, DIRECT, envelope, said, type SlackRig, slackRig } from "../platforms/slack-rig.ts";
 import { skip } from "../rigs/skip.ts";
@@ -111,6 +111,18 @@ describe("Slack's outbound", () => {
     rig.stub.push({ command: "/x", text: "", user_id: ADA, team_id: "T00FAKE00AA", channel_id: "C0ELSEWHERE", trigger_id: "1.1.q", response_url: "http://169.254.169.254/x" }, "slash_commands");
     await until(() => context.received.length === 2, "the command");
     await assert.rejects(send({ text: "x" }, elsewhere), { code: "MSG_002", message: /one of Slack's/ });
+  });
+
+  it("takes the status of its answer to a command for a yes, whatever becomes of the words", async () => {
+    rig.stub.closed.add("C0ELSEWHERE");
+    await connection.close();
+    const broken = new ReadableStream({ start(controller) { controller.error(new TypeError("terminated")); } });
+    connection = await slack.open(rig.account, { ...context, async fetch(url, init) { const answer = await context.fetch(url, init); return String(url).includes("/respond/") ? new Response(broken, { status: answer.status }) : answer; } });
+    rig.serve?.(connection);
+    rig.stub.push({ command: "/x", text: "", user_id: ADA, team_id: "T00FAKE00AA", channel_id: "C0ELSEWHERE", trigger_id: "1.1.r", response_url: `${rig.stub.url}/respond/1` }, "slash_commands");
+    await until(() => context.received.length === 1, "the command");
+    assert.equal(await send({ text: "here" }, { ...TO, chat: "C0ELSEWHERE" }, "answer"), "response:answer");
+    assert.deepEqual(rig.stub.responses.map(({ body }) => body.text), ["here"]);
   });
 
   describe("forms", () => {
@@ -231,6 +243,7 @@ describe("Slack's outbound", () => {
       await assert.rejects(send(draft, TO, "unshared"), { retry: "later" });
       await assert.rejects(async () => connection.find?.(TO, { key: "unshared", draft, startedAt: Date.now() }), (error: ChannelError) => error.retry === "later" && (error.afterMs ?? 0) > 0 && !error.answered);
       assert.equal(await connection.find?.(TO, { key: "unshared", draft, startedAt: Date.now() - 31_000 }), undefined);
+      await assert.rejects(async () => connection.find?.(TO, { key: "unshared", draft, startedAt: Date.now() - 31_000, silentAt: Date.now() }), (error: ChannelError) => error.retry === "later" && (error.afterMs ?? 0) > 10_000);
       assert.match((await connection.find?.(TO, { key: "doubt", draft, startedAt: Date.now() })) ?? "", /^F/);
     });
 
@@ -269,6 +282,15 @@ describe("Slack's outbound", () => {
       assert.equal(await connection.find?.(thread, { key: "s1", draft: { text: "" }, startedAt: Date.now() }), ref);
       await connection.edit?.(thread, ref, { text: "later" });
       assert.deepEqual(await context.storage.list("stream:"), []);
+    });
+
+    it("are finished once Slack said so, also where that cannot be kept; the next start leaves them", async () => {
+      await asked();
+      await connection.preview?.(thread, { text: "Once" }, "s4");
+      refuseWrites(context.storage, "stream:");
+      const ref = await connection.send(thread, { text: "Once upon" }, "s4");
+      assert.deepEqual(rig.stub.messages.filter(({ ts }) => ts === ref).map(({ text }) => text), ["Once upon"]);
+      assert.ok(context.logs.some((line) => /^warn STORE_001: a message was sent/.test(line)));
     });
 
     it("are put right by an edit where the text became another, or Slack ended them", async () => {

@@ -6,7 +6,7 @@ import { speechOf } from "../../engine/channels/twilio-voice/twiml.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { ChannelError } from "../../engine/errors.ts";
 import type { Address } from "../../engine/message.ts";
-import { recordingContext, type RecordingContext } from "../contracts/channel.ts";
+import { recordingContext, type RecordingContext, refuseWrites } from "../contracts/channel.ts";
 import { manualClock, until } from "../kit/scripted.ts";
 import { ADA, CALL, spoken, twilioRig, type TwilioRig } from "../platforms/twilio-rig.ts";
 
@@ -30,6 +30,14 @@ describe("a phone call", () => {
   const fields = (more: Record<string, string> = {}) => ({ CallSid: CALL, AccountSid: rig.stub.accountSid, From: ADA, To: rig.stub.number, CallStatus: "in-progress", ...more });
   const here = (): Address => ({ channel: "twilio-voice", account: "line", chat: ADA, thread: CALL, kind: "direct" });
   const next = (twiml: string): string => /action="[^"]*?(\/heard[^"]*)"/.exec(twiml)?.[1]?.replaceAll("&amp;", "&") ?? assert.fail(`no Gather in ${twiml}`);
+
+  it("that was begun is begun, also where that cannot be kept", async () => {
+    await connect();
+    refuseWrites(context.storage, "call/");
+    const ref = await connection.send({ channel: "twilio-voice", account: "line", chat: ADA, kind: "direct" }, { text: "The alarm went off." }, "k1");
+    assert.deepEqual(spoken(rig.stub.said.get(ref)?.[0] ?? ""), ["The alarm went off."]);
+    assert.ok(context.logs.some((line) => /^warn STORE_001: a message was sent/.test(line)));
+  });
 
   it("is greeted, heard and answered, turn by turn; its length is limited", async () => {
     await connect({ maxMinutes: 5, language: "de-DE", voice: "Polly.Vicki", greeting: "Hallo <Welt>" });

@@ -14,7 +14,7 @@ import { createWhatsappWeb, whatsappWeb } from "../../engine/channels/whatsapp-w
 import { ChannelError } from "../../engine/errors.ts";
 import type { Address, Message } from "../../engine/message.ts";
 import { parseMessage } from "../../engine/message-schema.ts";
-import { channelContract, memoryStorage, recordingContext, type RecordingContext } from "../contracts/channel.ts";
+import { channelContract, memoryStorage, recordingContext, type RecordingContext, refuseWrites } from "../contracts/channel.ts";
 import { manualClock, settle, until } from "../kit/scripted.ts";
 import { ADA, whatsappWebRig, type WebRig } from "../platforms/whatsapp-web-rig.ts";
 import { projectRoot } from "../rigs/project.ts";
@@ -181,6 +181,16 @@ describe("WhatsApp as a linked device", () => {
       await assert.rejects(async () => second.find?.(TO, asked), { code: "CONN_001", retry: "later", afterMs: 30_000 });
       await clock.advance(30_000);
       assert.equal(await second.find?.(TO, asked), undefined);
+      await assert.rejects(async () => second.find?.(TO, { ...asked, silentAt: clock.now() - 10_000 }), { code: "CONN_001", afterMs: 20_000 });
+    });
+
+    it("counts as sent what the server took, also where that cannot be kept", async () => {
+      context = recordingContext(rig.context);
+      const connection = await connect();
+      refuseWrites(context.storage, "ack:");
+      await connection.send(TO, { text: "taken" }, "key-1");
+      assert.equal(rig.shown().length, 1);
+      assert.ok(context.logs.some((line) => /^warn STORE_001: a message was sent/.test(line)));
     });
 
     it("says which refusals are for good, and which are not", async () => {

@@ -132,6 +132,15 @@ export function recordingContext(more: Partial<ChannelContext> = {}): RecordingC
   return context;
 }
 
+/** From now on the storage takes nothing whose key begins so. */
+export function refuseWrites(storage: AccountStorage, prefix: string): void {
+  const set = storage.set.bind(storage);
+  storage.set = async (changes) => {
+    if (Object.keys(changes).some((key) => key.startsWith(prefix))) throw new StoreError("STORE_005", { retry: "later", afterMs: 20 });
+    await set(changes);
+  };
+}
+
 export function memoryStorage(): AccountStorage {
   const entries = new Map<string, unknown>();
   return {

@@ -1,7 +1,7 @@
 /** A live mailbox: IMAP in, SMTP out, and the folder of sent mails as the proof of what went. */
 import { Readable } from "node:stream";
 import type { Account, ChannelContext, Connection } from "../channel.ts";
-import { waitsFrom } from "../doubt.ts";
+import { keepAfter, waitsFrom } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, compose, messageId } from "../mail/compose.ts";
 import { parseMail } from "../mail/parse.ts";
@@ -98,7 +98,7 @@ async function serve({ account, context, client, smtp, login }: Line, abort: () 
       const now = clock.now();
       const thread = threads.change(mail.to, mail.root, { id: mail.id, subject: mail.subject, at: now });
       // On disk at once: the copy in the folder takes its time.
-      await storage.set({ ...sent.change(mail.id, mail.id), ...thread.changes });
+      await keepAfter(context, () => storage.set({ ...sent.change(mail.id, mail.id), ...thread.changes }));
       thread.apply();
       if (bytes !== undefined) await file(bytes);
       return mail.id;

@@ -1,6 +1,6 @@
 /** A live Gmail mailbox: history in, messages.send out, and a search by Message-ID as the proof of what went. */
 import type { Account, ChannelContext, Connection } from "../channel.ts";
-import { waitsFrom } from "../doubt.ts";
+import { keepAfter, waitsFrom } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, type Composed, compose, KEY_HEADER, messageId } from "../mail/compose.ts";
 import { ids, parseMail } from "../mail/parse.ts";
@@ -57,7 +57,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
       const { id, threadId } = await post(gmail, mail, thread?.name);
       const ref = (await idOf(gmail, id).catch(() => undefined)) ?? mail.id;
       const change = threads.change(mail.to, to.thread ?? ref, { id: ref, subject: mail.subject, at: clock.now(), ...(typeof threadId === "string" ? { name: threadId } : {}) });
-      await storage.set({ ...sent.change(mail.id, ref), ...change.changes });
+      await keepAfter(context, () => storage.set({ ...sent.change(mail.id, ref), ...change.changes }));
       change.apply();
       return ref;
     },

@@ -3,6 +3,7 @@
  * message, in channels for the person who asked. A stream is a message: what is never finished is taken away here, after a restart too.
  */
 import type { ChannelContext, Connection } from "../channel.ts";
+import { keepAfter } from "../doubt.ts";
 import { asClawError, ChannelError } from "../../errors.ts";
 import type { Address, Draft, Message } from "../../message.ts";
 import type { Api } from "./api.ts";
@@ -116,7 +117,8 @@ export function createStreams(api: Pick<Api, "call">, teamId: string, context: P
         return undefined;
       }
       forget(key, own);
-      await storage.set({ [`${NOTE}${ts}`]: undefined });
+      // Its key tells the next start that it is finished.
+      await keepAfter(context, () => storage.set({ [`${NOTE}${ts}`]: undefined }));
       return ts;
     },
     heard({ at, sender, kind }) {

@@ -89,7 +89,8 @@ export function talk(options: TalkOptions): Omit<Connection, "self" | "webhook" 
     const { text, blocks, attachments } = contentOf(draft);
     const body = JSON.stringify({ response_type: draft.only === undefined ? "in_channel" : "ephemeral", replace_original: false, text, ...(blocks.length > 0 ? { blocks } : {}), ...(attachments.length > 0 ? { attachments } : {}), ...draft.native?.["slack"] });
     const response = await context.fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, redirect: "error", signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]) }).catch((thrown: unknown) => { throw toChannelError(thrown, "the answer", secrets); });
-    const said = (await response.text().catch((thrown: unknown) => { throw toChannelError(thrown, "the answer", secrets); })).slice(0, 200);
+    // Its status is the yes: what follows is only read to say why it was a no.
+    const said = (await response.text().catch((thrown: unknown) => { if (response.ok) return ""; throw toChannelError(thrown, "the answer", secrets); })).slice(0, 200);
     if (response.status === 429 || response.status >= 500) throw statusError(response.status, { header: (name) => response.headers.get(name) }, context.clock.now());
     if (!response.ok) throw new ChannelError("MSG_002", { answered: true }, `Slack refused the answer to a command: ${hide(said, secrets)}.`);
     return `response:${key}`;

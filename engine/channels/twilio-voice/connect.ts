@@ -1,6 +1,7 @@
 /** A live phone number: calls that come in, calls that go out, what is said in them. */
 import { hash } from "node:crypto";
 import type { Account, ChannelContext, Connection, WebhookAnswer } from "../channel.ts";
+import { keepAfter } from "../doubt.ts";
 import { asClawError, ChannelError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { text } from "../setting-text.ts";
@@ -187,7 +188,7 @@ export async function connect(account: Account, context: ChannelContext): Promis
       StatusCallback: `${base}/status`, StatusCallbackEvent: ["completed"],
     });
     if (typeof answer.sid !== "string") throw new ChannelError("CONN_001", { retry: "later" }, "Expected Twilio to name the call it makes, got none.");
-    await note(answer.sid, `Bot: ${speech.text}`);
+    await keepAfter(context, () => note(String(answer.sid), `Bot: ${speech.text}`));
     return answer.sid;
   }
 }

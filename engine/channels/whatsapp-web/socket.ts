@@ -1,5 +1,6 @@
 /** One socket of Baileys: from its first word to its end, and each message of ours until the server's answer. */
 import type { ChannelContext } from "../channel.ts";
+import { keepAfter } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Acks, openAcks } from "./acks.ts";
 import { forget, openAuth } from "./auth.ts";
@@ -64,9 +65,9 @@ export async function openWire({ library, context, pairing, messages, members }:
     recent.set(id, one);
     if (recent.size > RECENT) recent.delete(recent.keys().next().value as string);
   }
-  /** The server or a device has it. Only then, and once that is on disk, counts it as sent. */
+  /** The server or a device has it. Only then counts it as sent; that is kept first, where it can be. */
   function taken(id: string): void {
-    acks.keep(id).then(() => waiting.get(id)?.done(), (error: Error) => log("warn", `STORE_001: that a message was taken could not be kept: ${error.message}`));
+    void keepAfter(context, () => acks.keep(id)).then(() => waiting.get(id)?.done());
   }
   function finish(error: ChannelError): void {
     if (over) return;
