@@ -468,6 +468,59 @@ describe("a connection", () => {
       assert.equal(other.connections.status("a"), undefined);
     });
 
+    it("lets what is under way end before it is closed, begins nothing more on it, and is watched no more", async () => {
+      const sends: { readonly key: string; readonly aborted: () => boolean; readonly end: () => void }[] = [];
+      const ends = Promise.withResolvers<ChannelError>();
+      for (const leave of ["deploy", "gone"] as const) {
+        sends.length = 0;
+        const { connections, clock, channel, openings, most, told, timers } = rigOf({
+          open: ({ context: { signal } }, n) => ({
+            ...(leave === "gone" && n === 1 ? { gone: ends.promise } : {}),
+            send: (_to: unknown, _draft: unknown, key: string) => new Promise((resolve, reject) => {
+              signal.addEventListener("abort", () => reject(gone("cut off")));
+              sends.push({ key, aborted: () => signal.aborted, end: () => resolve(`sent ${key}`) });
+            }),
+          }),
+        });
+        connections.open(account(), channel);
+        await settle();
+        const sent = Promise.all(["1", "2"].map((key) => connections.get("a")?.connection?.send(TO, { text: "x" }, key)));
+        if (leave === "gone") ends.resolve(gone("the other half ended"));
+        else connections.open(account("a", { token: "2" }), channel);
+        await clock.advance(1_500);
+        assert.deepEqual([sends.length, sends[0]?.aborted(), openings.length, openings[0]?.closed], [2, false, 1, false], leave);
+        assert.equal(connections.get("a")?.connection, undefined, "nothing more begins");
+        const before = told.length;
+        openings[0]?.context.status("error", gone());
+        sends[0]?.end();
+        await settle();
+        assert.deepEqual([sends[1]?.aborted(), openings.length, told.length], [false, 1, before], leave);
+        sends[1]?.end();
+        assert.deepEqual(await sent, ["sent 1", "sent 2"], leave);
+        await clock.advance(0);
+        assert.deepEqual([openings[0]?.polls, openings[0]?.closed, openings.length, most(), connections.status("a")?.state], [false, true, 2, 1, "connected"], leave);
+        await connections.close("a");
+        assert.equal(timers(), 0);
+      }
+    });
+
+    it("waits three seconds for what hangs, and not at all where nothing is under way", async () => {
+      const { connections, clock, channel, openings, most } = rigOf({ open: ({ context: { signal } }) => ({ send: () => new Promise((_, reject) => { signal.addEventListener("abort", () => reject(gone("cut off"))); }) }) });
+      connections.open(account(), channel);
+      await settle();
+      connections.open(account("a", { token: "2" }), channel);
+      assert.equal(openings[0]?.polls, false, "at once");
+      await settle();
+      assert.deepEqual([openings.length, connections.status("a")?.state], [2, "connected"]);
+      const cut = assert.rejects(async () => connections.get("a")?.connection?.send(TO, { text: "x" }, "k"), /cut off/);
+      connections.open(account("a", { token: "3" }), channel);
+      await clock.advance(2_999);
+      assert.deepEqual([openings.length, openings[1]?.polls], [2, true]);
+      await clock.advance(1);
+      await cut;
+      assert.deepEqual([openings.length, most(), connections.status("a")?.state], [3, 1, "connected"]);
+    });
+
     it("that is still opening when it is closed is closed when it has opened; the next waits some seconds for that", async () => {
       let opened: (() => void) | undefined;
       const { connections, clock, channel, openings, states } = rigOf({ open: (_, n) => (n === 1 ? new Promise((resolve) => { opened = () => resolve({}); }) : {}) });

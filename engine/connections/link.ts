@@ -6,6 +6,8 @@ import { within } from "./within.ts";
 
 const OPEN_LIMIT_MS = 30_000;
 const CLOSE_LIMIT_MS = 5_000;
+/** Longest time that calls under way are waited for: what is cut off may have reached the platform, and would be sent again. */
+const DRAIN_LIMIT_MS = 3_000;
 
 export type Report = Parameters<ChannelContext["status"]>[0];
 export interface LinkOptions {
@@ -25,7 +27,7 @@ export interface LinkOptions {
 export interface Link {
   /** There from `onOpened` to the end. */
   readonly connection: Connection | undefined;
-  /** Aborted at the end. */
+  /** Aborted when its end begins. The adapter's own signal follows once nothing is under way. */
   readonly signal: AbortSignal;
   readonly facts: LinkFacts;
   /** Resolves when all of it is gone, or after some seconds: what still hangs then was told to stop and is not waited for. Never rejects. */
@@ -45,8 +47,10 @@ export interface LinkFacts {
 
 /** Begins to open at once, and tells nothing before it has returned. */
 export function openLink({ clock, account, channel, context, onOpened, onFault, onReport, onGone }: LinkOptions): Link {
+  const ending = new AbortController();
+  const { signal } = ending;
   const abort = new AbortController();
-  const { signal } = abort;
+  let idle = (): void => undefined;
   const now = clock.monotonic();
   const facts: LinkFacts = { provedAt: now, reportedAt: now, waitMs: 0, busy: 0, busySince: now };
   let connection: Connection | undefined;
@@ -55,10 +59,10 @@ export function openLink({ clock, account, channel, context, onOpened, onFault, 
   let early: (() => void) | undefined;
 
   const whole = (async () => {
-    const given = await context(signal);
+    const given = await context(abort.signal);
     log = given.log;
     signal.throwIfAborted();
-    return channel.open(account, { ...given, signal, receive, status });
+    return channel.open(account, { ...given, signal: abort.signal, receive, status });
     async function receive(...message: Parameters<ChannelContext["receive"]>): ReturnType<ChannelContext["receive"]> {
       const received = await given.receive(...message);
       facts.provedAt = clock.monotonic();
@@ -78,7 +82,7 @@ export function openLink({ clock, account, channel, context, onOpened, onFault, 
   const late = () => new ChannelError("CONN_001", { retry: "later" }, `Expected ${channel.label} to be connected within ${OPEN_LIMIT_MS / 1000} s, got nothing. Check the network and the proxy.`);
   within({ clock, ms: OPEN_LIMIT_MS, parent: signal, late }, () => whole).then((made) => {
     if (signal.aborted) return;
-    connection = noted(made, facts, clock);
+    connection = noted(made, facts, clock, () => idle());
     onOpened();
     if (!signal.aborted) early?.();
     void made.gone?.then((error) => { if (!signal.aborted) onGone(asClawError(error, "CONN_001", "later")); });
@@ -86,8 +90,10 @@ export function openLink({ clock, account, channel, context, onOpened, onFault, 
 
   let ended: Promise<void> | undefined;
   async function end(): Promise<void> {
-    abort.abort();
     connection = undefined;
+    ending.abort();
+    if (facts.busy > 0) await drained();
+    abort.abort();
     try {
       // What opens too late is closed too.
       await within({ clock, ms: CLOSE_LIMIT_MS, late: () => new Error(`${channel.label} did not close within ${CLOSE_LIMIT_MS / 1000} s; it is left behind.`) }, () => whole.then((made) => made.close(), () => undefined));
@@ -95,13 +101,20 @@ export function openLink({ clock, account, channel, context, onOpened, onFault, 
       try { log?.("warn", `CONN_001: ${(error as Error).message}`); } catch { /* A log that fails keeps nobody from closing. */ }
     }
   }
+  /** Resolves when no call is under way any more, or has had its time. */
+  function drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.after(DRAIN_LIMIT_MS, resolve);
+      idle = () => { cancel(); resolve(); };
+    });
+  }
   return { get connection() { return connection; }, signal, facts, end: () => (ended ??= end()) };
 }
 
-const PROOFS: ReadonlySet<PropertyKey> = new Set<keyof Connection>(["send", "find", "edit", "remove", "react", "typing"]);
+const PROOFS: ReadonlySet<PropertyKey> = new Set<keyof Connection>(["send", "find", "edit", "remove", "react", "typing", "call"]);
 
-/** The connection as it is, but what goes well through it is a sign of life. Its methods keep their own `this`, and what it cannot do stays left out. */
-function noted(connection: Connection, facts: LinkFacts, clock: Clock): Connection {
+/** The connection as it is, but what goes well through it is a sign of life. Its methods keep their own `this`, and what it cannot do stays left out. `idle`: the last call under way has ended. */
+function noted(connection: Connection, facts: LinkFacts, clock: Clock, idle: () => void): Connection {
   if (typeof connection?.send !== "function" || typeof connection.close !== "function") throw new ChannelError("CONN_001", {}, "Expected the channel to give a connection with send and close, got something else.");
   // Over an object of its own, so that a frozen connection may be wrapped too.
   return new Proxy({} as Connection, {
@@ -118,7 +131,7 @@ function noted(connection: Connection, facts: LinkFacts, clock: Clock): Connecti
           facts.provedAt = clock.monotonic();
           return result;
         } finally {
-          facts.busy--;
+          if (--facts.busy === 0) idle();
         }
       };
     },

@@ -184,6 +184,23 @@ describe("nodes in a real Node-RED", function () {
     }
   });
 
+  it("lets an answer that is on its way arrive when a deploy changes its account, and sends it no second time", async () => {
+    const flow = (sink: Sink, closeMs: number): FlowNode[] => [tab, gateway, account(sink, { settings: { sink: sink.url, closeMs } }), channelIn({}, ["out"], []), channelOut()];
+    await using home = await startHome((sink) => flow(sink, 0));
+    const answer = Promise.withResolvers<undefined>();
+    let asked = 0;
+    home.sink.fault = () => { asked++; return answer.promise; };
+    await home.say("first");
+    await until(() => asked === 1, "an answer on its way");
+    await home.red.deploy(flow(home.sink, 1), "nodes");
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+    answer.resolve(undefined);
+    await home.heard(1);
+    await home.say("second");
+    await home.heard(2);
+    assert.deepEqual([home.texts(), asked], [["first", "second"], 2]);
+  });
+
   it("keeps a message that comes while no flow is there until one is deployed", async () => {
     await using home = await startHome((sink) => [...house(sink)]);
     assert.equal(await home.say("early"), "saved");

@@ -6,16 +6,16 @@ import { type FlowNode, type NodeRed, type NodeRedOptions, projectRoot, startNod
 import { until } from "../kit/scripted.ts";
 
 export interface Said { readonly op: string; readonly to: { readonly chat: string }; readonly draft?: { readonly text: string }; readonly key?: string; readonly ref?: string }
-export interface Sink { readonly url: string; readonly said: Said[]; /** What the platform answers instead of "sent". */ fault: ((said: Said) => Record<string, unknown> | undefined) | undefined; close(): Promise<void> }
+export interface Sink { readonly url: string; readonly said: Said[]; /** What the platform answers instead of "sent"; a promise holds its answer up. */ fault: ((said: Said) => Record<string, unknown> | undefined | Promise<undefined>) | undefined; close(): Promise<void> }
 
 export async function startSink(): Promise<Sink> {
   const said: Said[] = [];
   const server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
-    request.on("end", () => {
+    request.on("end", async () => {
       const one = JSON.parse(Buffer.concat(chunks).toString()) as Said;
-      const fault = sink.fault?.(one);
+      const fault = await sink.fault?.(one);
       if (fault === undefined) said.push(one);
       response.writeHead(200, { "content-type": "application/json" });
       response.end(JSON.stringify(fault ?? { ref: one.ref ?? `m${said.length}` }));

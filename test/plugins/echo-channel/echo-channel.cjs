@@ -12,7 +12,7 @@ function fault(answer) {
 
 const echo = {
   id: "echo", label: "Echo", delivery: { edit: true }, limits: { text: 4000, unit: "utf16", editEveryMs: 20 },
-  settings: [{ key: "sink", type: "url", label: "Sink", required: true }, { key: "token", type: "secret", label: "Token" }],
+  settings: [{ key: "sink", type: "url", label: "Sink", required: true }, { key: "token", type: "secret", label: "Token" }, { key: "closeMs", type: "number", label: "Time to close" }],
   check: (account) => (account.settings.sink ? [] : ['Expected "sink" to be an address, got nothing.']),
   async open(account, context) {
     const post = async (body) => {
@@ -33,7 +33,7 @@ const echo = {
         const received = await context.receive(asMessage(account, JSON.parse(Buffer.from(request.body).toString())));
         return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify({ received }) };
       },
-      async close() {},
+      async close() { await new Promise((resolve) => { setTimeout(resolve, Number(account.settings.closeMs ?? 0)); }); },
     };
   },
 };
