@@ -83,6 +83,7 @@ function createHost(red: Red): Host {
   }
 
   const log = (level: "debug" | "info" | "warn", text: string) => red.log[level](redact(`[clawflow] ${text}`));
+  const logged = (error: Error) => red.log.error(redact(`[clawflow] ${error.message}`));
   async function openStore(handle: Handle): Promise<Opened> {
     const store = await openSqliteStore(handle.folder);
     try {
@@ -117,7 +118,7 @@ function createHost(red: Red): Host {
           // Why stands here; a chat is only told that.
           gateway.events.on("dead", ({ what, reason, message, row }) => red.log.error(redact(`[clawflow] Dead letter: a ${what} of ${message?.at.account ?? row?.to.account}, chat ${message?.at.chat ?? row?.to.chat}: ${reason}`)));
           gateway.events.on("end", (run: Run) => settle.forget(run.id));
-          if (running) void connect(made, gateway, []);
+          if (running) void connect(made, gateway);
         },
         closing(gateway) { for (const run of gateway.inbox.runs()) settle.forget(run.id); },
         // It is tried every few seconds; the log needs it once.
@@ -131,15 +132,22 @@ function createHost(red: Red): Host {
     return handle;
   }
 
-  /** Accounts of this deployment, and what the deploy took from their flows; then the flows run. */
-  async function connect(handle: Handle, gateway: Gateway, lost: readonly string[]): Promise<void> {
+  /**
+   * Accounts of this deployment; then the flows run. In one go: what an account that goes still has under way takes seconds, and by then
+   * another deploy may have stopped the flows.
+   */
+  async function connect(handle: Handle, gateway: Gateway): Promise<void> {
     try {
-      await gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id), words: wordsOfRoutes(red) }, channel })));
-      for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
+      const closed = gateway.setAccounts([...handle.accounts.values()].map(({ account, channel }) => ({ account: { ...account, commands: commandsOf(handle, account.id), words: wordsOfRoutes(red) }, channel })));
       gateway.start();
+      await closed;
     } catch (error) {
-      red.log.error(redact(`[clawflow] ${(error as Error).message}`));
+      logged(error as Error);
     }
+  }
+  /** What the deploy took from its flows begins again with the next start, whichever deploy that belongs to. */
+  function interrupt(gateway: Gateway, lost: readonly string[]): void {
+    for (const scope of lost) { if (gateway.inbox.run(scope) !== undefined) { settle.forget(scope); gateway.inbox.interrupt(scope); } }
   }
   /** While its nodes have let it go, whoever calls is told to come again. */
   async function restoreStore(handle: Handle, backup: string): Promise<void> {
@@ -151,28 +159,34 @@ function createHost(red: Red): Host {
     }
   }
 
-  red.events.on("flows:stopping", () => { http.starting(true); settle.stopping(); running = false; for (const handle of handles.values()) handle.gateway?.stop(); });
+  red.events.on("flows:stopping", () => { http.starting(true); settle.stopping(); running = false; stops++; for (const handle of handles.values()) handle.gateway?.stop(); });
   red.events.on("flows:started", () => { void started(); });
   let running = false;
+  /** How often the flows were stopped: who waited looks whether they still are those it began with. */
+  let stops = 0;
+  /** Gateways that no deploy names any more, until they are closed. */
+  let closing: Promise<unknown> = Promise.resolve();
   const waiting = new Set<() => void>();
   async function started(): Promise<void> {
     running = true;
-    const opening: Promise<unknown>[] = [];
+    const mine = stops;
     const lost = settle.lost();
     for (const scope of lost) loseCall(scope);
     for (const act of waiting) act();
     waiting.clear();
-    for (const handle of [...handles.values()]) {
-      if (handle.node === undefined) {
-        handles.delete(handle.slug);
-        await handle.close();
-        continue;
-      }
-      opening.push(handle.tried);
-      if (handle.gateway !== undefined) void connect(handle, handle.gateway, lost);
-    }
+    for (const { gateway } of handles.values()) if (gateway !== undefined) interrupt(gateway, lost);
+    // An account may move to another gateway: it is closed here before it is opened there.
+    const gone = [...handles.values()].filter(({ node }) => node === undefined);
+    for (const { slug } of gone) handles.delete(slug);
+    closing = Promise.all([closing, ...gone.map((handle) => handle.close().catch(logged))]);
+    await closing;
+    if (stops !== mine) return;
+    const opening = [...handles.values()].map((handle) => {
+      if (handle.gateway !== undefined) void connect(handle, handle.gateway);
+      return handle.tried;
+    });
     await Promise.allSettled(opening);
-    if (running) http.starting(false);
+    if (stops === mine) http.starting(false);
   }
 
   return {

@@ -170,6 +170,28 @@ describe("ask in a real Node-RED", function () {
     assert.equal(home.texts().length, 7);
   });
 
+  it("waits on when a deploy comes while an account of the one before is still closing", async () => {
+    const slow = (sink: Sink): FlowNode => account(sink, { id: "acc3", slug: "slow", settings: { sink: sink.url, closeMs: 1_500 } });
+    await using home = await startHome((sink) => [...flow(sink), slow(sink)]);
+    await home.say("light");
+    await hears(home, "light, u1?");
+    const answer = Promise.withResolvers<undefined>();
+    let asked = false;
+    home.sink.fault = () => { asked = true; return answer.promise; };
+    await home.say("hello");
+    await until(() => asked, "an answer on its way");
+    await home.red.deploy(flow(home.sink), "nodes");
+    // The gateway's node waits for the answer on its way; the account is closed meanwhile.
+    const second = home.red.deploy(flow(home.sink), "full");
+    await new Promise((resolve) => { setTimeout(resolve, 2_200); });
+    answer.resolve(undefined);
+    await second;
+    await press(home, "Yes");
+    await hears(home, "light answered true by u1");
+    await settled(home);
+    assert.deepEqual([home.texts(), (await counts(home)).dead], [["light, u1?", "heard hello", "light answered true by u1"], 0]);
+  });
+
   it("waits on over deploys of every kind; without its node the message is a dead letter that says why", async () => {
     await using home = await startHome((sink) => flow(sink));
     await home.say("light");
