@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "the record of what was sent is read from disk alone", file: "engine/outbox.ts", find: "if (final) recording.set(row.key, now);", replace: "", test: crash, grep: "knows what it has sent" },
   { name: "two deliveries take the same chat for idle", file: "engine/outbox.ts", find: " && !beginning.has(chat)", replace: "", test: crash, grep: "plans the second" },
   { name: "a delivery overtakes one that is being planned", file: "engine/outbox.ts", find: "await before; await begin(", replace: "await begin(", test: outbox, grep: "behind all its parts" },
-  { name: "a placeholder goes out under the key of its final text", file: "engine/live.ts", find: "`${key}~`", replace: "key", test: outbox, grep: "is filled where it stands" },
+  { name: "a placeholder whose answer was lost is forgotten", file: "engine/outbox.ts", find: "      if (target === undefined) unplaced.set(row.key, found);\n", replace: "", test: outbox, grep: "is filled where it stands" },
   { name: "what has expired waits behind what is not its turn", file: "engine/outbox.ts", find: "if (expired >= 0)", replace: "if (expired === 0)", test: outbox, grep: "has an end for an account" },
   { name: "a store fault within a send takes its doubt away", file: "engine/outbox.ts", find: "        chat.rows[0] = row;\n        throw thrown;", replace: "        throw thrown;", test: outbox, grep: "was full within the send" },
   { name: "a more urgent row goes before the one on its way", file: "engine/outbox.ts", find: "first = chat.busy ? 1 : 0", replace: "first = 0", test: crash, grep: "more urgent" },
