@@ -26,7 +26,7 @@ export async function callPlatform(gateway: Pick<Gateway, "once" | "connections"
   const line = gateway.connections.get(call.account);
   const act = (): Promise<CallOutcome> => made(line?.connection, line?.channel.label ?? call.account, call);
   if (call.run === "") return act();
-  return gateway.once<CallOutcome>(call.run, call.step, async () => ({ data: await act() }), () => unknown(`${call.method} was under way when the system stopped.`));
+  return gateway.once<CallOutcome>(call.run, call.step, async (begin) => { await begin(); return { data: await act() }; }, () => unknown(`${call.method} was under way when the system stopped.`));
 }
 
 async function made(connection: Connection | undefined, label: string, { method, parameters }: PlatformCall): Promise<CallOutcome> {
