@@ -55,6 +55,7 @@ export const MUTATIONS: readonly Mutation[] = [
   { name: "a delivery overtakes one that is being planned", file: "engine/outbox.ts", find: "await before; await begin(", replace: "await begin(", test: outbox, grep: "behind all its parts" },
   { name: "a placeholder whose answer was lost is forgotten", file: "engine/outbox.ts", find: "      if (target === undefined) unplaced.set(row.key, found);\n", replace: "", test: outbox, grep: "is filled where it stands" },
   { name: "what has expired waits behind what is not its turn", file: "engine/outbox.ts", find: "if (expired >= 0)", replace: "if (expired === 0)", test: outbox, grep: "has an end for an account" },
+  { name: "a platform's own call is not said to have begun", file: "engine/platform-call.ts", find: "await begin(); return", replace: "return", test: "test/platform-call.test.ts", grep: "not repeated after a crash" },
   { name: "a store fault within a send takes its doubt away", file: "engine/outbox.ts", find: "        chat.rows[0] = row;\n        throw thrown;", replace: "        throw thrown;", test: outbox, grep: "was full within the send" },
   { name: "a more urgent row goes before the one on its way", file: "engine/outbox.ts", find: "first = chat.busy ? 1 : 0", replace: "first = 0", test: crash, grep: "more urgent" },
   { name: "what a crash left in doubt counts as not left", file: "engine/outbox.ts", find: "left: left.has(row.key)", replace: "left: false", test: crash, grep: "one more try" },
