@@ -18,7 +18,7 @@ describe("a channel of another package", function () {
     const channels = async () => (await red.admin<{ channels: { id: string; label: string; settings: { key: string }[]; limits: object }[] }>("GET", "/clawflow/tables")).channels;
     const overview = () => red.admin<{ accounts: { state: string; code?: string; text?: string }[]; counts: { pending: number; outbox: Record<string, number> } }>("GET", "/clawflow/gateway/gw");
     const echo = (await channels()).find(({ id }) => id === "echo");
-    assert.deepEqual([echo?.label, echo?.settings.map(({ key }) => key), echo?.limits], ["Echo", ["sink", "token"], { text: 4000, unit: "utf16", editEveryMs: 20 }]);
+    assert.deepEqual([echo?.label, echo?.settings.map(({ key }) => key), echo?.limits], ["Echo", ["sink", "token", "closeMs"], { text: 4000, unit: "utf16", editEveryMs: 20 }]);
     await home.say("one");
     assert.deepEqual(await home.heard(1), ["one"]);
     assert.equal((await overview()).accounts[0]?.state, "connected");
