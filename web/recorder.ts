@@ -19,6 +19,8 @@ const TYPES = ["audio/webm;codecs=opus", "audio/ogg;codecs=opus", "audio/mp4"];
 const ENDINGS: Readonly<Record<string, string>> = { "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a" };
 /** The step that writes voice notes down takes so long a one by default. */
 const LONGEST_MS = 300_000;
+/** More than speech needs. A webm does not tell its length, so the server bounds its bytes: browsers of themselves may make too many. */
+const BITS_PER_SECOND = 64_000;
 
 export function createRecorder(button: HTMLButtonElement, say: Say, { tick, done, fault }: RecorderActs): Recorder {
   let running: MediaRecorder | undefined;
@@ -45,7 +47,7 @@ export function createRecorder(button: HTMLButtonElement, say: Say, { tick, done
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
       const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-      const recorder = new MediaRecorder(stream, mimeType === undefined ? {} : { mimeType });
+      const recorder = new MediaRecorder(stream, { audioBitsPerSecond: BITS_PER_SECOND, ...(mimeType === undefined ? {} : { mimeType }) });
       const parts: Blob[] = [];
       const since = Date.now();
       recorder.ondataavailable = ({ data }) => { parts.push(data); };

@@ -1,4 +1,4 @@
-/** How long a recording is, by what stands in the file itself. Pure. Sources: RFC 3533, RFC 7845 (Ogg, Opus); the WAVE and MP4 formats; ISO 11172-3 (MP3). */
+/** How long a recording is, by what stands in the file itself. Pure. Sources: RFC 3533, RFC 7845 (Ogg, Opus); the WAVE and MP4 formats; ISO 11172-3 (MP3); RFC 9639 (FLAC). */
 
 /** No sound of ours has more bits in a second: a file that calls itself shorter is not believed. */
 const MOST_BYTES_PER_SECOND = 192_000;
@@ -15,7 +15,7 @@ export function soundLength(bytes: Uint8Array, mime: string): { readonly seconds
 }
 
 type Reader = (file: Buffer) => number | undefined;
-const READERS: Readonly<Record<string, Reader>> = { "audio/ogg": ogg, "audio/wav": wav, "audio/mpeg": mp3, "audio/mp4": mp4, "video/mp4": mp4 };
+const READERS: Readonly<Record<string, Reader>> = { "audio/ogg": ogg, "audio/wav": wav, "audio/flac": flac, "audio/mpeg": mp3, "audio/mp4": mp4, "video/mp4": mp4 };
 
 /** The last page tells how many samples there are up to its end. */
 function ogg(file: Buffer): number | undefined {
@@ -34,6 +34,11 @@ function wav(file: Buffer): number | undefined {
   if (format < 0 || data < 0 || format + 20 > file.length || data + 8 > file.length) return undefined;
   // What is written as it grows says 0 or the largest number.
   return Math.min(file.readUInt32LE(data + 4) || Number.POSITIVE_INFINITY, file.length - data - 8) / file.readUInt32LE(format + 16);
+}
+/** The first block tells rate and samples; what is written as it grows says 0 samples. */
+function flac(file: Buffer): number | undefined {
+  if (file.length < 26 || file.toString("latin1", 0, 4) !== "fLaC") return undefined;
+  return ((file.readUInt8(21) & 0xf) * 2 ** 32 + file.readUInt32BE(22)) / (file.readUIntBE(18, 3) >> 4);
 }
 function mp4(file: Buffer): number | undefined {
   const at = file.indexOf("mvhd");

@@ -2,6 +2,7 @@
 import { ClawError, ModelError } from "../errors.ts";
 import type { FileAttachment } from "../message.ts";
 import { namedAs } from "../media/endings.ts";
+import { soundLength } from "../media/length.ts";
 import type { ChannelContext } from "../channels/channel.ts";
 import type { RunPayer } from "../ledger.ts";
 import { paidBy, paidMedia } from "../models/charge.ts";
@@ -39,19 +40,35 @@ const MAX_SOUND = 25 * 1024 * 1024;
 const MAX_PICTURE = 20 * 1024 * 1024;
 const HEAR_MS = 120_000;
 const MAX_TRANSLATED = 20_000;
+/** Seconds: a recorder that stops at its limit stops a moment after it. */
+const LATE = 2;
+/** What does not tell its length may have so many bytes for each second that is allowed: twice what our own recorder makes. */
+const BYTES_PER_SECOND = 16_000;
 
 export function createSenses({ once: first, file: ready, ear, mind, payer, spent, signal }: SensesDeps): Senses {
   const once = <T>(step: string, act: () => Promise<T>): Promise<T> => first(step, paying(payer, act));
   function whole(file: FileAttachment): void {
     if (file.state !== "ready") throw new ClawError("MSG_002", {}, `Expected the file to be here, but it could not be fetched${file.error === undefined ? "" : `: ${file.error}`}.`);
   }
+  function refuse(length: number | undefined, seconds: number): void {
+    if (length !== undefined && length > seconds) throw new ClawError("MSG_003", {}, `Expected a recording of at most ${seconds} s, got one of ${Math.ceil(length)} s.`);
+  }
+  /** Many platforms name no length: then the file itself tells it, or its size bounds it. */
+  function refuseLong(bytes: Uint8Array, mime: string, seconds: number): void {
+    const { seconds: length, exact } = soundLength(bytes, mime);
+    if (exact && length > seconds + LATE) refuse(length, seconds);
+    const most = (seconds + LATE) * BYTES_PER_SECOND;
+    if (!exact && bytes.length > most) throw new ClawError("MSG_003", {}, `Expected a recording of at most ${seconds} s, or ${most} bytes where it does not tell its length, got ${bytes.length} bytes.`);
+  }
   return {
     async hear(file, { at, seconds, language }) {
       whole(file);
-      if ((file.seconds ?? 0) > seconds) throw new ClawError("MSG_003", {}, `Expected a recording of at most ${seconds} s, got one of ${file.seconds} s.`);
+      refuse(file.seconds, seconds);
       return once<Heard>(`hear ${at}`, async () => {
         const sound = await ready({ kind: file.kind, media: file.media, ...(file.mime === undefined ? {} : { mime: file.mime }) }, { types: SOUNDS, bytes: MAX_SOUND });
-        const said = await paidMedia(await ear(), payer).hear({ bytes: await sound.read(), mime: sound.mime, name: namedAs("voice", sound.mime, "voice") }, { limitMs: HEAR_MS, ...(language === undefined ? {} : { language }) }, signal);
+        const bytes = await sound.read();
+        refuseLong(bytes, sound.mime, seconds);
+        const said = await paidMedia(await ear(), payer).hear({ bytes, mime: sound.mime, name: namedAs("voice", sound.mime, "voice") }, { limitMs: HEAR_MS, ...(language === undefined ? {} : { language }) }, signal);
         const found = said.language ?? detectLanguage(said.text) ?? language;
         return { text: said.text, ...(found === undefined ? {} : { language: found }) };
       });

@@ -3,6 +3,7 @@ import type { FileAttachment } from "../../engine/message.ts";
 import { normalize } from "../../engine/normalize.ts";
 import type { SenseContext } from "../../engine/normalize/sense-steps.ts";
 import { ModelError } from "../../engine/errors.ts";
+import type { MediaModel } from "../../engine/models/media.ts";
 import type { Model } from "../../engine/models/model.ts";
 import { protect, restore } from "../../engine/senses/protect.ts";
 import { createSenses, type Senses } from "../../engine/senses/senses.ts";
@@ -75,6 +76,41 @@ describe("steps that need a model", () => {
     const picture = message({ text: "what is it?", language: "en", attachments: [{ kind: "image", media: "spool:b", state: "ready" }] });
     assert.equal((await normalize([picture], [{ type: "see" }], { sensing })).text, "what is it?\n[image: a red door (en)]");
     assert.equal((await normalize([picture], [{ type: "see" }, { type: "hear" }, { type: "translate", to: "de" }])).text, "what is it?");
+  });
+});
+
+describe("a voice note whose length the platform does not name", () => {
+  /** Ogg with Opus as its last page tells the length; the bytes of a small rate between are noise. */
+  function ogg(seconds: number, bytes: number): Buffer {
+    const file = Buffer.alloc(bytes, 7);
+    file.write("OggS", 0);
+    file.write("OpusHead\u0001\u0001\0\0", 28, "latin1");
+    file.write("OggS\0\u0004", bytes - 60, "latin1");
+    file.writeBigUInt64LE(BigInt(seconds * 48_000), bytes - 54);
+    return file;
+  }
+  async function hear(bytes: Buffer, mime: string, seconds = 300): Promise<number> {
+    let asked = 0;
+    const ear: MediaModel = {
+      id: "m", provider: "p", speak: async () => assert.fail("not asked for"), draw: async () => assert.fail("not asked for"),
+      hear: async (sound) => { asked++; assert.equal(sound.bytes.length, bytes.length); return { text: "hello" }; },
+    };
+    const payer = { begin: () => assert.fail("no chat"), beginWork: async () => ({ paid: () => undefined, broken: () => undefined }), changes: () => [], close: () => undefined };
+    const file = async () => ({ mime, bytes: bytes.length, read: async () => new Uint8Array(bytes), stream: () => assert.fail("not asked for") });
+    const senses = createSenses({ payer, once: async (_, act) => (await act()).data, file: file as never, ear: async () => ear, mind: async () => assert.fail("no mind"), spent: () => undefined, signal: new AbortController().signal });
+    await senses.hear(voice({ mime }), { at: "m 0", seconds }).catch((error: { code?: string }) => { assert.equal(error.code, "MSG_003"); });
+    return asked;
+  }
+
+  it("is as long as its file says: a longer one is never sent to the model", async () => {
+    assert.equal(await hear(ogg(2.8 * 3600, 20_000_000), "audio/ogg"), 0);
+    assert.equal(await hear(ogg(2.8 * 3600, 20_000_000), "audio/ogg", 7_200 * 2), 1);
+    assert.equal(await hear(ogg(299, 600_000), "audio/ogg"), 1);
+    assert.equal(await hear(ogg(301, 600_000), "audio/ogg"), 1, "a recorder stops a moment late");
+  });
+  it("is bounded by its bytes where its file says nothing, and what our own recorder makes passes", async () => {
+    assert.equal(await hear(Buffer.alloc(20_000_000, 7), "audio/webm"), 0);
+    assert.equal(await hear(Buffer.alloc(302 * 8_000 + 50_000, 7), "audio/webm"), 1);
   });
 });
 
