@@ -44,6 +44,15 @@ export function parametersOf(config: Pick<Config, "params" | "schemaMode" | "sch
   return schema as JsonSchema;
 }
 
+/** Seconds a flow has, and a model that draws: it takes minutes for a large picture, which is paid whether or not somebody waits for it. */
+const FLOW_TIME = 30;
+const DRAWING_TIME = 180;
+/** Every node is saved with a time. One that draws and has that of a flow was never given its own. */
+export function timeoutOf({ makes, timeoutSeconds }: Pick<Config, "makes" | "timeoutSeconds">): number {
+  const seconds = numberOf(timeoutSeconds, FLOW_TIME);
+  return (makes === "picture" && seconds === FLOW_TIME ? DRAWING_TIME : seconds) * 1000;
+}
+
 export default function register(red: Red): void {
   const host = hostOf(red);
   function ToolNodeOf(this: RedNode & ToolNode, config: Config): void {
@@ -54,7 +63,7 @@ export default function register(red: Red): void {
     const needGateway = (): Gateway => { if (gatewayNow === undefined) throw new ToolError("TOOL_003", {}, "The gateway is not open."); return gatewayNow; };
     const draw = (): Tool["call"] => {
       const act = createDraw({
-        model: () => modelNode(host, config.model).media(), spool: () => needGateway().spool, size: config.size ?? "", limitMs: numberOf(config.timeoutSeconds, 30) * 1000,
+        model: () => modelNode(host, config.model).media(), spool: () => needGateway().spool, size: config.size ?? "", limitMs: timeoutOf(config),
         payer: ({ run, message }) => {
           const gateway = needGateway();
           const receipt = gateway.inbox.run(run)?.receipt;
@@ -79,7 +88,7 @@ export default function register(red: Red): void {
         name: config.tool, description: config.description ?? "", parameters,
         tags: (config.tags ?? "").split(",").map((tag) => tag.trim()).filter((tag) => tag !== ""),
         risk: config.risk ?? "dangerous", readsPrivate: config.readsPrivate ?? false, talksOutside: config.talksOutside ?? false, shared: config.shared ?? false,
-        timeoutMs: numberOf(config.timeoutSeconds, 30) * 1000,
+        timeoutMs: timeoutOf(config),
         call: config.makes === "picture" ? draw() : (input, context, signal) => call(input, context, signal),
       };
     } catch (error) {

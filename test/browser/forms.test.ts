@@ -307,6 +307,21 @@ describe("forms in the editor", function () {
     assert.match(reasons, /called list_lights too/);
   });
 
+  it("tool: one that draws has another time of its own, and gives it back; one set by hand stays", async () => {
+    await load(demo);
+    const id = demo.find((one) => one["tool"] === "switch_light")?.id ?? "";
+    await open(id);
+    const time = async (makes: string): Promise<string> => { await page.selectOption("#node-input-makes", makes); return page.inputValue("#node-input-timeoutSeconds"); };
+    assert.deepEqual([await time("picture"), await time(""), await time("picture")], ["180", "30", "180"]);
+    await page.evaluate(() => { (document.querySelector("#node-input-timeoutSeconds") as HTMLInputElement).value = "40"; });
+    assert.deepEqual([await time(""), await time("picture")], ["40", "40"]);
+    await close("cancel");
+    await load(demo.map((one) => (one.id === id ? { ...one, makes: "picture" } : one)));
+    await open(id);
+    assert.equal(await page.inputValue("#node-input-timeoutSeconds"), "180", "what holds for a node saved with the time of a flow");
+    await close("cancel");
+  });
+
   it("agent: tools are chosen from those on the canvas", async () => {
     await load(demo);
     await open(idOf("clawflow-agent"));

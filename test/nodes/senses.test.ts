@@ -1,6 +1,7 @@
 /** Voice, pictures and languages in a real Node-RED: the models' servers are judged by what they were asked, the chat by what it shows. */
 import assert from "node:assert/strict";
 import { LLMock } from "@copilotkit/aimock";
+import { timeoutOf } from "../../nodes/tool.ts";
 import { until } from "../kit/scripted.ts";
 import { voiceNote } from "../kit/voice-note.ts";
 import { account, gateway, model, on, startHome, tab, type Home } from "../rigs/home.ts";
@@ -11,6 +12,12 @@ const channelIn = (...wires: string[][]) => on("in", "clawflow-channel-in", { ga
 const channelOut = (more: Record<string, unknown> = {}) => on("out", "clawflow-channel-out", { gateway: "gw", action: "reply", ...more });
 const func = (id: string, code: string, ...wires: string[][]) => on(id, "function", { func: code, outputs: wires.length || 1, timeout: 0, noerr: 0, initialize: "", finalize: "", libs: [] }, ...wires);
 const normal = (steps: object[], next: string) => on("norm", "clawflow-normalize", { mode: "clean", steps, earModel: "ear", mindModel: "model" }, [next]);
+
+it("a tool that draws has longer than a flow, unless its node was given a time of its own", () => {
+  const saved: Parameters<typeof timeoutOf>[0][] = [{}, { timeoutSeconds: 30 }, { timeoutSeconds: "" }, { timeoutSeconds: 45 }];
+  assert.deepEqual(saved.map((one) => timeoutOf({ ...one, makes: "picture" })), [180_000, 180_000, 180_000, 45_000]);
+  assert.deepEqual(saved.map((one) => timeoutOf({ ...one, makes: "" })), [30_000, 30_000, 30_000, 45_000]);
+});
 
 describe("voice, pictures and languages in a real Node-RED", function () {
   this.timeout(400_000);
