@@ -2,7 +2,7 @@
 import type { Approved } from "./approvals.ts";
 import type { Clock } from "./clock.ts";
 import { asClawError, ClawError, ModelError, ToolError } from "./errors.ts";
-import type { DraftFile, Message } from "./message.ts";
+import { speakerOf, type DraftFile, type Message } from "./message.ts";
 import type { Failover, Model, Payer, ToolCall, Turn, Usage } from "./models/model.ts";
 import { addUsage } from "./models/usage.ts";
 import type { Said } from "./control.ts";
@@ -121,7 +121,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     const [base = "", context = ""] = [settings.system, settings.context].map((tier) => renderTemplate(tier, input.data).trim());
     const changes = settings.context.parsed !== undefined;
     const system = [base, changes ? ABOUT_CONTEXT : context].filter((text) => text !== "").join("\n\n");
-    const said: Turn = { role: "user", text: input.text, ref: input.message.ref, ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) };
+    const said: Turn = { role: "user", text: input.text, ref: input.message.ref, by: speakerOf(input.message), ...(input.files === undefined || input.files.length === 0 ? {} : { files: input.files }) };
     const told: Turn = changes && context !== "" ? { ...said, context } : said;
     const turns: Turn[] = [said];
     let total: Usage = { input: 0, output: 0 };
@@ -131,7 +131,7 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     for (let round = 1; ; round++) {
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
       for (const { text, ref, files } of round === 1 ? [] : ((await deps.more?.(`model ${round}`)) ?? [])) {
-        turns.push({ role: "user", text, ref, ...(files === undefined ? {} : { files }) });
+        turns.push({ role: "user", text, ref, by: speakerOf(input.message), ...(files === undefined ? {} : { files }) });
         // What stands in a picture was written by anybody.
         if (files !== undefined) tainted = true;
       }

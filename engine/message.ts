@@ -183,6 +183,11 @@ export function sessionKey(message: Message, scope: SessionScope, agent: string,
   return `agent:${part(agent)}:${who}${thread}`;
 }
 
+/** Who said it, as the platform names its people: nobody else may say it anew or take it back. */
+export function speakerOf({ at, sender }: Pick<Message, "at" | "sender">): string {
+  return `${part(at.channel)}:${part(at.account)}:${part(sender.id)}`;
+}
+
 /** The ordered strip a message waits in: account, chat and thread; known before any agent is. */
 export function laneOf(at: Address): string {
   return `${at.channel}\n${at.account}\n${at.chat}\n${at.thread ?? ""}`;

@@ -2,12 +2,16 @@
 import { estimateTokens, turnTokens } from "./context/estimate.ts";
 import type { Turn } from "./models/model.ts";
 import { lowestTrust, TRUSTS } from "./policy.ts";
+import type { Facts } from "./run.ts";
 import type { Change, Store, StoredTurn } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import type { Asked } from "./words.ts";
 
 /** What stands for the turns up to number `upTo`; they stay in the store, outside the window. `turns`: how many, all in all. `at`: Unix milliseconds. */
 export interface Summary { readonly upTo: number; readonly text: string; readonly tainted: boolean; readonly at: number; readonly turns: number }
+
+/** `by`: the speaker, whose turn it must be. `alone`: nobody else ever spoke there, so that turns of which the store does not say who said them are theirs too. `text`: undefined where it was deleted. */
+export interface Edit { readonly ref: string; readonly by: string | undefined; readonly alone?: boolean; readonly text: string | undefined }
 
 export interface Sessions {
   /** The summary and the last turns since it, at most `limit` and, where `tokens` > 0, about that many tokens; begins with something the user said. */
@@ -35,8 +39,8 @@ export interface Sessions {
   /** The change that keeps that somebody of this level spoke in it; to be committed with their turns. */
   spoke(session: string, trust: Trust): Change[];
   forget(session: string): Promise<void>;
-  /** The user edited the message `ref`, or deleted it (`text` undefined): then what was answered to it goes too. `at`: Unix milliseconds. */
-  correct(session: string, ref: string, text: string | undefined, at: number): Promise<void>;
+  /** Somebody edited a message of their own, or deleted it: then what was answered to it goes too. The new words count as far as `facts` of whoever wrote them. `at`: Unix milliseconds. */
+  correct(session: string, edit: Edit, facts: Pick<Facts, "trust" | "tainted">, at: number): Promise<void>;
   /** One run at a time in a session. The root run owns the lock; its sub-runs pass. Resolves to the release. */
   lock(session: string, root: string, signal: AbortSignal): Promise<() => void>;
 }
@@ -53,8 +57,10 @@ const bytesOf = (turns: readonly Turn[], summary: Summary | undefined): number =
 
 /** The log of turns is only added to; what a user takes back or says anew stands beside it. */
 const EDITS = "edits";
-function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: { readonly ref: string; readonly text: string | undefined; with(entry: T, turn: Turn): T }): T[] {
-  const at = list.findIndex((entry) => { const turn = turnOf(entry); return turn.role === "user" && turn.ref === edit.ref; });
+/** A platform's refs name a message within its chat, and some of them anybody may choose: the turn must be the editor's own. */
+const isMeant = (turn: Turn, { ref, by, alone = false }: Edit): boolean => turn.role === "user" && turn.ref === ref && (turn.by === by || (alone && turn.by === undefined));
+function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: Edit & { with(entry: T, turn: Turn): T }): T[] {
+  const at = list.findIndex((entry) => isMeant(turnOf(entry), edit));
   const entry = list[at];
   if (entry === undefined) return [...list];
   if (edit.text !== undefined) return list.with(at, edit.with(entry, { ...turnOf(entry), text: edit.text }));
@@ -65,6 +71,8 @@ function corrected<T>(list: readonly T[], turnOf: (entry: T) => Turn, edit: { re
 
 const SUMMARIES = "summary";
 const PAGE = 200;
+/** More than any session has. */
+const ALL_TURNS = 1_000_000;
 /** So many more commits are looked for than are shown: the user may have taken some of them back. */
 const SPARE = 20;
 function summaryOf(value: unknown): Summary | undefined {
@@ -89,9 +97,8 @@ export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
   const forgetting = new Map<string, number>();
   const locks = new Map<string, { root: string; depth: number; waiting: (() => void)[] }>();
 
-  type Edit = { readonly ref: string; readonly text: string | undefined };
-  async function editsOf(session: string): Promise<Edit[]> {
-    return (await store.list(EDITS, `${session}\n`)).map(([key, value]) => ({ ref: key.slice(session.length + 1), text: (value as { text?: string }).text }));
+  async function editsOf(session: string): Promise<(Edit & { readonly key: string })[]> {
+    return (await store.list(EDITS, `${session}\n`)).map(([key, value]) => ({ key, ref: key.slice(session.length + 1), by: undefined, text: undefined, ...(value as Partial<Edit>) }));
   }
   const edited = (rows: StoredTurn[], edit: Edit): StoredTurn[] => corrected(rows, (row) => row.turn, { ...edit, with: (row, turn) => ({ ...row, turn }) });
   /** As the store has it: the newest numbered turns since the summary, with what the user took back or said anew. */
@@ -146,6 +153,41 @@ export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
     taints.delete(session);
   }
 
+  async function tainted(session: string): Promise<boolean> {
+    let known = taints.get(session);
+    if (known === undefined) {
+      known = (await store.get("tainted", session)) === true;
+      if (taints.size >= KEPT_SESSIONS) taints.delete(taints.keys().next().value as string);
+      taints.set(session, known);
+    }
+    return known;
+  }
+  function tainting(session: string): Change[] {
+    return taints.get(session) !== true || forgetting.has(session) ? [{ do: "set", space: "tainted", key: session, value: true }] : [];
+  }
+  async function trustIn(session: string, trust: Trust): Promise<Trust> {
+    let known = trusts.get(session);
+    if (known === undefined) {
+      known = new Set((await store.list("trust", `${session}\n`)).map(([key]) => key.slice(session.length + 1) as Trust));
+      if (trusts.size >= KEPT_SESSIONS) trusts.delete(trusts.keys().next().value as string);
+      trusts.set(session, known);
+    }
+    return lowestTrust([...known, trust]);
+  }
+  function spoke(session: string, trust: Trust): Change[] {
+    const known = trusts.get(session);
+    if (known?.has(trust) && !forgetting.has(session)) return [];
+    // At once: should the commit fail, the session counts for less than it must, never for more.
+    known?.add(trust);
+    return [{ do: "set", space: "trust", key: `${session}\n${trust}`, value: true }];
+  }
+  /** A turn that an edit may mean lies further back than what is at hand. */
+  async function mayLieFurtherBack(session: string, edit: Edit, facts: Pick<Facts, "trust" | "tainted">): Promise<boolean> {
+    const counts = edit.text !== undefined && ((facts.tainted && !(await tainted(session))) || (await trustIn(session, facts.trust)) !== (await trustIn(session, "owner")));
+    // Whoever edits what was never said to the agent must not make it trust the talk less: only then is it worth to read all of it.
+    return !counts || (await store.turns(session, ALL_TURNS)).some(({ turn }) => isMeant(turn, edit));
+  }
+
   return {
     async history(session, limit, tokens) {
       const { summary, turns } = await keptOf(session, limit + 1);
@@ -186,9 +228,7 @@ export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
       await sweep(EDITS, (value) => ((value as { at?: number }).at ?? before) < before);
     },
     changes(session, run, at, turns, tainted) {
-      const changes: Change[] = [{ do: "turns", session, run, at, turns }];
-      if (tainted && (taints.get(session) !== true || forgetting.has(session))) changes.push({ do: "set", space: "tainted", key: session, value: true });
-      return changes;
+      return [{ do: "turns", session, run, at, turns }, ...(tainted ? tainting(session) : [])];
     },
     added(session, turns, tainted, saved) {
       const entry = kept.get(session);
@@ -203,33 +243,9 @@ export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
       const saving = saved.catch(() => undefined).then(() => { if (unsaved.get(session) === saving) unsaved.delete(session); });
       unsaved.set(session, saving);
     },
-    async tainted(session) {
-      let known = taints.get(session);
-      if (known === undefined) {
-        known = (await store.get("tainted", session)) === true;
-        if (taints.size >= KEPT_SESSIONS) taints.delete(taints.keys().next().value as string);
-        taints.set(session, known);
-      }
-      return known;
-    },
-    async trust(session, trust) {
-      let known = trusts.get(session);
-      if (known === undefined) {
-        known = new Set((await store.list("trust", `${session}\n`)).map(([key]) => key.slice(session.length + 1) as Trust));
-        if (trusts.size >= KEPT_SESSIONS) trusts.delete(trusts.keys().next().value as string);
-        trusts.set(session, known);
-      }
-      return lowestTrust([...known, trust]);
-    },
-    spoke(session, trust) {
-      const known = trusts.get(session);
-      if (known?.has(trust) && !forgetting.has(session)) return [];
-      // At once: should the commit fail, the session counts for less than it must, never for more.
-      known?.add(trust);
-      return [{ do: "set", space: "trust", key: `${session}\n${trust}`, value: true }];
-    },
+    tainted, trust: trustIn, spoke,
     async forget(session) {
-      const gone = [[EDITS, (await editsOf(session)).map(({ ref }) => `${session}\n${ref}`)], ["tainted", [session]], ["trust", TRUSTS.map((trust) => `${session}\n${trust}`)], [SUMMARIES, [session]]] as const;
+      const gone = [[EDITS, (await editsOf(session)).map(({ key }) => key)], ["tainted", [session]], ["trust", TRUSTS.map((trust) => `${session}\n${trust}`)], [SUMMARIES, [session]]] as const;
       forgetting.set(session, (forgetting.get(session) ?? 0) + 1);
       try {
         await store.commit([{ do: "forget-turns", session }, ...gone.flatMap(([space, keys]) => keys.map((key): Change => ({ do: "set", space, key, value: undefined })))]);
@@ -240,15 +256,18 @@ export function createSessions(store: Store, keptBytes = KEPT_BYTES): Sessions {
         drop(session);
       }
     },
-    async correct(session, ref, text, at) {
+    async correct(session, edit, facts, at) {
       const { summary, turns, whole } = kept.get(session) ?? await keptOf(session);
       // What lies further back than is at hand may be found by a search all the same.
-      const isFurtherBack = summary !== undefined || !whole;
-      if (!isFurtherBack && !turns.some((turn) => turn.role === "user" && turn.ref === ref)) return;
-      await store.commit([{ do: "set", space: EDITS, key: `${session}\n${ref}`, value: { ...(text === undefined ? {} : { text }), at } }]);
+      const isThere = turns.some((turn) => isMeant(turn, edit)) || ((summary !== undefined || !whole) && (await mayLieFurtherBack(session, edit, facts)));
+      if (!isThere) return;
+      const isTainted = edit.text !== undefined && facts.tainted;
+      const counts = [...(edit.text === undefined ? [] : spoke(session, facts.trust)), ...(isTainted ? tainting(session) : [])];
+      if (isTainted) taints.set(session, true);
+      await store.commit([{ do: "set", space: EDITS, key: [session, ...(edit.by === undefined ? [] : [edit.by]), edit.ref].join("\n"), value: { ...edit, at } }, ...counts]);
       const now = kept.get(session);
       if (now === undefined) return;
-      const left = corrected(now.turns, (turn) => turn, { ref, text, with: (_, turn) => turn });
+      const left = corrected(now.turns, (turn) => turn, { ...edit, with: (_, turn) => turn });
       keep(session, { ...now, turns: left, bytes: bytesOf(left, now.summary) });
     },
     async lock(session, root, signal) {

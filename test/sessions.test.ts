@@ -9,6 +9,8 @@ const user = (text: string): Turn => ({ role: "user", text });
 const bot = (text: string): Turn => ({ role: "assistant", text });
 const call: Turn = { role: "assistant", text: "", calls: [{ id: "k", name: "switch", input: {} }] };
 const result: Turn = { role: "tool", call: "k", name: "switch", text: "on", failed: false };
+const OWNER = { trust: "owner", tainted: false } as const;
+const ALLOWED = { trust: "allowed", tainted: false } as const;
 const never = new AbortController().signal;
 
 async function setup(turns: readonly Turn[] = []) {
@@ -106,13 +108,45 @@ describe("sessions", () => {
   });
 
   it("follow the user who edits or deletes a message, at once and after a restart", async () => {
-    const said = (text: string, ref: string): Turn => ({ role: "user", text, ref });
+    const said = (text: string, ref: string): Turn => ({ role: "user", text, ref, by: "ada" });
     const { store, sessions } = await setup([said("my code is 1234", "r1"), bot("noted"), said("helo", "r2"), bot("hello")]);
     await sessions.history("s", 40, 0);
-    await sessions.correct("s", "r2", "hello", 1);
-    await sessions.correct("s", "r1", undefined, 1);
-    await sessions.correct("s", "unknown", "x", 1);
+    await sessions.correct("s", { ref: "r2", by: "ada", text: "hello" }, OWNER, 1);
+    await sessions.correct("s", { ref: "r1", by: "ada", text: undefined }, OWNER, 1);
+    await sessions.correct("s", { ref: "unknown", by: "ada", text: "x" }, OWNER, 1);
     for (const one of [sessions, createSessions(store)]) assert.deepEqual((await one.history("s", 40, 0)).map((turn) => turn.text), ["hello", "hello"]);
+  });
+
+  it("let nobody edit or delete what somebody else said, whatever ref they name, nor undo it", async () => {
+    const { store, sessions } = await setup([{ role: "user", text: "the door stays shut", ref: "r1", by: "ada" }, bot("yes"), { role: "user", text: "may I come in", ref: "r1", by: "eve" }, bot("no")]);
+    const texts = async () => Promise.all([sessions, createSessions(store)].map(async (one) => (await one.history("s", 40, 0)).map((turn) => turn.text)));
+    const both = (...said: string[]) => [said, said];
+    await sessions.correct("s", { ref: "r1", by: "mallory", text: "open the door" }, ALLOWED, 1);
+    await sessions.correct("s", { ref: "r1", by: "mallory", text: undefined }, ALLOWED, 1);
+    assert.deepEqual(await texts(), both("the door stays shut", "yes", "may I come in", "no"));
+    assert.equal(await sessions.trust("s", "owner"), "owner", "who said nothing in it lowers nothing");
+    await sessions.correct("s", { ref: "r1", by: "ada", text: undefined }, OWNER, 1);
+    await sessions.correct("s", { ref: "r1", by: "eve", text: "let me in" }, ALLOWED, 1);
+    assert.deepEqual(await texts(), both("let me in", "no"));
+  });
+
+  it("of which the store does not say who said what follow an edit only where nobody else ever spoke", async () => {
+    const { store, sessions } = await setup([{ role: "user", text: "old", ref: "r1" }, bot("yes")]);
+    await sessions.correct("s", { ref: "r1", by: "ada", text: "new" }, OWNER, 1);
+    assert.equal((await sessions.history("s", 40, 0))[0]?.text, "old");
+    await sessions.correct("s", { ref: "r1", by: "ada", alone: true, text: "new" }, OWNER, 1);
+    for (const one of [sessions, createSessions(store)]) assert.equal((await one.history("s", 40, 0))[0]?.text, "new");
+    await store.commit([{ do: "set", space: "edits", key: "s\nr1", value: { text: "as an earlier version kept it", at: 1 } }]);
+    assert.equal((await createSessions(store).history("s", 40, 0))[0]?.text, "as an earlier version kept it");
+  });
+
+  it("take an edit for the words of whoever wrote it: as far trusted, and tainted where they passed it on, also behind what is at hand", async () => {
+    const long = Array.from({ length: 300 }, (_, n): Turn => (n % 2 === 0 ? { role: "user", text: `t${n}`, ref: `r${n}`, by: "eve" } : bot(`t${n}`)));
+    for (const [ref, facts, known] of [["r298", ALLOWED, ["allowed", false]], ["r0", ALLOWED, ["allowed", false]], ["r298", { trust: "owner", tainted: true }, ["owner", true]], ["r0", { trust: "owner", tainted: true }, ["owner", true]], ["never said", { trust: "allowed", tainted: true }, ["owner", false]]] as const) {
+      const { store, sessions } = await setup(long);
+      await sessions.correct("s", { ref, by: "eve", text: "anew" }, facts, 1);
+      for (const one of [sessions, createSessions(store)]) assert.deepEqual([await one.trust("s", "owner"), await one.tainted("s")], known, ref);
+    }
   });
 
   it("do not keep a run waiting that was stopped", async () => {

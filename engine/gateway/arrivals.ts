@@ -5,12 +5,12 @@ import type { Account, Received } from "../channels/channel.ts";
 import type { Desk } from "../desk.ts";
 import { ClawError, StoreError } from "../errors.ts";
 import type { Inbox } from "../inbox.ts";
-import { sessionKey, type Message } from "../message.ts";
+import { sessionKey, speakerOf, type Message } from "../message.ts";
 import type { Tally } from "../metrics.ts";
 import type { Delivery } from "../outbox.ts";
 import type { People } from "../people.ts";
 import type { Facts } from "../run.ts";
-import type { Sessions } from "../sessions.ts";
+import type { Edit, Sessions } from "../sessions.ts";
 import type { Gateway, GatewayOptions } from "./contract.ts";
 
 export interface ArrivalsOptions extends Pick<GatewayOptions, "clock" | "texts" | "log"> {
@@ -61,9 +61,10 @@ export function createArrivals({ clock, texts, log, people, sessions, agents, ap
     const answered = (await approvals.offer(message, trust)) ?? (await asks.offer(desk.asCommand(message), trust)) ?? (await desk.offer(message, trust));
     if (answered !== undefined) return answered;
     // What is passed on was said by somebody else.
-    const received = await take(message, { trust, tainted: message.forwarded !== undefined });
+    const facts: Facts = { trust, tainted: message.forwarded !== undefined };
+    const received = await take(message, facts);
     if (received === "saved") { void prepared(message); desk.waits(message); }
-    if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message);
+    if (received === "saved" && (message.kind === "edit" || message.kind === "delete")) await correctSessions(message, facts);
     return received;
   }
 
@@ -78,8 +79,12 @@ export function createArrivals({ clock, texts, log, people, sessions, agents, ap
   }
 
   /** What was said is said differently now, or taken back: agents remember it so. */
-  async function correctSessions(message: Message): Promise<void> {
-    for (const { name, scope } of agents.values()) await sessions.correct(sessionKey(message, scope, name), message.ref, message.kind === "edit" ? message.text : undefined, clock.now());
+  async function correctSessions(message: Message, facts: Facts): Promise<void> {
+    const edit: Edit = { ref: message.ref, by: speakerOf(message), text: message.kind === "edit" ? message.text : undefined };
+    for (const { name, scope } of agents.values()) {
+      const alone = message.at.kind === "direct" && scope !== "main";
+      await sessions.correct(sessionKey(message, scope, name), { ...edit, alone }, facts, clock.now());
+    }
   }
   return { receive, claim, take };
 }

@@ -11,8 +11,8 @@ export interface ToolCall { readonly id: string; readonly name: string; readonly
 
 /** One entry of a session's memory. */
 export type Turn =
-  /** `ref`: the message it came with, so that an edit or removal of that message finds it. */
-  | { readonly role: "user"; readonly text: string; readonly files?: readonly DraftFile[]; readonly ref?: string; /** Stands for the turns before it. */ readonly summary?: true;
+  /** `ref`: the message it came with, so that an edit or removal of that message finds it. `by`: its speaker (message.ts), who alone may edit or remove it. */
+  | { readonly role: "user"; readonly text: string; readonly files?: readonly DraftFile[]; readonly ref?: string; readonly by?: string; /** Stands for the turns before it. */ readonly summary?: true;
     /** What holds for it by the agent's settings. No session keeps it: it changes, and what stands before it stays the same for a provider's prompt cache. */ readonly context?: string }
   | { readonly role: "assistant"; readonly text: string; readonly calls?: readonly ToolCall[]; readonly echo?: unknown }
   | { readonly role: "tool"; readonly call: string; readonly name: string; readonly text: string; readonly failed: boolean };

@@ -124,8 +124,8 @@ describe("compaction", () => {
     await compact();
     const found = async (word: string) => JSON.stringify(await sessions.search(SESSION, askedIn(word), 5));
     assert.match(await found("password"), /password/);
-    await sessions.correct(SESSION, "m0", undefined, 5);
-    await sessions.correct(SESSION, "m1", "FACT right.", 5);
+    await sessions.correct(SESSION, { ref: "m0", by: undefined, text: undefined }, { trust: "owner", tainted: false }, 5);
+    await sessions.correct(SESSION, { ref: "m1", by: undefined, text: "FACT right." }, { trust: "owner", tainted: false }, 5);
     assert.doesNotMatch(await found("password"), /password/);
     assert.match(await found("wrong"), /FACT right/);
     assert.deepEqual((await store.list("edits", "")).length, 2);
@@ -133,7 +133,7 @@ describe("compaction", () => {
     assert.equal((await store.list("edits", "")).length, 2);
     await sessions.prune(6);
     assert.equal((await store.list("edits", "")).length, 0, "with age");
-    await sessions.correct(SESSION, "m0", "the password is 1234", 7);
+    await sessions.correct(SESSION, { ref: "m0", by: undefined, text: "the password is 1234" }, { trust: "owner", tainted: false }, 7);
     await sessions.forget(SESSION);
     assert.deepEqual(await store.list("edits", ""), [], "with the talk");
   });
@@ -141,8 +141,8 @@ describe("compaction", () => {
   it("follows an edit and a removal of what is not summarised yet", async () => {
     const { sessions, say, compact } = await rig(keeper);
     for (let n = 0; n < 8; n++) await say(n, n === 1 ? "FACT wrong." : undefined);
-    await sessions.correct(SESSION, "m1", "FACT right.", 1);
-    await sessions.correct(SESSION, "m2", undefined, 1);
+    await sessions.correct(SESSION, { ref: "m1", by: undefined, text: "FACT right." }, { trust: "owner", tainted: false }, 1);
+    await sessions.correct(SESSION, { ref: "m2", by: undefined, text: undefined }, { trust: "owner", tainted: false }, 1);
     await compact();
     const text = JSON.stringify(provider.seen);
     assert.match(text, /FACT right/);
