@@ -14,11 +14,16 @@ export const MOST_NOTES = 1_000;
 export const NOTE_CHARS = 2_000;
 const SHOWN = 8;
 const NEWEST = 20;
+/** How the id of a sender begins whom the platform could not verify. */
+const UNVERIFIED = "unverified:";
 
 /** The book that belongs to a message: by the platform's immutable ids, of one account each, so that nobody comes by another's notes through a name. */
 export function bookOf(scope: MemoryScope, { at, sender }: Pick<Message, "at" | "sender">): string {
   if (scope === "gateway") return JSON.stringify(["gateway"]);
-  return JSON.stringify(scope === "chat" ? ["chat", at.channel, at.account, at.chat] : ["person", at.channel, at.account, sender.id]);
+  if (scope === "person") return JSON.stringify(["person", at.channel, at.account, sender.id]);
+  // Whoever may have forged the address of a chat has a book of their own, never that of the person whom the address names.
+  const apart = at.kind === "direct" && sender.id.startsWith(UNVERIFIED) ? [sender.id] : [];
+  return JSON.stringify(["chat", at.channel, at.account, at.chat, ...apart]);
 }
 /** What a book's name says; undefined for one that is none. */
 export function readBook(book: string): { readonly scope: MemoryScope; readonly channel?: string; readonly account?: string; readonly id?: string } | undefined {

@@ -138,6 +138,16 @@ describe("commands", () => {
     assert.deepEqual(said(), ["Under way here: 1, for 7 s.\nWaiting: 1.\nHome answers with Small.", "You: today 0 tokens, US$ 0.00; this month 0 tokens, US$ 0.00.\nThis talk: 0 tokens, US$ 0.00.", "Of this talk I remember 1 entries. /new forgets them.", "u1 (u1), allowed, on scripted by acc."]);
   });
 
+  it("/memory of somebody who may have forged the address reads and forgets nothing of whom it names", async () => {
+    const { gateway, receive, said } = await setup();
+    const mail = (from: string, text: string) => ({ text, from, chat: "ada@example.org" });
+    await gateway.memory.remember(bookOf("chat", message(mail("ada@example.org", ""))), "the alarm code is 77", false);
+    for (const text of ["/memory", "/memory forget all"]) await receive(mail("unverified:ada@example.org#0123456789abcdef", text));
+    assert.deepEqual([said().some((text) => /77/.test(text)), said().at(-1)], [false, "There is no such note here."]);
+    await receive(mail("ada@example.org", "/memory"));
+    assert.match(said().at(-1) ?? "", /the alarm code is 77/);
+  });
+
   it("/model shows to everybody, and lets an owner choose among the allowed ones, for good", async () => {
     const { gateway, receive, said, own } = await setup();
     await own();
