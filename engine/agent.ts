@@ -130,10 +130,9 @@ export async function runAgent(input: AgentInput, settings: AgentSettings, deps:
     const repeats = createRepeats(settings.maxRepeats ?? 0);
     for (let round = 1; ; round++) {
       if (round > settings.maxRounds) throw new ModelError("AGENT_001", {}, `Expected an answer within ${settings.maxRounds} rounds of tool calls, got none.`);
-      for (const { text, ref, files } of round === 1 ? [] : ((await deps.more?.(`model ${round}`)) ?? [])) {
+      for (const { text, ref, files, outside } of round === 1 ? [] : ((await deps.more?.(`model ${round}`)) ?? [])) {
         turns.push({ role: "user", text, ref, by: speakerOf(input.message), ...(files === undefined ? {} : { files }) });
-        // What stands in a picture was written by anybody.
-        if (files !== undefined) tainted = true;
+        if (outside === true || files !== undefined) tainted = true;
       }
       const final: { turns?: readonly Turn[]; saved?: Promise<unknown> } = {};
       const reply = await deps.once(`model ${round}`, async () => {

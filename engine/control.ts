@@ -10,9 +10,10 @@ import type { Entry, MoreMode, Run } from "./run.ts";
 import type { Steps } from "./steps.ts";
 import { Stopped, type StopCause } from "./stopped.ts";
 import type { Change, Receipt, RunEnd, Step, Store } from "./store/store.ts";
+import { bringsOutside } from "./taint.ts";
 
 /** What was said while a run was at work, as its next model round gets it. */
-export interface Said { readonly text: string; readonly ref: string; readonly files?: readonly DraftFile[] }
+export interface Said { readonly text: string; readonly ref: string; readonly files?: readonly DraftFile[]; /** Text of others came with it. */ readonly outside?: true }
 
 export interface Control {
   /** Ends what is under way and what waits in this chat and thread, as far as it came before `before` (a receipt's number). `write`: what ends it on disk; the memory of it is gone at once. */
@@ -190,7 +191,7 @@ export function createControl(floor: Floor): Control {
       if (isSame && queues.take(lane, new Set([receipt.seq])).length > 0) taken.push({ ...receipt, message });
     }
     if (taken.length === 0) return undefined;
-    const data = taken.map(({ message }): Said => ({ text: message.text, ref: message.ref, ...filesOf(message) }));
+    const data = taken.map(({ message }): Said => ({ text: message.text, ref: message.ref, ...filesOf(message), ...(bringsOutside(message) ? { outside: true } : {}) }));
     const also = taken.flatMap((receipt) => reduce({ receipt }, { type: "joined", run: id }).write);
     for (const { message } of taken) floor.tell?.("done", message.at);
     return { step: { data, also }, giveBack: () => { queues.putBack(current.lane, taken); floor.wakeAll(); } };

@@ -11,7 +11,7 @@ import { manualClock, message, scriptedModel, settle, type Reply } from "./kit/s
 function tool(name: string, act: Tool["call"], more: Partial<Tool> = {}): Tool {
   return { name, description: "", parameters: { type: "object", properties: { room: { type: "string", enum: ["kitchen", "hall"] } }, required: ["room"], additionalProperties: false }, tags: [], risk: "write", readsPrivate: false, talksOutside: false, shared: false, timeoutMs: 1_000, call: act, ...more };
 }
-function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<AgentSettings>; journal?: Map<string, unknown>; trust?: Trust; tainted?: boolean; live?: boolean; history?: Turn[]; signal?: AbortSignal; clock?: Clock; /** An owner says yes to everything. */ approve?: boolean } = {}) {
+function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<AgentSettings>; journal?: Map<string, unknown>; trust?: Trust; tainted?: boolean; live?: boolean; history?: Turn[]; signal?: AbortSignal; clock?: Clock; /** An owner says yes to everything. */ approve?: boolean; more?: AgentDeps["more"] } = {}) {
   const model = scriptedModel(replies);
   const journal = more.journal ?? new Map<string, unknown>();
   const events: AgentEvent[] = [];
@@ -27,6 +27,7 @@ function rig(replies: Reply[], tools: Tool[] = [], more: { settings?: Partial<Ag
     remember: () => [],
     remembered: (turns) => { kept.push(...turns); },
     on: (event) => { events.push(event); },
+    ...(more.more === undefined ? {} : { more: more.more }),
     ...(more.approve === true ? { approve: async ({ tool }) => ({ tool }) } : {}),
   };
   const settings: AgentSettings = { system: compileTemplate("You are {{ name }}."), context: compileTemplate("Chat {{ chat }}"), maxRounds: 4, timeoutMs: 5_000, ...more.settings };
@@ -45,6 +46,16 @@ describe("agent", () => {
     assert.deepEqual(model.requests[0]?.turns.map((turn) => [turn.text, turn.role === "user" ? turn.context : undefined]), [["before", undefined], ["yes", undefined], ["hi", "Chat c1"]]);
     assert.deepEqual(kept.map((turn) => [turn.role, turn.text]), [["user", "hi"], ["assistant", "Hello you"]]);
     assert.ok(kept.every((turn) => !("context" in turn)), "what held for one message is no part of the talk");
+  });
+
+  it("knows whose each word is, and takes what joins for text from outside where it brings some", async () => {
+    for (const outside of [true, undefined]) {
+      const more = async () => [{ text: "and this", ref: "j1", ...(outside === undefined ? {} : { outside: true as const }) }];
+      const { kept, run } = rig([call({ room: "hall" }), call({ room: "hall" }, "k2"), "done"], [tool("switch", async () => ({ text: "on" }))], { trust: "paired", more: async (before) => (before === "model 2" ? more() : []) });
+      const result = await run();
+      assert.deepEqual([result.tainted, toolTexts(kept).map((text) => /TOOL_004/.test(text))], [outside === true, [false, outside === true]]);
+      assert.deepEqual(kept.flatMap((turn) => (turn.role === "user" ? [[turn.text, turn.by]] : [])), [["hi", "scripted:acc:u1"], ["and this", "scripted:acc:u1"]]);
+    }
   });
 
   it("has a second tier that never changes in its prompt, and none where it is empty", async () => {

@@ -443,6 +443,17 @@ describe("inbox", () => {
     }
   });
 
+  it("says of what joins whether text of others came with it, as of what begins a run", async () => {
+    const { inbox } = setup();
+    const one = entry("n1");
+    inbox.add(one);
+    inbox.start();
+    const mail = { channel: "email", account: "acc", chat: "ada@x.org", kind: "direct" } as const;
+    for (const [id, more] of [["first", {}], ["own", {}], ["quoting", { replyTo: "m1" }]] as const) await inbox.receive(message({ id, text: id, at: mail, ...more }), owner);
+    await settle();
+    assert.deepEqual((await inbox.control.join((one.runs[0] as Run).id))?.step.data.map(({ text, outside }) => [text, outside === true]), [["own", false], ["quoting", true]]);
+  });
+
   it("lets join what waits as it is said now: nothing that was deleted, not even while its files were fetched, and no old words", async () => {
     for (const maxInMemory of [2_000, 0]) {
       let fetching: (() => Promise<unknown>) | undefined;
