@@ -94,8 +94,9 @@ export function nearBudget(measured: readonly Measured[]): { readonly standing: 
 
 /** No context is that large: what claims more is not believed. */
 const MOST_TOKENS = 20_000_000;
-/** A provider's figures, where they can be true; else the estimate. Fractions are rounded up. */
+/** A provider's figures, where it told any that can be true; else the estimate, with the output that was seen. Fractions are rounded up. */
 export function believed(said: Usage, estimate: Usage): { readonly usage: Usage; readonly exact: boolean } {
+  if (said.guessed) return { usage: { ...said, input: Math.max(said.input, estimate.input) }, exact: false };
   const counts = [said.input, said.output, said.cachedInput ?? 0];
   const possible = counts.every((count) => typeof count === "number" && count >= 0 && count <= MOST_TOKENS) && (said.cachedInput ?? 0) <= said.input;
   if (!possible) return { usage: estimate, exact: false };

@@ -11,6 +11,9 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { systemClock } from "../engine/clock.ts";
 import { BudgetError, type Budgets, type Subject } from "../engine/budget.ts";
+import { createGauge } from "../engine/context/estimate.ts";
+import { fitModel, gaugeKey } from "../engine/context/fit.ts";
+import { createFetch } from "../engine/http.ts";
 import { createLedger, reserveOf, type Ledger, type LedgerOptions, type Warning } from "../engine/ledger.ts";
 import { ModelError } from "../engine/errors.ts";
 import { type Candidate, failover } from "../engine/failover.ts";
@@ -19,12 +22,14 @@ import { chargeModel, paidBy, paidMedia } from "../engine/models/charge.ts";
 import { ModelFault } from "../engine/models/faults.ts";
 import { openModel } from "../engine/models/index.ts";
 import type { HeardSound, MediaModel, Picture } from "../engine/models/media.ts";
-import type { Bill, Model, ModelEvent, ModelRequest, Usage } from "../engine/models/model.ts";
+import type { Bill, Model, ModelEvent, ModelRequest, Turn, Usage } from "../engine/models/model.ts";
 import type { MediaPrice, Price } from "../engine/models/prices.ts";
 import { createMemoryStore } from "../engine/store/memory.ts";
 import { openSqliteStore } from "../engine/store/sqlite.ts";
 import type { Change, Store } from "../engine/store/store.ts";
 import { manualClock, settle } from "./kit/scripted.ts";
+import { at } from "./models/kit.ts";
+import { json, startLlm, talk, wholeChat, wholeMessage, wholeResponse } from "./platforms/llm.ts";
 
 const START = Date.parse("2026-07-10T10:00:00Z");
 const subject = (more: Partial<Subject> = {}): Subject => ({ run: "1.s.in", message: "m1", session: "s1", channel: "echo", account: "acc", person: "ada", agent: "helper", ...more });
@@ -70,6 +75,32 @@ describe("ledger", () => {
     const { today, month, session } = await ledger.usage({ person: "ada", channel: "echo", account: "acc", session: "s1" });
     assert.deepEqual([today.micros, month.micros, session?.micros, today.calls], [3420, 3420, 3420, 1]);
     assert.equal((await ledger.usage({ person: "bob", channel: "echo", account: "acc" })).today.calls, 0);
+  });
+
+  it("books its own estimate, as one, where a server tells no tokens: a token a letter for Chinese, and pictures too", async () => {
+    const [stub, fetch] = [await startLlm(talk("")), createFetch()];
+    try {
+      const answer = "好".repeat(500);
+      const turns: Turn[] = [{ role: "user", text: "门".repeat(1_000), files: [{ kind: "image", media: "data:image/png;base64,iVBORw0KGgo=" }] }];
+      for (const [wire, whole] of [["openai", wholeChat], ["responses", wholeResponse], ["anthropic", wholeMessage]] as const) {
+        stub.answer = json({ ...whole(answer), usage: undefined });
+        const gauge = createGauge();
+        const { payer, store } = await rig({}, { ratio: () => 2 });
+        const run = payer();
+        const fitted = fitModel(chargeModel(await openModel({ ...at(stub.url, wire), price: { input: 1, output: 1 } }, fetch)), gauge);
+        const asked = request({ payer: run, turns });
+        const told = (await drain(fitted, asked)).at(-1);
+        await store.commit([...run.changes()]);
+        const { input, output, micros, exact } = (await store.usageRows({ ...ALL, limit: 9 }))[0] ?? assert.fail("no row");
+        assert.deepEqual([input, output, micros, exact], [reserveOf(asked, 2).input, 500, reserveOf(asked, 2).input + 500, false], wire);
+        assert.ok(input > 2 * (1_000 + 1_200), `${wire}: ${input}`);
+        assert.deepEqual(told?.type === "end" && told.usage, { input, output, guessed: true }, wire);
+        assert.equal(gauge.ratio(gaugeKey(fitted)), 1, `${wire}: our own estimate teaches nothing`);
+      }
+    } finally {
+      await fetch.destroy();
+      await stub.close();
+    }
   });
 
   it("adds a hundred calls of odd prices without losing a millionth", async () => {

@@ -1,5 +1,5 @@
 /** How many tokens a text, a turn or a request is, by estimate; set right by what the provider counts. */
-import { estimateUsage, saidText } from "../models/turns.ts";
+import { saidText } from "../models/turns.ts";
 import type { ModelRequest, ToolSpec, Turn, Usage } from "../models/model.ts";
 
 /** A picture of a chat at the sizes providers scale to: OpenAI counts 85 to 1,445, Anthropic up to 1,600. */
@@ -44,6 +44,10 @@ function toolTokens(tool: ToolSpec): number {
   return size;
 }
 
+const requestTokens = (request: ModelRequest): number => frameTokens(request) + turnsTokens(request.turns);
+/** Stands in where a provider tells nothing. `output`: all that the model wrote. */
+export const estimateUsage = (request: ModelRequest, output: string): Usage => ({ input: requestTokens(request), output: estimateTokens(output), guessed: true });
+
 /** What was learned of models: how far estimates are off, and how much a model took where it takes less than its settings say. */
 export interface Gauge {
   /** Real tokens for one estimated; 1 until the provider has counted. */
@@ -71,10 +75,10 @@ export function createGauge(): Gauge {
   };
   return {
     ratio: (model) => known.get(model)?.ratio ?? 1,
-    learn(model, request, { input }) {
-      const estimated = frameTokens(request) + turnsTokens(request.turns);
-      // A provider that counts nothing is filled in by an estimate of our own, which teaches nothing.
-      if (estimated < LEAST_TOKENS || !(input > 0) || input === estimateUsage(request, "").input) return;
+    learn(model, request, { input, guessed }) {
+      const estimated = requestTokens(request);
+      // An estimate of our own teaches nothing.
+      if (estimated < LEAST_TOKENS || !(input > 0) || guessed) return;
       const seen = Math.min(RANGE[1], Math.max(RANGE[0], input / estimated));
       const found = entry(model);
       found.ratio = found.ratio === undefined ? seen : found.ratio + WEIGHT * (seen - found.ratio);

@@ -1,10 +1,11 @@
 /** From the events of a message stream, or a whole message, to ours. */
+import { estimateUsage } from "../context/estimate.ts";
 import { emptyAnswer, parseAnswer } from "./answers.ts";
 import type { Collect } from "./exchange.ts";
 import { ModelFault, modelFault } from "./faults.ts";
 import type { ModelEvent, ModelRequest, ToolCall, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
-import { estimateUsage, readInput } from "./turns.ts";
+import { readInput } from "./turns.ts";
 
 /** A content block of any kind, also of kinds made after this was written: those are kept for the echo and otherwise passed over. */
 interface Block { type: string; text?: string; thinking?: string; signature?: string; id?: string; name?: string; input?: unknown; [field: string]: unknown }

@@ -28,6 +28,8 @@ export interface Usage {
   readonly storedInput?: number;
   /** Of the output. */
   readonly reasoning?: number;
+  /** The server told nothing: it is an estimate of ours. */
+  readonly guessed?: true;
 }
 
 export interface ModelRequest {

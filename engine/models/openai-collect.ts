@@ -1,11 +1,12 @@
 /** From the pieces of a chat completion, or a whole one, to events. */
+import { estimateUsage } from "../context/estimate.ts";
 import { emptyAnswer, parseAnswer } from "./answers.ts";
 import type { Collect } from "./exchange.ts";
 import { modelFault, ModelFault } from "./faults.ts";
 import type { ModelEvent, ModelRequest, ToolCall, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
 import { thinkTags } from "./think-tags.ts";
-import { estimateUsage, readInput } from "./turns.ts";
+import { readInput } from "./turns.ts";
 
 /** What providers really send: every field may be missing, null or of another shape. */
 interface Piece { choices?: Choice[] | null; usage?: RawUsage | null; x_groq?: { usage?: RawUsage | null } | null; error?: unknown }

@@ -4,13 +4,13 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Extras } from "./extras.ts";
-import type { Model, ModelEvent, ModelRequest, ToolCall, Turn } from "./model.ts";
+import type { Model, ModelEvent, ModelRequest, ToolCall, ToolSpec, Turn, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
 import { fillSchema } from "./practice-json.ts";
 import { planCalls } from "./practice-match.ts";
 import { askBack, chat, type Outcome, report, STILL_NEED } from "./practice-speak.ts";
 import { type Language, languageOf } from "./practice-words.ts";
-import { estimateUsage } from "./turns.ts";
+import { saidText } from "./turns.ts";
 
 /** Milliseconds between two words of a live answer. */
 const WORD_MS = 30;
@@ -27,9 +27,27 @@ export async function practiceModel(place: Place, _fetch: unknown, extras: Extra
       if (piece !== "") yield { type: "text", delta: piece };
     }
     for (const call of calls) yield { type: "call", call };
-    yield { type: "end", reason: calls.length > 0 ? "calls" : "stop", usage: estimateUsage(request, text + (calls.length > 0 ? JSON.stringify(calls) : "")) };
+    yield { type: "end", reason: calls.length > 0 ? "calls" : "stop", usage: usageOf(request, text + (calls.length > 0 ? JSON.stringify(calls) : "")) };
   }
   return { id: place.settings.model || "practice", provider: place.provider.id, contextTokens: place.settings.contextTokens ?? CONTEXT_TOKENS, stream };
+}
+
+const toolSizes = new WeakMap<ToolSpec, number>();
+/** Tools stay the same from round to round: each is counted once. */
+function toolChars(tool: ToolSpec): number {
+  const known = toolSizes.get(tool);
+  if (known !== undefined) return known;
+  const size = tool.name.length + tool.description.length + JSON.stringify(tool.parameters).length;
+  toolSizes.set(tool, size);
+  return size;
+}
+
+/** Its tokens are four characters, of whatever script. */
+function usageOf(request: ModelRequest, output: string): Usage {
+  let input = request.system.length;
+  for (const turn of request.turns) input += (turn.role === "user" ? saidText(turn) : turn.text).length + (turn.role === "assistant" && turn.calls ? JSON.stringify(turn.calls).length : 0);
+  for (const tool of request.tools) input += toolChars(tool);
+  return { input: Math.ceil(input / 4), output: Math.ceil(output.length / 4) };
 }
 
 function answer(request: ModelRequest, newId: () => string): { text: string; calls: ToolCall[] } {

@@ -1,10 +1,11 @@
 /** From the events of a response stream, or a whole response, to ours. */
+import { estimateUsage } from "../context/estimate.ts";
 import { emptyAnswer, parseAnswer } from "./answers.ts";
 import type { Collect } from "./exchange.ts";
 import { ModelFault, modelFault } from "./faults.ts";
 import type { ModelEvent, ModelRequest, ToolCall, Usage } from "./model.ts";
 import type { Place } from "./place.ts";
-import { estimateUsage, readInput } from "./turns.ts";
+import { readInput } from "./turns.ts";
 
 /** An item of the output of any kind, also of kinds made after this was written: those are passed over. */
 interface Item {

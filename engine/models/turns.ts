@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { DraftFile } from "../message.ts";
 import type { Extras } from "./extras.ts";
-import type { JsonSchema, ModelRequest, ToolCall, ToolSpec, Turn, Usage } from "./model.ts";
+import type { JsonSchema, ModelRequest, ToolCall, Turn } from "./model.ts";
 
 const LOST = "No result: the call was interrupted.";
 
@@ -95,24 +95,6 @@ export function dropKeywords(schema: JsonSchema, keywords: readonly string[]): J
     return kept;
   };
   return keywords.length === 0 ? schema : (walk(schema, false) as JsonSchema);
-}
-
-const toolSizes = new WeakMap<ToolSpec, number>();
-/** Tools stay the same from round to round: each is counted once. */
-function toolChars(tool: ToolSpec): number {
-  const known = toolSizes.get(tool);
-  if (known !== undefined) return known;
-  const size = tool.name.length + tool.description.length + JSON.stringify(tool.parameters).length;
-  toolSizes.set(tool, size);
-  return size;
-}
-
-/** Rough count where a provider tells none: four characters to a token. */
-export function estimateUsage(request: ModelRequest, output: string): Usage {
-  let input = request.system.length;
-  for (const turn of request.turns) input += (turn.role === "user" ? saidText(turn) : turn.text).length + (turn.role === "assistant" && turn.calls ? JSON.stringify(turn.calls).length : 0);
-  for (const tool of request.tools) input += toolChars(tool);
-  return { input: Math.ceil(input / 4), output: Math.ceil(output.length / 4) };
 }
 
 /** A user's words, with what holds for them by the agent's settings before them. */
