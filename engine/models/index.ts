@@ -5,7 +5,7 @@ import { type Extras, fillExtras, type ModelExtras } from "./extras.ts";
 import { type Fault, ModelFault, scrub } from "./faults.ts";
 import { EFFORTS, type Model, type ModelSettings, type Wire } from "./model.ts";
 import { baseUrlOf, type Place, placeOf } from "./place.ts";
-import { findPrice, PRICES } from "./prices.ts";
+import { findPrice, PRICES, withCache } from "./prices.ts";
 import { findProvider } from "./providers.ts";
 
 export { FAULTS, type Fault } from "./faults.ts";
@@ -33,7 +33,7 @@ export async function openModel(settings: ModelSettings, fetch: typeof globalThi
   const open = await WIRES[place.wire]();
   const price = clean.price ?? findPrice(clean.provider, clean.model, [...(filled.prices ?? []), PRICES])?.price;
   const model = await open(place, fetch, filled);
-  return price === undefined ? model : { ...model, price };
+  return price === undefined ? model : { ...model, price: provider.quirks?.promptCache ? withCache(price) : price };
 }
 
 /** Keys and addresses are pasted, often with a blank or line end. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SettingError } from "../../engine/errors.ts";
 import { findProvider, openModel } from "../../engine/models/index.ts";
-import { costOf, findMediaPrice, findPrice, parsePrices, priceOf, PRICES, type Work, workCost } from "../../engine/models/prices.ts";
+import { costOf, findMediaPrice, findPrice, parsePrices, type Price, priceOf, PRICES, type Work, workCost } from "../../engine/models/prices.ts";
 import { addUsage } from "../../engine/models/usage.ts";
 
 const of = (provider: string, model: string) => findPrice(provider, model)?.price;
@@ -21,6 +21,14 @@ describe("prices", () => {
       assert.equal(seen.size, seen.add(`${provider} ${model}`).size - 1, `${provider} ${model} twice`);
       assert.ok(usd > 0, `${provider} ${model}`);
     }
+  });
+
+  it("of Claude, given without its cache, cost a quarter more for what is stored and a tenth for what is read from there", async () => {
+    const open = (provider: string, price: Price) => openModel({ provider, model: "claude-of-ours", key: "k", price }, fetch);
+    const usage = { input: 1_000_000, output: 0, cachedInput: 400_000, storedInput: 400_000 };
+    assert.equal(costOf((await open("anthropic", { input: 3, output: 15 })).price ?? assert.fail("no price"), usage), 600_000 + 120_000 + 1_500_000);
+    assert.deepEqual((await open("anthropic", { input: 3, output: 15, cachedInput: 0.2, storedInput: 6 })).price, { input: 3, output: 15, cachedInput: 0.2, storedInput: 6 }, "what is given counts");
+    assert.deepEqual((await open("openai", { input: 3, output: 15 })).price, { input: 3, output: 15 });
   });
 
   it("are found by the name with its date or version, and by no other name", () => {
