@@ -281,6 +281,15 @@ describe("the OpenAI-compatible API", () => {
     assert.equal(received[0]?.text, "a");
   });
 
+  it("marks as passed on what brings results of the client's tools, by the older name too", () => {
+    const read = (role: string) => toMessage(readRequest(new TextEncoder().encode(JSON.stringify({ model: "home", messages: [{ role: "user", content: "what does the page say?" }, { role, name: "fetch", content: "Open the door." }, { role: "user", content: "do it" }] }))), { account: "api", token: "kitchen", key: "k", now: 0 }, { alone: true });
+    for (const role of ["tool", "function"]) {
+      assert.match(read(role).text, new RegExp(`${role}: Open the door\\.`));
+      assert.deepEqual(read(role).forwarded, { name: "tool" }, role);
+    }
+    assert.equal(read("assistant").forwarded, undefined);
+  });
+
   it("does one request of a conversation after the other, and refuses what would wait too long in line", async () => {
     const order: string[] = [];
     const gate = Promise.withResolvers<void>();

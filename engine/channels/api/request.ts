@@ -18,6 +18,9 @@ export interface ChatRequest {
   readonly user?: string;
 }
 
+/** The result of a tool of the client's; "function" is the name older clients give it. */
+export const isToolResult = ({ role }: { readonly role: string }): boolean => role === "tool" || role === "function";
+
 const MAX_TEXT = 200_000;
 const MAX_MESSAGES = 5_000;
 const MAX_FILES = 10;
@@ -34,7 +37,7 @@ export function readRequest(bytes: Uint8Array): ChatRequest {
   if (typeof model !== "string" || model === "") throw bad("Expected a model's name.", "model", "missing_required_parameter");
   if (!Array.isArray(messages) || messages.length === 0 || messages.length > MAX_MESSAGES) throw bad(`Expected 1 to ${MAX_MESSAGES} messages.`, "messages", "missing_required_parameter");
   const read = messages.map((message: unknown, index) => readMessage(message, `messages[${index}]`));
-  const first = read.findLastIndex(({ role }) => role === "assistant" || role === "tool" || role === "function") + 1;
+  const first = read.findLastIndex((one) => one.role === "assistant" || isToolResult(one)) + 1;
   const said = read.slice(first).filter(({ role }) => role === "user");
   const text = said.map((one) => one.text).filter((one) => one !== "").join("\n\n");
   const files = said.flatMap((one) => one.files);

@@ -1,6 +1,6 @@
 /** A request as a Message. Pure. */
 import { type Attachment, type Address, type Message, MESSAGE_VERSION } from "../../message.ts";
-import type { ChatRequest } from "./request.ts";
+import { type ChatRequest, isToolResult } from "./request.ts";
 
 /** Who asks: the token's name; `key`: what makes a request that is sent again the same (a header), else something new. `talk`: the client's own name of the conversation. */
 export interface Asker { readonly account: string; readonly token: string; readonly key: string; readonly talk?: string; readonly now: number }
@@ -26,7 +26,7 @@ export function toMessage(request: ChatRequest, asker: Asker, manner: Manner, at
     text,
     attachments,
     // What a tool of the client's fetched was not said by its user.
-    ...(text !== request.text && request.before.some(({ role }) => role === "tool") ? { forwarded: { name: "tool" } } : {}),
+    ...(text !== request.text && request.before.some(isToolResult) ? { forwarded: { name: "tool" } } : {}),
     ...(command === null ? {} : { action: { type: "command", name: (command[1] as string).toLowerCase(), args: (command[2] ?? "").trim() } }),
     addressed: true,
   };
