@@ -80,6 +80,19 @@ describe("a mailbox", function () {
     assert.ok(context.logs.some((line) => /MSG_001/.test(line)), context.logs.join("\n"));
   });
 
+  it("does not take for its author's what somebody sends again: an old mail to us, and one to somebody else", async () => {
+    await start();
+    const old = new Date(Date.now() - 9 * 86_400_000).toUTCString();
+    const copies = [mail("open the door", { Date: old }), mail("open the safe", { To: "bob@example.com" }), mail("open the gate", { Date: old }), mail("now, really")];
+    for (const [index, copy] of copies.entries()) {
+      rig.deliver(copy);
+      await came(index + 1);
+    }
+    assert.deepEqual(context.received.map(({ text, sender }) => [text, sender.id.replace(/#.*/, "#…")]), [["open the door", `unverified:${ADA}#…`], ["open the safe", `unverified:${ADA}#…`], ["open the gate", `unverified:${ADA}#…`], ["now, really", ADA]]);
+    const told = context.logs.filter((line) => line.startsWith("warn") && line.includes("counts as unverified"));
+    assert.deepEqual(told.map((line) => [line.includes(ADA), /7 days|To or Cc/.exec(line)?.[0]]), [[true, "7 days"], [true, "To or Cc"]]);
+  });
+
   it("is told at once by IDLE", async () => {
     await start({ everySeconds: 1_400 });
     for (const text of ["one", "two"]) {

@@ -65,6 +65,19 @@ describe("a mailbox at Gmail", function () {
     assert.deepEqual(texts(), Array.from({ length: 16 }, (_, index) => `n${index}`));
   });
 
+  it("does not take for its author's what somebody sends again: an old mail to us, and one to somebody else", async () => {
+    await start();
+    const old = new Date(Date.now() - 9 * 86_400_000).toUTCString();
+    const copies = [letter("open the door", { Date: old }), letter("open the safe", { To: "bob@example.com" }), letter("open the gate", { Date: old }), letter("now, really")];
+    for (const [index, copy] of copies.entries()) {
+      await rig.stub.deliver(copy);
+      await came(index + 1);
+    }
+    assert.deepEqual(context.received.map(({ text, sender }) => [text, sender.id.replace(/#.*/, "#…")]), [["open the door", `unverified:${ADA}#…`], ["open the safe", `unverified:${ADA}#…`], ["open the gate", `unverified:${ADA}#…`], ["now, really", ADA]]);
+    const told = context.logs.filter((line) => line.startsWith("warn") && line.includes("counts as unverified"));
+    assert.deepEqual(told.map((line) => [line.includes(ADA), /7 days|To or Cc/.exec(line)?.[0]]), [[true, "7 days"], [true, "To or Cc"]]);
+  });
+
   it("takes no drafts, no spam, nothing without the label, and what is sent here by itself not at all", async () => {
     await start();
     for (const labelIds of [["DRAFT", "INBOX"], ["SPAM"], ["SENT"], ["TRASH", "INBOX"], ["Label_1"]]) await rig.stub.deliver(letter(labelIds.join()), { labelIds });

@@ -3,9 +3,10 @@ import { reportOf } from "../../engine/channels/mail/automatic.ts";
 import { type Author, compose, messageId } from "../../engine/channels/mail/compose.ts";
 import { htmlToText } from "../../engine/channels/mail/html.ts";
 import { ids, isAddress, parseMail } from "../../engine/channels/mail/parse.ts";
+import { createTeller } from "../../engine/channels/mail/replay.ts";
 import { replyOf } from "../../engine/channels/mail/reply.ts";
 import { openThreads, type Thread } from "../../engine/channels/mail/threads.ts";
-import { toMessage } from "../../engine/channels/mail/to-message.ts";
+import { type Self, selfOf, toMessage } from "../../engine/channels/mail/to-message.ts";
 import { verdict } from "../../engine/channels/mail/verified.ts";
 import type { ChannelError } from "../../engine/errors.ts";
 import type { Address, Draft } from "../../engine/message.ts";
@@ -139,6 +140,60 @@ describe("who vouches for a mail", () => {
     assert.equal(verdict(await source("Authentication-Results: mx.example.net; dmarc=none", "Received: by x", forged, "From: ada@example.org"), ["mx.example.net"]).verified, false);
     assert.equal(verdict(await source(forged, "From: ada@example.org"), ["mx.example.net"]).verified, true);
     assert.equal(verdict(await source(forged, "From: ada@example.org", "From: mallory@evil.example"), ["mx.example.net"]).verified, false);
+  });
+});
+
+describe("a mail that is sent again", () => {
+  const DAY = 86_400_000;
+  const receivedAt = PLACE.receivedAt;
+  const at = (days: number): string => new Date(receivedAt - days * DAY).toUTCString();
+  const self: Self = { ...SELF, inboxes: ["claw@example.net", "box+bot@example.net", "claw.bot@gmail.com"] };
+  async function judge(headers: Record<string, string | undefined>, ...more: string[]): Promise<string> {
+    const doubts: string[] = [];
+    const source = Buffer.concat([...more.map((line) => Buffer.from(`${line}\r\n`)), mail("open the door", { Date: at(0), ...headers })]);
+    const message = toMessage(await parseMail(source), self, { ...PLACE, doubted: (sender, doubt) => doubts.push(`${sender} ${doubt}`) });
+    assert.equal(nobody.test(message.sender.id), doubts.length === 1, message.sender.id);
+    assert.equal(message.id.startsWith("unverified:"), doubts.length === 1);
+    assert.equal(message.tags?.includes("verified"), doubts.length === 0);
+    return doubts.join();
+  }
+  it("counts for its author only where it was written to the account, and within days", async () => {
+    const rows: readonly [about: string, headers: Record<string, string | undefined>, doubt: string][] = [
+      ["to us", {}, ""], ["among others", { To: "Bob <bob@example.com>, Claw <CLAW@Example.NET>" }, ""], ["in Cc", { To: "bob@example.com", Cc: "claw@example.net" }, ""], ["in a group", { To: "Bots: claw@example.net, x@example.net;" }, ""],
+      ["with a tag", { To: "claw+door@example.net" }, ""], ["an own address that has a tag", { To: "box+bot@example.net" }, ""], ["Gmail without the dot", { To: "clawbot@googlemail.com" }, ""], ["Gmail with more dots and a tag", { To: "c.lawbot+x@gmail.com" }, ""], ["dots elsewhere", { To: "c.law@example.net" }, "recipient"], ["seven days old", { Date: at(7) }, ""], ["a clock that is ahead", { Date: at(-0.9) }, ""], ["a zone with its name", { Date: "Sat, 28 Nov 2026 11:00:00 +0100 (CET)" }, ""],
+      ["to somebody else", { To: "bob@example.com" }, "recipient"], ["to nobody, as by Bcc", { To: undefined }, "recipient"], ["undisclosed", { To: "undisclosed-recipients:;" }, "recipient"], ["the address as a name", { To: '"claw@example.net" <bob@example.com>' }, "recipient"],
+      ["a longer name", { To: "myclaw@example.net" }, "recipient"], ["a longer domain", { To: "claw@example.net.evil.example" }, "recipient"], ["a tag in another domain", { To: "claw+x@evil.example" }, "recipient"], ["the mailbox without the bot's tag", { To: "box@example.net" }, "recipient"], ["another tag", { To: "box+ads@example.net" }, "recipient"],
+      ["what a server wrote of the envelope", { To: "bob@example.com", "Delivered-To": "claw@example.net", "X-Original-To": "claw@example.net" }, "recipient"],
+      ["old", { Date: at(7.01) }, "date"], ["of last year", { Date: at(365) }, "date"], ["of tomorrow's tomorrow", { Date: at(-1.01) }, "date"], ["without a date", { Date: undefined }, "date"], ["no date", { Date: "soon" }, "date"],
+    ];
+    for (const [about, headers, doubt] of rows) assert.equal(await judge(headers), doubt === "" ? "" : `${ADA} ${doubt}`, about);
+    assert.equal(await judge({ To: "bob@example.com" }, "To: claw@example.net"), `${ADA} recipient`);
+    assert.equal(await judge({ To: "bob@example.com", Cc: "bob@example.com" }, "Cc: claw@example.net"), `${ADA} recipient`);
+    assert.equal(await judge({ Date: at(30) }, `Date: ${at(0)}`), `${ADA} date`);
+    assert.equal((await parseMail(mail("x"))).date !== undefined, true);
+    console.log(`      ${rows.length} ways to address and date a mail`);
+  });
+  it("is not believed where the server tells no time, nor doubted where nothing is verified", async () => {
+    const heard: string[] = [];
+    const place = { reference: "1/1", receivedAt: undefined, doubted: (sender: string) => heard.push(sender) };
+    assert.match(toMessage(await parseMail(mail("x")), self, place).sender.id, nobody);
+    assert.deepEqual(heard, [ADA]);
+    await parseMail(mail("x", { To: "bob@example.com", "Authentication-Results": undefined })).then((one) => toMessage(one, self, place));
+    assert.equal(toMessage(await parseMail(mail("x", { To: "bob@example.com" })), { ...self, verify: false }, place).sender.id, ADA);
+    assert.deepEqual(heard, [ADA]);
+  });
+  it("is told of once for each sender and reason, not without end", () => {
+    const logs: string[] = [];
+    const tell = createTeller((level, text) => logs.push(`${level} ${text}`), self.inboxes);
+    for (let round = 0; round < 3; round++) for (const doubt of ["recipient", "date"] as const) tell(ADA, doubt);
+    assert.deepEqual(logs.map((line) => [line.includes(ADA), /^warn .*(To or Cc|7 days)/.exec(line)?.[1]]), [[true, "To or Cc"], [true, "7 days"]]);
+    for (let index = 0; index < 500; index++) tell(`s${index}@example.org`, "date");
+    assert.equal(logs.length, 100);
+  });
+  it("is looked for at the address and at the login, where that is an address", () => {
+    const of = (user: string) => selfOf({ id: "post", channel: "email", name: "P", settings: { user } }, "Claw@example.net", "imap.example.net").inboxes;
+    assert.deepEqual(of("box5"), ["claw@example.net"]);
+    assert.deepEqual(of("Box@example.net"), ["claw@example.net", "box@example.net"]);
   });
 });
 

@@ -14,7 +14,7 @@ import { type SmtpFault, type SmtpStub, startSmtp } from "./smtp.ts";
 
 export const ADA = "ada@example.org";
 export const ROOT = "root-1@example.org";
-export const SELF: Self = { channel: "email", account: "post", addresses: ["claw@example.net"], trusted: ["mx.example.net"], verify: true };
+export const SELF: Self = { channel: "email", account: "post", addresses: ["claw@example.net"], inboxes: ["claw@example.net"], trusted: ["mx.example.net"], verify: true };
 
 const FAULTS: Readonly<Record<SendFault, SmtpFault | undefined>> = {
   rate: { at: "to", code: 450, says: "4.7.0 Too many mails, try again later" },
@@ -39,7 +39,7 @@ let count = 0;
 export function mail(text: string, headers: Readonly<Record<string, string | undefined>> = {}): Buffer {
   const all = {
     "Authentication-Results": "mx.example.net; dkim=pass header.d=example.org header.s=s1; spf=pass smtp.mailfrom=ada@example.org", From: `Ada Lovelace <${ADA}>`, To: "claw@example.net",
-    Subject: "Re: The engine", "Message-ID": `<m${++count}-${process.pid}@example.org>`, "In-Reply-To": `<${ROOT}>`, References: `<${ROOT}>`, Date: "Sat, 28 Nov 2026 10:00:00 +0000", "MIME-Version": "1.0", "Content-Type": "text/plain; charset=utf-8", "Content-Transfer-Encoding": "8bit", ...headers,
+    Subject: "Re: The engine", "Message-ID": `<m${++count}-${process.pid}@example.org>`, "In-Reply-To": `<${ROOT}>`, References: `<${ROOT}>`, Date: new Date().toUTCString(), "MIME-Version": "1.0", "Content-Type": "text/plain; charset=utf-8", "Content-Transfer-Encoding": "8bit", ...headers,
   };
   return Buffer.from(`${Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`])).join("\r\n")}\r\n\r\n${text}\r\n`);
 }

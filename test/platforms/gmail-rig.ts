@@ -27,7 +27,7 @@ const REFUSALS: Readonly<Record<Refusal, Fault | undefined>> = {
   kicked: undefined,
   long: { status: 413, reason: "uploadTooLarge", says: "Request Too Large" },
 };
-export const SELF: Self = { channel: "gmail", account: "google", addresses: ["claw@gmail.com"], trusted: ["mx.google.com"], verify: true };
+export const SELF: Self = { channel: "gmail", account: "google", addresses: ["claw@gmail.com"], inboxes: ["claw@gmail.com"], trusted: ["mx.google.com"], verify: true };
 export const AR = "mx.google.com; dkim=pass header.i=@example.org header.s=s1 header.b=abc; spf=pass (google.com: domain of ada@example.org designates 203.0.113.9 as permitted sender) smtp.mailfrom=ada@example.org; dmarc=pass (p=NONE sp=NONE dis=NONE) header.from=example.org";
 export const letter = (text: string, headers: Record<string, string | undefined> = {}): Buffer => mail(text, { "Authentication-Results": AR, To: "claw@gmail.com", ...headers });
 

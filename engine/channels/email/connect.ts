@@ -7,6 +7,7 @@ import { type Author, compose, messageId } from "../mail/compose.ts";
 import { parseMail } from "../mail/parse.ts";
 import { openSent } from "../mail/sent.ts";
 import { openThreads } from "../mail/threads.ts";
+import { createTeller } from "../mail/replay.ts";
 import { selfOf } from "../mail/to-message.ts";
 import { text } from "../setting-text.ts";
 import { fromImap } from "./errors.ts";
@@ -63,7 +64,8 @@ async function serve({ account, context, client, smtp, login }: Line, abort: () 
   const author: Author = { address: self.id, name: text(account, "name"), account: account.id };
   const threads = await openThreads(storage);
   const sent = await openSent(storage, clock);
-  const source = { client, account, context, signal, threads, self: selfOf(account, self.id, serverOf(account, "imap").host) };
+  const reader = selfOf(account, self.id, serverOf(account, "imap").host);
+  const source = { client, account, context, signal, threads, self: reader, doubted: createTeller(context.log, reader.inboxes) };
   const receiving = await watch(source).catch((error: unknown) => { throw fromImap(error, "The look into the folder"); });
   const gone = Promise.withResolvers<ClawError>();
   context.status("connected");

@@ -7,7 +7,7 @@ import { asClawError, ChannelError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { type Mail, parseMail } from "../mail/parse.ts";
 import type { Threads } from "../mail/threads.ts";
-import { rawOf, type Self, toMessage } from "../mail/to-message.ts";
+import { type Place, rawOf, type Self, toMessage } from "../mail/to-message.ts";
 import { everyMs, type Imap } from "./imap.ts";
 
 interface Cursor { readonly validity: string; readonly uid: number; /** Unix milliseconds: the server's time of the newest mail. */ readonly at: number }
@@ -18,6 +18,7 @@ export interface Source {
   readonly signal: AbortSignal;
   readonly self: Self;
   readonly threads: Threads;
+  readonly doubted: NonNullable<Place["doubted"]>;
 }
 
 /** Bytes that are read of one mail; of a larger one its beginning. */
@@ -114,10 +115,10 @@ function timeOf(date: Date | string | undefined): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
-async function read({ context, self, threads }: Source, bytes: Uint8Array, place: { readonly reference: string; readonly receivedAt: number | undefined; readonly cut: boolean }): Promise<{ readonly message: Message; readonly mail: Mail } | undefined> {
+async function read({ context, self, threads, doubted }: Source, bytes: Uint8Array, place: { readonly reference: string; readonly receivedAt: number | undefined; readonly cut: boolean }): Promise<{ readonly message: Message; readonly mail: Mail } | undefined> {
   try {
     const mail = await parseMail(bytes);
-    return { message: toMessage(mail, self, { ...place, rootOf: threads.rootOf }), mail };
+    return { message: toMessage(mail, self, { ...place, rootOf: threads.rootOf, doubted }), mail };
   } catch (error) {
     context.log("warn", `MSG_001: a mail (${place.reference}) could not be read and is left out: ${(error as Error).message}`);
     return undefined;

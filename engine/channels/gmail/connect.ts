@@ -4,6 +4,7 @@ import { keepAfter, waitsFrom } from "../doubt.ts";
 import { ChannelError, type ClawError } from "../../errors.ts";
 import { type Author, type Composed, compose, KEY_HEADER, messageId } from "../mail/compose.ts";
 import { ids, parseMail } from "../mail/parse.ts";
+import { createTeller } from "../mail/replay.ts";
 import { openSent } from "../mail/sent.ts";
 import { openThreads } from "../mail/threads.ts";
 import { selfOf } from "../mail/to-message.ts";
@@ -43,7 +44,8 @@ export async function connect(account: Account, context: ChannelContext): Promis
   const cursor = await begin(context, historyId);
   const gone = Promise.withResolvers<ClawError>();
   context.status("connected");
-  const ended = receive({ gmail, account, context, signal, threads, self: selfOf(account, address, HOST) }, cursor).then((error) => {
+  const self = selfOf(account, address, HOST);
+  const ended = receive({ gmail, account, context, signal, threads, self, doubted: createTeller(context.log, self.inboxes) }, cursor).then((error) => {
     if (error === undefined || signal.aborted) return;
     context.status("error", error);
     gone.resolve(error);

@@ -8,7 +8,7 @@ import { asClawError, type ClawError } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import { type Mail, parseMail } from "../mail/parse.ts";
 import type { Threads } from "../mail/threads.ts";
-import { rawOf, type Self, toMessage } from "../mail/to-message.ts";
+import { type Place, rawOf, type Self, toMessage } from "../mail/to-message.ts";
 import { text } from "../setting-text.ts";
 import { type Gmail, type Json, statusOf } from "./api.ts";
 
@@ -20,6 +20,7 @@ export interface Source {
   readonly signal: AbortSignal;
   readonly self: Self;
   readonly threads: Threads;
+  readonly doubted: NonNullable<Place["doubted"]>;
 }
 interface Named { readonly id: string; readonly labels: readonly string[] }
 /** A message resource: developers.google.com/gmail/api/reference/rest/v1/users.messages#Message */
@@ -99,11 +100,11 @@ async function catchUp(source: Source, from: Cursor): Promise<Cursor> {
 
 /** Rejects when it could not be saved: then it is told again, with all since the stored id. */
 async function takeOne(source: Source, { id, labels }: Named, cursor: Cursor): Promise<Cursor> {
-  const { gmail, account, context, signal, self, threads } = source;
+  const { gmail, account, context, signal, self, threads, doubted } = source;
   if (signal.aborted || id === "" || labels.some((label) => SKIPPED.has(label))) return cursor;
   const resource: Resource | undefined = await gmail.ask("GET", `messages/${encodeURIComponent(id)}`, { what: "a mail", signal, query: { format: "raw" } }).catch(unlessGone);
   if (resource === undefined) return cursor;
-  const reading = await read(resource, self, threads).catch((error: Error) => { context.log("warn", `MSG_001: a mail (${id}) could not be read and is left out: ${error.message}`); return undefined; });
+  const reading = await read(resource, self, { rootOf: threads.rootOf, doubted }).catch((error: Error) => { context.log("warn", `MSG_001: a mail (${id}) could not be read and is left out: ${error.message}`); return undefined; });
   if (reading === undefined) return cursor;
   const { message, subject, mail } = reading;
   const received = await context.receive(account.settings.raw === true ? { ...message, ...rawOf(mail) } : message);
@@ -117,10 +118,10 @@ async function takeOne(source: Source, { id, labels }: Named, cursor: Cursor): P
 }
 
 /** A message resource of format RAW as a Message. Throws ClawError MSG_001. */
-export async function read(resource: Resource, self: Self, threads?: Pick<Threads, "rootOf">): Promise<{ readonly message: Message; readonly subject: string; readonly mail: Mail }> {
+export async function read(resource: Resource, self: Self, about: Pick<Place, "rootOf" | "doubted"> = {}): Promise<{ readonly message: Message; readonly subject: string; readonly mail: Mail }> {
   const mail = await parseMail(bytesOf(resource));
   const time = Number(resource.internalDate);
-  const message = toMessage(mail, self, { reference: String(resource.id), receivedAt: Number.isFinite(time) && time > 0 ? time : undefined, ...(threads === undefined ? {} : { rootOf: threads.rootOf }) });
+  const message = toMessage(mail, self, { reference: String(resource.id), receivedAt: Number.isFinite(time) && time > 0 ? time : undefined, ...about });
   const labels = (Array.isArray(resource.labelIds) ? resource.labelIds : []).filter((label): label is string => typeof label === "string").slice(0, 50).map((label) => `label:${label}`);
   return { message: { ...message, tags: [...(message.tags ?? []), ...labels] }, subject: mail.subject, mail };
 }

@@ -6,6 +6,7 @@ import { text as setting } from "../setting-text.ts";
 import { type Automatic, automatic, reportOf } from "./automatic.ts";
 import { htmlToText } from "./html.ts";
 import { domainOf, isAddress, type Mail, type MailPart, plainAddress } from "./parse.ts";
+import { type Doubt, doubtOf } from "./replay.ts";
 import { replyOf } from "./reply.ts";
 import { knownServers, verdict } from "./verified.ts";
 
@@ -14,24 +15,28 @@ export interface Self {
   readonly account: string;
   /** Addresses that are the bot's own. */
   readonly addresses: readonly string[];
+  /** Addresses at which the bot is written to: its own, and that of the mailbox where it is another. */
+  readonly inboxes: readonly string[];
   /** Names of the servers whose Authentication-Results are believed; see verified.ts. */
   readonly trusted: readonly string[];
   /** False: From is believed as it stands. */
   readonly verify: boolean;
 }
-/** Where the mail lies: `reference` begins the names of its files, `receivedAt` is the server's clock, `rootOf` knows conversations by one of their ids. */
+/** Where the mail lies: `reference` begins the names of its files, `receivedAt` is the server's clock, `rootOf` knows conversations by one of their ids, `doubted` hears whom the server verified and what speaks against it all the same. */
 export interface Place {
   readonly reference: string;
   readonly receivedAt: number | undefined;
   rootOf?(id: string): string | undefined;
+  doubted?(sender: string, doubt: Doubt): void;
   /** Larger than what is read of a mail: files in it are not whole. */
   readonly cut?: boolean;
 }
 
 export function selfOf(account: Account, address: string, host: string): Self {
   const named = setting(account, "authserv").split(/[\s,]+/).filter((name) => name !== "");
+  const addresses = [plainAddress(address)];
   return {
-    channel: account.channel, account: account.id, addresses: [plainAddress(address)],
+    channel: account.channel, account: account.id, addresses, inboxes: [...addresses, plainAddress(setting(account, "user"))].filter(isAddress),
     trusted: named.length > 0 ? named : knownServers(host), verify: account.settings.verified !== false,
   };
 }
@@ -43,9 +48,12 @@ const ENCRYPTED = /^(?:application\/(?:x-)?pkcs7-mime|application\/pgp-encrypted
 export function toMessage(mail: Mail, self: Self, place: Place): Message {
   const machine = automatic(mail);
   const address = mail.from !== undefined && isAddress(mail.from.address) ? mail.from.address : "unknown";
-  const { verified, tags } = verdict(mail, self.trusted);
-  const known = verified || !self.verify;
   const own = self.addresses.includes(address);
+  const { verified: vouched, tags } = verdict(mail, self.trusted);
+  const doubt = vouched ? doubtOf(mail, self.inboxes, place.receivedAt) : undefined;
+  if (doubt !== undefined && self.verify && !own) place.doubted?.(address, doubt);
+  const verified = vouched && doubt === undefined;
+  const known = verified || !self.verify;
   const root = rootOf(mail, place);
   const reading = textOf(mail);
   const parts = mail.parts.map((part, index) => ({ part, index })).filter(({ part }) => !UNREAD.test(part.mime) && !(machine === "bounce" && /^(?:message|text)\//.test(part.mime)));
