@@ -69,6 +69,25 @@ describe("WhatsApp as a linked device", () => {
       for (const word of ["", "x", Buffer.from('["exe","a","b",""]').toString("base64url"), Buffer.from("{}").toString("base64url"), reference({ of: "image", mediaKey: Buffer.from("k") }).slice(3)]) assert.equal(fromReference(word), undefined, word);
     });
 
+    it("name no place of a file but WhatsApp's own servers, nor is another read from a name", () => {
+      const rows: readonly [directPath: string, url: string, kept: readonly string[]][] = [
+        ["/v/t62/abc?ccb=1", "https://media-fra3-1.cdn.whatsapp.net/v/abc", ["/v/t62/abc?ccb=1", "https://media-fra3-1.cdn.whatsapp.net/v/abc"]], ["/v/abc", "https://whatsapp.net/v", ["/v/abc", "https://whatsapp.net/v"]],
+        [".evil.example/x", "", []], ["@evil.example/x", "", []], [":8080/x", "", []], ["//evil.example/x", "", []], ["evil", "", []],
+        ["/v/abc", "https://evil.example/x", ["/v/abc"]], ["/v/abc", "http://mmg.whatsapp.net/x", ["/v/abc"]], ["/v/abc", "https://mmg.whatsapp.net.evil.example/x", ["/v/abc"]], ["/v/abc", "https://evilwhatsapp.net/x", ["/v/abc"]],
+        ["", "https://mmg.whatsapp.net@evil.example/x", []], ["", "https://mmg.whatsapp.net:8080/x", []], ["", "https://evil.example/.whatsapp.net", []], ["", "https://evil.example\\.whatsapp.net/", []], ["", "https://192.168.1.1/", []], ["", "file:///etc/passwd", []], ["", "mmg.whatsapp.net", []],
+      ];
+      for (const [directPath, url, kept] of rows) {
+        const [attachment] = said({ imageMessage: { mediaKey: Buffer.from("key"), directPath, url, mimetype: "image/jpeg" } })?.attachments ?? [];
+        assert.ok(attachment !== undefined && "media" in attachment, directPath);
+        const forged = Buffer.from(JSON.stringify(["image", "a2V5", directPath, url])).toString("base64url");
+        for (const word of [attachment.media, forged]) {
+          const found = fromReference(word);
+          assert.deepEqual([found?.directPath, found?.url].filter((each) => each !== undefined), kept, `${directPath} ${url}`);
+        }
+        assert.deepEqual((JSON.parse(Buffer.from(attachment.media, "base64url").toString()) as string[]).slice(2).filter((each) => each !== ""), kept);
+      }
+    });
+
     it("leave out what is no word to us: statuses, channels, keys that travel, empty ones", () => {
       for (const jid of ["status@broadcast", "120363@newsletter", "1@broadcast"]) assert.equal(said({ conversation: "x" }, { remoteJid: jid }), undefined);
       for (const message of [{}, { protocolMessage: { type: 5, historySyncNotification: {} } }, { senderKeyDistributionMessage: {} }, { messageContextInfo: {} }]) assert.equal(said(message), undefined);

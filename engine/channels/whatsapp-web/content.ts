@@ -32,10 +32,19 @@ const FILES: Readonly<Record<string, { readonly kind: FileKind; readonly of: str
   imageMessage: { kind: "image", of: "image" }, videoMessage: { kind: "video", of: "video" }, ptvMessage: { kind: "video", of: "video" }, audioMessage: { kind: "audio", of: "audio" }, documentMessage: { kind: "document", of: "document" }, stickerMessage: { kind: "sticker", of: "sticker" },
 };
 
-export interface Reference { readonly of: string; readonly mediaKey: Bytes; readonly directPath?: string; readonly url?: string }
+interface Place { readonly directPath?: string; readonly url?: string }
+export interface Reference extends Place { readonly of: string; readonly mediaKey: Bytes }
+
+/** Of what the sender says of where a file lies, what leads to WhatsApp's own servers: Baileys appends the path to a host's name, takes the host from the address, and asks no guard. */
+function placeAtWhatsApp({ directPath = "", url = "" }: Place): Place {
+  const { protocol, hostname, port } = URL.parse(url) ?? {};
+  const known = protocol === "https:" && port === "" && /^(?:[^.]+\.)*whatsapp\.net$/.test(hostname ?? "");
+  return { ...(/^\/(?!\/)/.test(directPath) ? { directPath } : {}), ...(known ? { url } : {}) };
+}
 
 /** Everything that is needed to fetch a file later, in one word: WhatsApp's key of it, and where it lies. */
-export function reference({ of, mediaKey, directPath, url }: Reference): string {
+export function reference({ of, mediaKey, ...said }: Reference): string {
+  const { directPath, url } = placeAtWhatsApp(said);
   return Buffer.from(JSON.stringify([of, Buffer.from(mediaKey).toString("base64"), directPath ?? "", url ?? ""])).toString("base64url");
 }
 /** Undefined for what is no such word. */
@@ -43,7 +52,7 @@ export function fromReference(word: string): Reference | undefined {
   try {
     const [of, mediaKey, directPath, url] = JSON.parse(Buffer.from(word, "base64url").toString()) as string[];
     if (!Object.values(FILES).some((file) => file.of === of) || typeof mediaKey !== "string") return undefined;
-    return { of: of as string, mediaKey: Buffer.from(mediaKey, "base64"), ...(directPath ? { directPath } : {}), ...(url ? { url } : {}) };
+    return { of: of as string, mediaKey: Buffer.from(mediaKey, "base64"), ...placeAtWhatsApp({ ...(directPath === undefined ? {} : { directPath }), ...(url === undefined ? {} : { url }) }) };
   } catch {
     return undefined;
   }
