@@ -217,7 +217,7 @@ export const ERRORS = {
     causes: ["a wire that does not fit the provider", "a limit of tokens that thinking alone used up", "a small local model"],
     remedy: "Try again; if it stays, choose another model or wire.",
     where: ["catch", "status", "form"],
-    again: "Yes: once more at once, then the next key or model, where there is one. Else the agent gives the fault to a Catch node.",
+    again: "Yes: once more at once (not where the limit of tokens was used up), then the next model, where there is one. Else the agent gives the fault to a Catch node.",
   },
   MODEL_008: {
     title: "Provider rejected the request",

@@ -54,8 +54,12 @@ export function pick(chain: readonly Candidate[], course: Course, standingOf: (i
   return soonest === undefined ? { do: "stop" } : { do: "wait", until: soonest };
 }
 
-/** Those that are not asked any more for this answer once `candidate` met this kind of fault. */
-function closedBy(kind: FaultKind, candidate: Candidate, chain: readonly Candidate[]): readonly Candidate[] {
+/** Those that are not asked any more for this answer once `candidate` met this fault: itself where trying again changes nothing, and who would meet the same. */
+function closedBy(fault: ClawError, candidate: Candidate, chain: readonly Candidate[]): readonly Candidate[] {
+  const others = sharers(kindOf(fault), candidate, chain);
+  return fault.retry === "no" ? [candidate, ...others] : others;
+}
+function sharers(kind: FaultKind, candidate: Candidate, chain: readonly Candidate[]): readonly Candidate[] {
   const { key, next } = RULES[kind];
   switch (next) {
     case "stop": return chain;
@@ -95,7 +99,7 @@ export function failover(chain: readonly [Candidate, ...Candidate[]], deps: Fail
         fault = yield* ask(candidate, request, signal, others ? left / 2 : left);
         if (fault === undefined) return;
         course.faults.set(candidate, fault);
-        for (const closed of closedBy(kindOf(fault), candidate, chain)) course.closed.add(closed);
+        for (const closed of closedBy(fault, candidate, chain)) course.closed.add(closed);
         if (RULES[kindOf(fault)].next === "stop") throw fault;
       }
     },

@@ -236,6 +236,18 @@ describe("failover", () => {
     assert.equal((await turn()).error?.message, "it is key refused");
     assert.equal(asked(), "A1:2");
   });
+  it("asks nobody again whose fault says that this changes nothing", async () => {
+    for (const kind of ["bad answer", "wrong address", "unknown model", "overloaded"] as const) {
+      const { turn, asked } = rig({ A1: model([bad(kind, { retry: "no" })]) });
+      assert.deepEqual([(await turn()).error?.message, asked()], [`it is ${kind}`, "A1:1"]);
+    }
+    const never = bad("bad answer", { retry: "no" });
+    const chain = rig({ A1: model([never]), A2: model([ok("the same model")]), B1: model([never]) });
+    assert.deepEqual([(await chain.turn()).text, chain.asked()], ["", "A1:1 A2:0 B1:1"]);
+    // What concerns the key alone still goes to the next one.
+    const keys = rig({ A1: model([bad("rate limited", { retry: "no" })]), A2: model([ok("from A2")]) });
+    assert.deepEqual([(await keys.turn()).text, keys.asked()], ["from A2", "A1:1 A2:1"]);
+  });
   it("asks only a model that reads more when the conversation is too long", async () => {
     const { turn, asked } = rig({ A1: model([bad("too long")], 1_000), B1: model([ok("B")], 1_000), C1: model([ok("C")], 2_000) });
     assert.deepEqual([(await turn()).text, asked()], ["C", "A1:1 B1:0 C1:1"]);
