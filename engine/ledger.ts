@@ -56,7 +56,7 @@ export interface Ledger {
   prune(): Promise<void>;
 }
 
-/** Where the agent sets no length: few answers are longer. */
+/** Where neither the agent nor the wire sets a length: few answers are longer. */
 const USUAL_OUTPUT = 4_096;
 /** A call that cost more is a mistake in a price. */
 const MOST_MICROS = 1e12;
@@ -71,9 +71,9 @@ type Spent = Pick<UsageRow, "input" | "output" | "cached" | "micros" | "work">;
 /** A call under way: it ends with what it used, with nothing, or with what was reserved. */
 interface Call { paid(spent: Spent, exact: boolean): void; broken(unused: boolean): void }
 
-/** What a call may use: its input by estimate, and the longest answer it may give. `ratio`: tokens of this model for one estimated. */
-export function reserveOf(request: ModelRequest, ratio = 1): Usage {
-  return { input: Math.ceil((frameTokens(request) + turnsTokens(request.turns)) * Math.max(1, ratio)), output: request.maxTokens ?? USUAL_OUTPUT };
+/** What a call may use: its input by estimate, and the longest answer it may give. `ratio`: tokens of this model for one estimated; `usual`: the length its wire asks for where the request sets none. */
+export function reserveOf(request: ModelRequest, ratio = 1, usual = USUAL_OUTPUT): Usage {
+  return { input: Math.ceil((frameTokens(request) + turnsTokens(request.turns)) * Math.max(1, ratio)), output: request.maxTokens ?? usual };
 }
 /** Micros, or null where the price is not known. */
 const plausible = (cost = Number.NaN): number | null => (Number.isSafeInteger(cost) && cost >= 0 && cost <= MOST_MICROS ? cost : null);
@@ -155,7 +155,7 @@ export async function createLedger({ store, clock, zone, budgets, ratio, count, 
       };
     }
     async function begin(model: Model, request: ModelRequest): Promise<Bill> {
-      const estimate = reserveOf(request, ratio?.(model));
+      const estimate = reserveOf(request, ratio?.(model), model.maxTokens);
       const call = await open(model, spentBy(model, estimate));
       return {
         broken: call.broken,

@@ -39,7 +39,7 @@ export async function anthropicModel(place: Place, fetch: typeof globalThis.fetc
       whole: (signal) => client.messages.create({ ...body, stream: false }, { signal }),
     });
   }
-  return { id: settings.model, provider: provider.id, contextTokens: place.contextTokens, stream };
+  return { id: settings.model, provider: provider.id, contextTokens: place.contextTokens, maxTokens: DEFAULT_MAX_TOKENS, stream };
 }
 
 /** The SDK sends the key as a bearer; servers that only speak like Anthropic mostly still look for `x-api-key`. */

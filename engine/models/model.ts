@@ -86,6 +86,8 @@ export interface Model {
   readonly provider: string;
   /** Size of the context window in tokens. */
   readonly contextTokens: number;
+  /** Tokens its wire asks for at most where a request sets no limit. Left out: it sends none. */
+  readonly maxTokens?: number;
   /** What its tokens cost, where that is known: `costOf(price, usage)` in prices.ts. */
   readonly price?: Price;
   stream(request: ModelRequest, signal: AbortSignal): AsyncIterable<ModelEvent>;
