@@ -9,7 +9,12 @@ import type { Work } from "./prices.ts";
 /** With these the provider says that it did not begin. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(["MODEL_002", "MODEL_003", "MODEL_004", "MODEL_005", "MODEL_008", "MODEL_009"]);
 function didNothing(thrown: unknown): boolean {
-  if (thrown instanceof ModelFault && (thrown.begun || thrown.unsent)) return thrown.unsent;
+  if (thrown instanceof ModelFault) {
+    if (thrown.unsent) return true;
+    if (thrown.begun) return false;
+    // No provider read it. "No network" has the same code, and there it may have.
+    if (thrown.kind === "wrong address") return true;
+  }
   return thrown instanceof SettingError || (thrown instanceof ClawError && REFUSALS.has(thrown.code));
 }
 

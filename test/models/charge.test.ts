@@ -7,7 +7,7 @@ import { openModel } from "../../engine/models/index.ts";
 import type { ModelRequest } from "../../engine/models/model.ts";
 import { createMemoryStore } from "../../engine/store/memory.ts";
 import { manualClock, settle } from "../kit/scripted.ts";
-import { type Answer, type LlmStub, startLlm, talk } from "../platforms/llm.ts";
+import { type Answer, json, type LlmStub, startLlm, talk } from "../platforms/llm.ts";
 import { ask, at, collect, failure, WIRE_NAMES, type WireName } from "./kit.ts";
 
 const MOST = 77;
@@ -39,6 +39,17 @@ describe("what is booked where no answer came", () => {
 
   for (const wire of WIRE_NAMES) {
     describe(`on the ${wire} wire`, () => {
+      it("nothing at a wrong address, where no provider read it", async () => {
+        const page: Answer = (response) => { response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>Router login</title>"); };
+        const lost: Answer = (response) => { response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not Found</h1>"); };
+        for (const [answer, url] of [[page], [lost], [json({ detail: "Method Not Allowed" }, 405)], [talk("hi"), stub.url.replace("http:", "https:")]] as const) {
+          for (const live of [false, true]) {
+            const { rows, error } = await booked(wire, answer, { live }, url);
+            assert.deepEqual([error.code, rows], ["MODEL_001", []], error.message);
+          }
+        }
+      });
+
       it("holds before the call what the wire asks for", async () => {
         for (const maxTokens of [undefined, 500]) {
           const { rows } = await booked(wire, (response) => { response.socket?.destroy(); }, maxTokens === undefined ? { maxTokens } as never : { maxTokens });
