@@ -11,7 +11,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set(["MODEL_002", "MODEL_003", "MOD
 function didNothing(thrown: unknown): boolean {
   if (thrown instanceof ModelFault) {
     if (thrown.unsent) return true;
-    if (thrown.begun) return false;
+    if (thrown.begun || thrown.unsure) return false;
     // No provider read it. "No network" has the same code, and there it may have.
     if (thrown.kind === "wrong address") return true;
   }

@@ -26,11 +26,13 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
   const patient = watch(signal, clock, firstByteMs, stallMs);
   const { collect } = asking;
   let begun = false;
+  let arrived = false;
+  const whole = (answer: unknown): ModelEvent[] => { arrived = true; return collect.whole(answer); };
   try {
     if (live) {
       const { data, response } = await asking.pieces(patient.signal);
       const type = response.headers.get("content-type") ?? "";
-      if (/json|html/.test(type)) yield* collect.whole(await response.text());
+      if (/json|html/.test(type)) yield* whole(await response.text());
       else {
         for await (const piece of data) {
           patient.heard();
@@ -39,7 +41,7 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
           patient.wait();
         }
       }
-    } else yield* collect.whole(await asking.whole(patient.signal));
+    } else yield* whole(await asking.whole(patient.signal));
     // The SDKs end an aborted stream as if it were complete.
     if (patient.signal.aborted) throw patient.signal.reason;
     yield* collect.end();
@@ -47,7 +49,8 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
     if (signal.aborted) throw signal.reason;
     const late = patient.late();
     const fault = late === undefined ? modelFault(thrown, party) : new ModelFault("too slow", `${party.name} was silent for ${late / 1000} s.`);
-    if (fault instanceof ModelFault) fault.begun = begun;
+    // What answers at a wrong address is no provider, and counts nothing.
+    if (fault instanceof ModelFault) fault.begun = begun || (arrived && fault.kind !== "wrong address");
     throw fault;
   } finally {
     patient.end();

@@ -36,12 +36,15 @@ export class ModelFault extends ModelError {
   readonly unsent: boolean;
   /** A piece of an answer had come: the provider may count what it wrote, also where none of it could be shown. */
   begun = false;
-  constructor(kind: Kind, message: string, { unsent = false, ...options }: { retry?: Retry; afterMs?: number; unsent?: boolean } = {}) {
+  /** A gateway between gave up waiting: the provider behind it may have gone on, and count it. */
+  readonly unsure: boolean;
+  constructor(kind: Kind, message: string, { unsent = false, unsure = false, ...options }: { retry?: Retry; afterMs?: number; unsent?: boolean; unsure?: boolean } = {}) {
     const [code, retry] = CODES[kind];
     super(code, { retry, ...options }, message);
     this.name = "ModelError";
     this.kind = kind;
     this.unsent = unsent;
+    this.unsure = unsure;
     this.fault = kind === "too long" ? "request refused" : kind;
   }
 }
@@ -72,6 +75,9 @@ const LENGTH = /context_length|maximum context|context (window|length|size)|prom
 const MODERATION = /content[_ ](filter|policy|management)|moderation|flagged|safety (system|filter)|responsible ai/i;
 const MODEL = /(model|deployment)[\s\S]{0,120}(not[ _]found|does(n't| not) exist|not exist|is not available|invalid|unknown|not a valid|no longer|decommissioned|not supported|do(es)? not have access)|(unknown|invalid|no such|missing|not a valid) (model|deployment)|model_not_found|DeploymentNotFound|^model: /i;
 
+/** A gateway's word of the server behind it, which says nothing about what that one did; 520 to 524 are Cloudflare's. */
+const GATEWAY: ReadonlySet<number> = new Set([504, 520, 521, 522, 523, 524]);
+
 /** Classifies what was thrown. An error that is classified already passes. */
 export function modelFault(thrown: unknown, party: Party): ModelError {
   if (thrown instanceof ModelError) return thrown;
@@ -86,7 +92,7 @@ export function modelFault(thrown: unknown, party: Party): ModelError {
   const afterMs = kind === "rate limited" || kind === "overloaded" ? retryAfter(facts, party.clock.now()) : undefined;
   const told = facts.header("x-should-retry");
   const retry: Retry | undefined = told === "true" ? "later" : told === "false" ? "no" : undefined;
-  const options = { ...(retry === undefined ? {} : { retry }), ...(afterMs === undefined ? {} : { afterMs }) };
+  const options = { unsure: GATEWAY.has(facts.status), ...(retry === undefined ? {} : { retry }), ...(afterMs === undefined ? {} : { afterMs }) };
   return new ModelFault(kind, say(`${SAID[kind]}${status}`), options);
 }
 

@@ -36,6 +36,7 @@ describe("what is booked where no answer came", () => {
     const rows = (await store.usageRows({ from: 0, to: Number.MAX_SAFE_INTEGER, limit: 9 })).map(({ input, output, exact }) => ({ input, output, exact }));
     return { rows, error };
   }
+  const isReserve = ({ rows, error }: Awaited<ReturnType<typeof booked>>, about: string): void => assert.deepEqual(rows.map(({ output, exact }) => [output, exact]), [[MOST, false]], `${about}: ${error.message}`);
 
   for (const wire of WIRE_NAMES) {
     describe(`on the ${wire} wire`, () => {
@@ -47,6 +48,27 @@ describe("what is booked where no answer came", () => {
             const { rows, error } = await booked(wire, answer, { live }, url);
             assert.deepEqual([error.code, rows], ["MODEL_001", []], error.message);
           }
+        }
+      });
+
+      it("the reserve where a gateway gave up waiting, nothing where the provider did not begin", async () => {
+        for (const status of [504, 520, 521, 522, 523, 524]) {
+          const outcome = await booked(wire, (response) => { response.writeHead(status, { "content-type": "text/html" }).end("<title>Timed out</title>"); });
+          assert.deepEqual([outcome.error.code, outcome.error.retry], ["MODEL_004", "later"]);
+          isReserve(outcome, String(status));
+        }
+        for (const status of [429, 500, 502, 503, 529]) {
+          const { rows } = await booked(wire, json({ error: { message: "not now" } }, status));
+          assert.deepEqual(rows, [], String(status));
+        }
+      });
+
+      it("the reserve where an error came as a whole answer", async () => {
+        const error = { message: "Provider returned error", type: "rate_limit_error", code: 429 };
+        for (const live of [false, true]) {
+          const outcome = await booked(wire, json({ error }), { live });
+          assert.equal(outcome.error.code, "MODEL_003");
+          isReserve(outcome, `live ${live}`);
         }
       });
 
