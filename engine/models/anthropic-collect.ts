@@ -102,7 +102,11 @@ export function collectMessage(place: Place, request: ModelRequest, freshId: (id
     const parsed = typeof answer === "string" ? parseAnswer(answer, party.name) : answer;
     if (typeof parsed !== "object" || parsed === null) throw new ModelFault("bad answer", `${party.name} sent an empty answer.`);
     const message = parsed as Message & { error?: unknown };
-    if (message.error) throw modelFault({ error: message.error }, party);
+    if (message.error) {
+      merge(message.usage);
+      stop = "error";
+      throw modelFault({ error: message.error }, party);
+    }
     if (!Array.isArray(message.content)) throw new ModelFault("bad answer", `Expected a message from ${party.name}, got other JSON; is the base URL right?`);
     const events = begin(message);
     stop ??= "end_turn";
@@ -136,12 +140,13 @@ export function collectMessage(place: Place, request: ModelRequest, freshId: (id
       {
         type: "end",
         reason: length ? "length" : calls.length > 0 ? "calls" : "stop",
-        usage: readUsage(usage, place.provider.id === "anthropic") ?? estimateUsage(request, output),
+        usage: used() ?? estimateUsage(request, output),
         ...(echo ? { echo: { from: place.origin, data: content } } : {}),
       },
     ];
   }
-  return { add, whole, end };
+  const used = (): Usage | undefined => (stop === undefined ? undefined : readUsage(usage, place.provider.id === "anthropic"));
+  return { add, whole, end, used };
 }
 
 /** `input` is everything the model read, whether from its cache or not. Servers that do not count say zero; Anthropic means it. */

@@ -37,6 +37,10 @@ export function chargeModel(model: Model): Model {
         }
       } catch (thrown) {
         fault = thrown;
+        if (thrown instanceof ModelFault && thrown.usage !== undefined) {
+          bill.paid(thrown.usage);
+          state = "paid";
+        }
         throw thrown;
       } finally {
         if (state !== "paid") bill.broken(state === "silent" && didNothing(fault));

@@ -1,7 +1,7 @@
 /** One request to a provider and its answer, the same for every wire: patience, half streams, errors. */
 import type { Clock } from "../clock.ts";
 import { modelFault, ModelFault } from "./faults.ts";
-import type { ModelEvent } from "./model.ts";
+import type { ModelEvent, Usage } from "./model.ts";
 import { type Place, patience } from "./place.ts";
 import { watch } from "./watch.ts";
 
@@ -12,6 +12,8 @@ export interface Collect {
   whole(answer: unknown): ModelEvent[];
   /** The calls and the end. Throws ModelError where the answer is none. */
   end(): ModelEvent[];
+  /** What the provider counted of an answer that is complete, also of one that is none. */
+  used(): Usage | undefined;
 }
 export interface Asking {
   readonly collect: Collect;
@@ -49,8 +51,11 @@ export async function* exchange({ settings, party }: Place, live: boolean, { clo
     if (signal.aborted) throw signal.reason;
     const late = patient.late();
     const fault = late === undefined ? modelFault(thrown, party) : new ModelFault("too slow", `${party.name} was silent for ${late / 1000} s.`);
-    // What answers at a wrong address is no provider, and counts nothing.
-    if (fault instanceof ModelFault) fault.begun = begun || (arrived && fault.kind !== "wrong address");
+    if (fault instanceof ModelFault) {
+      // What answers at a wrong address is no provider, and counts nothing.
+      fault.begun = begun || (arrived && fault.kind !== "wrong address");
+      fault.usage = collect.used();
+    }
     throw fault;
   } finally {
     patient.end();

@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import { type ErrorCode, ModelError, type Retry } from "../errors.ts";
 import { codeOf, neverSent } from "../http-error.ts";
 import { retryAfter } from "../retry-after.ts";
+import type { Usage } from "./model.ts";
 
 /** What went wrong in a few words; the closed list of the Test button. */
 export const FAULTS = [
@@ -36,6 +37,8 @@ export class ModelFault extends ModelError {
   readonly unsent: boolean;
   /** A piece of an answer had come: the provider may count what it wrote, also where none of it could be shown. */
   begun = false;
+  /** What the provider counted of an answer that is none. */
+  usage: Usage | undefined;
   /** A gateway between gave up waiting: the provider behind it may have gone on, and count it. */
   readonly unsure: boolean;
   constructor(kind: Kind, message: string, { unsent = false, unsure = false, ...options }: { retry?: Retry; afterMs?: number; unsent?: boolean; unsure?: boolean } = {}) {

@@ -61,7 +61,7 @@ export interface Worker { readonly id: string; readonly provider: string; readon
 export interface WorkBill { paid(work: Work, exact: boolean): void; broken(unused: boolean): void }
 /** Of one call; exactly one of the two is called. */
 export interface Bill {
-  /** It ended in good order. Gives the usage as it was booked: a provider's impossible figures are not believed. */
+  /** The provider told what it counted, also of an answer that is none. Gives the usage as it was booked: a provider's impossible figures are not believed. */
   paid(usage: Usage): Usage;
   /** It broke off: what was reserved stays booked. `unused`: the model certainly did nothing, so nothing is. */
   broken(unused: boolean): void;

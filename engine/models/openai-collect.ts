@@ -72,9 +72,9 @@ export function collectChat(place: Place, request: ModelRequest, freshId: (id: s
   }
 
   function add(piece: Piece): ModelEvent[] {
-    if (piece.error) throw modelFault({ error: piece.error }, party);
     const choice = piece.choices?.[0];
     usage = piece.usage ?? piece.x_groq?.usage ?? choice?.usage ?? usage;
+    if (piece.error) throw modelFault({ error: piece.error }, party);
     const events: ModelEvent[] = [];
     if (!choice) return events;
     if (choice.error) throw modelFault({ error: choice.error }, party);
@@ -89,9 +89,8 @@ export function collectChat(place: Place, request: ModelRequest, freshId: (id: s
     if (typeof parsed !== "object" || parsed === null) throw new ModelFault("bad answer", `${party.name} sent an empty answer.`);
     const piece = parsed as Piece;
     if (!piece.error && !Array.isArray(piece.choices)) throw new ModelFault("bad answer", `Expected a chat completion from ${party.name}, got other JSON; is the base URL right?`);
-    const events = add(piece);
-    finish ??= "stop";
-    return events;
+    finish = "stop";
+    return add(piece);
   }
 
   function end(): ModelEvent[] {
@@ -111,12 +110,13 @@ export function collectChat(place: Place, request: ModelRequest, freshId: (id: s
     events.push({
       type: "end",
       reason: length ? "length" : made.length > 0 ? "calls" : "stop",
-      usage: readUsage(usage) ?? estimateUsage(request, output),
+      usage: used() ?? estimateUsage(request, output),
       ...(made.length > 0 && Object.keys(echo).length > 0 ? { echo: { from: place.origin, data: echo } } : {}),
     });
     return events;
   }
-  return { add, whole, end };
+  const used = (): Usage | undefined => (finish === undefined ? undefined : readUsage(usage));
+  return { add, whole, end, used };
 }
 
 /** A content part of Mistral: `{type:"text",text}`, or `{type:"thinking",thinking:[{text}]}`. */

@@ -152,12 +152,13 @@ export function collectResponse(place: Place, request: ModelRequest, freshId: (i
     return [
       ...calls.map((call): ModelEvent => ({ type: "call", call })),
       {
-        type: "end", reason: length ? "length" : calls.length > 0 ? "calls" : "stop", usage: readUsage(response.usage) ?? estimateUsage(request, output),
+        type: "end", reason: length ? "length" : calls.length > 0 ? "calls" : "stop", usage: used() ?? estimateUsage(request, output),
         ...(wanted ? { echo: { from: place.origin, data: echo } } : {}),
       },
     ];
   }
-  return { add, whole, end };
+  const used = (): Usage | undefined => readUsage(response?.usage);
+  return { add, whole, end, used };
 }
 
 /** What models say on their way ("I look it up") is marked as commentary, and is no answer. */
