@@ -182,6 +182,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         log: (level, text) => options.log(level, `${accounts.get(account.id)?.name ?? account.name}: ${text}`),
         claim: (code, sender, at) => arrivals.claim({ text: code, sender, at }),
         spool: mediaSpool(spool),
+        mayTalk: (at, sender) => people.trustOf({ at, sender }) !== "stranger",
         listens: (message) => inbox.listens(message),
         quiet: (at, given) => quiet.wait(at, given),
         ...(webhookUrl === undefined ? {} : { webhookUrl }),

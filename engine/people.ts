@@ -1,7 +1,7 @@
 /** Who may talk, and how far. Refuses by default: a person nobody let in is a stranger. */
 import { randomInt } from "node:crypto";
 import type { Clock } from "./clock.ts";
-import type { Address, Message } from "./message.ts";
+import type { Address, Message, Sender } from "./message.ts";
 import type { Store } from "./store/store.ts";
 import type { Trust } from "./tool.ts";
 import { sameSecret } from "./verify.ts";
@@ -15,7 +15,7 @@ export interface AccountPolicy { readonly policy: "owner" | "list" | "open"; rea
 
 export interface People {
   /** Level of the sender; `own` for the bot itself. */
-  trustOf(message: Message): Trust;
+  trustOf(message: { readonly at: Address; readonly sender: Pick<Sender, "id"> }): Trust;
   /** The message holds the one-time code: its sender is the owner from now on. Wrong tries are counted; after ten the code changes. */
   claim(message: Pick<Message, "text" | "sender" | "at">): Promise<boolean>;
   ownerCode(): string | undefined;

@@ -115,6 +115,19 @@ describe("gateway", () => {
     assert.equal(open.runs[0]?.receipt.trust, "allowed");
   });
 
+  it("tells a channel who is let in now, by people and by the account's list", async () => {
+    const { gateway, channel } = await setup({ policy: { policy: "list", allow: ["bob"] } });
+    const at = { channel: "scripted", account: "acc", chat: "g", kind: "group" } as const;
+    const letIn = (): (boolean | undefined)[] => ["bob", "eve"].map((id) => channel.context?.mayTalk?.(at, { id }));
+    assert.deepEqual(letIn(), [true, false]);
+    const eve = { channel: "scripted", account: "acc", id: "eve", name: "Eve" };
+    await gateway.people.set({ ...eve, trust: "paired" });
+    assert.deepEqual(letIn(), [true, true]);
+    await gateway.people.set({ ...eve, trust: "stranger" });
+    gateway.people.policy("acc", { policy: "owner", allow: [] });
+    assert.deepEqual(letIn(), [false, false]);
+  });
+
   it("drops its own echo and refuses a message of another account", async () => {
     const { receive, runs } = await setup({ policy: { policy: "open", allow: [] } });
     assert.equal(await receive(message({ sender: { id: "bot", name: "Bot", bot: true, self: true } })), "refused");

@@ -139,6 +139,8 @@ export interface ChannelContext {
    * redirects are followed and checked, headers never go to another origin. Throws ChannelError.
    */
   download(url: string, options?: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal; readonly trust?: readonly string[]; readonly bytes?: number }): Promise<ReadableStream<Uint8Array>>;
+  /** Is this sender let in now? For platforms where people read without saying anything: who was removed goes on asking. */
+  mayTalk?(at: Address, sender: Pick<Sender, "id">): boolean;
   /** Does a flow take messages of this account now? */
   listens?(message: Message): boolean;
   /**

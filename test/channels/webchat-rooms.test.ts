@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { chatOfUser, identityOf } from "../../engine/channels/webchat/identity.ts";
-import { IDENTITY_HEADER, ROOM_HEADER } from "../../engine/channels/webchat/protocol.ts";
+import { FILE_NAME_HEADER, IDENTITY_HEADER, ROOM_HEADER } from "../../engine/channels/webchat/protocol.ts";
 import { mentions } from "../../engine/channels/webchat/rooms.ts";
 import { createWebchat } from "../../engine/channels/webchat/webchat.ts";
 import { ChannelError } from "../../engine/errors.ts";
@@ -25,12 +25,13 @@ const ROOM: Address = { channel: "webchat", account: "chat", chat: "room-help", 
 describe("the web chat's rooms and people", () => {
   let host: Host;
   let answer: (message: Message) => Received = () => "saved";
+  let removed: string | undefined;
   const storage = { current: createStorage() };
   async function start(settings: Record<string, unknown> = {}): Promise<void> {
-    host = await openHost({ channel, storage: storage.current, settings: { title: "Home", rooms: ["help: Help desk", "tea"], secret: SECRET, ...settings }, receive: async (message) => answer(message) });
+    host = await openHost({ channel, storage: storage.current, settings: { title: "Home", rooms: ["help: Help desk", "tea"], secret: SECRET, ...settings }, receive: async (message) => answer(message), context: { mayTalk: (_at, { id }) => id !== removed } });
   }
   beforeEach(() => { storage.current = createStorage(); });
-  afterEach(async () => { await host.close(); answer = () => "saved"; });
+  afterEach(async () => { await host.close(); answer = () => "saved"; removed = undefined; });
   const said = (): string[] => host.received.map(({ text }) => text);
   const room = (letter: string, id = "help", more: Record<string, string> = {}) => visitor(host.url, token(letter), { [ROOM_HEADER]: id, ...more });
 
@@ -97,6 +98,44 @@ describe("the web chat's rooms and people", () => {
       assert.deepEqual((await room("a").feed()).entries(), []);
       adas.close();
       eves.close();
+    });
+
+    it("shows nothing more to who was removed, however silent, over a restart too, and takes no files of theirs", async () => {
+      await start();
+      const [ada, eve] = [room("a"), room("e")];
+      await ada.say("before", "client-a1");
+      await eve.say("let me listen", "client-e1");
+      const id = host.received.at(-1)?.sender.id;
+      const upload = async (who: typeof eve) => who.post("file", new TextEncoder().encode("a note"), { "content-type": "text/plain", [FILE_NAME_HEADER]: "note.txt" });
+      const kept = await upload(eve);
+      assert.equal(kept.status, 200);
+      assert.equal((await room("e").get(`file/${kept.body.id}`)).status, 200);
+      await visitor(host.url, token("e")).say("alone", "client-e2");
+      const [adas, eves] = [await ada.feed(), await eve.feed()];
+      assert.equal(eves.entries().length, 2);
+      removed = id;
+      await host.connection.typing?.(ROOM);
+      await host.connection.preview?.(ROOM, { text: "for mem" }, "k1");
+      await host.connection.send(ROOM, { text: "for members" }, "k1");
+      await eves.ended;
+      await adas.until((events) => events.some((event) => event.type === "entry" && event.entry.text === "for members"));
+      assert.deepEqual(eves.events.map(({ type }) => type), ["hello", "entry", "entry", "ready"]);
+      const nothing = async (): Promise<void> => {
+        const again = await room("e").feed();
+        assert.deepEqual([again.entries(), again.hello().trust], [[], "refused"]);
+        again.close();
+        assert.deepEqual(await (await room("e").get("history")).json(), []);
+        assert.equal((await room("e").get(`file/${kept.body.id}`)).status, 404);
+        for (const who of [room("e"), visitor(host.url, token("e"))]) assert.equal((await upload(who)).status, 403);
+      };
+      await nothing();
+      await host.close();
+      await start();
+      await nothing();
+      // Let in again before another word of hers: she is known as before.
+      removed = undefined;
+      assert.deepEqual((await room("e").feed()).entries().map(({ text }) => text), ["before", "let me listen", "for members"]);
+      adas.close();
     });
 
     it("lets a page hear the room as soon as its first message was taken", async () => {

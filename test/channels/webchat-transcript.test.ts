@@ -165,6 +165,18 @@ describe("the streams of a web chat", () => {
     beat?.();
     assert.equal((await stream.body[Symbol.asyncIterator]().next()).value, ": beat\n\n");
   });
+
+  it("end with the next beat where nothing may be heard any more, and beat no more for nobody", () => {
+    let beat: (() => void) | undefined;
+    const streams = createStreams({ ...systemClock, after: (_, act) => { beat = act; return () => { beat = undefined; }; } });
+    let may = true;
+    streams.create(CHAT, new AbortController().signal, [], () => may).join();
+    beat?.();
+    assert.equal(streams.count(CHAT), 1);
+    may = false;
+    beat?.();
+    assert.deepEqual([streams.count(), beat], [0, undefined]);
+  });
 });
 
 describe("the rate of a visitor", () => {

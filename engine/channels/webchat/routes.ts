@@ -1,6 +1,6 @@
 /**
  * What a page may ask of its account. A visitor is known by the secret in VISITOR_HEADER, or by the word of the site around it in IDENTITY_HEADER;
- * everything it sees is its own, or of the room in ROOM_HEADER. A room shows nothing to whom the gateway has taken no message from there.
+ * everything it sees is its own, or of the room in ROOM_HEADER. A room shows nothing to whom the gateway has taken no message from there, or who is not let in any more.
  *
  *     GET  /  /chat.js  /chat.css       the page
  *     GET  /embed.js                    puts it on other pages
@@ -84,10 +84,13 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const language = languageOf(request.headers);
     return { id, name: (vouched ?? cleanLine(name, 64)) || `Visitor ${own.slice(-32, -28)}`, bot: false, self: false, ...(language === undefined ? {} : { language }) };
   }
+  /** What is kept of a visitor is of their last message: who was removed since may say nothing any more. */
+  const letIn = (who: Who): boolean => context.mayTalk?.(addressOf(who), who) ?? true;
   const memberKey = ({ chat, tag }: Who): string => `member/${chat}/${tag}`;
   async function trustOf(who: Who): Promise<Hello["trust"]> {
     const known = async () => (who.room === undefined ? transcript.known(who.chat) : (await context.storage.get(memberKey(who))) === true);
-    return trusts.get(who.topic) ?? ((await known()) ? "known" : "unknown");
+    const trust = trusts.get(who.topic) ?? ((await known()) ? "known" : "unknown");
+    return trust === "known" && !letIn(who) ? "refused" : trust;
   }
   /** What there is in a room is for those whom the gateway knows there. */
   async function mayRead(who: Who): Promise<boolean> { return who.room === undefined || (await trustOf(who)) === "known"; }
@@ -130,7 +133,8 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
     const last = /^\d{1,16}$/.exec(request.headers["last-event-id"] ?? "")?.[0];
     const trust = await trustOf(who);
     const open = await mayRead(who);
-    const { stream, join } = streams.create(topic, AbortSignal.any([request.signal, context.signal]), room !== undefined && open ? [chat] : []);
+    const hears = room !== undefined && open;
+    const { stream, join } = streams.create(topic, AbortSignal.any([request.signal, context.signal]), hears ? [chat] : [], () => !hears || letIn(who));
     const greet = (fresh: boolean, more: boolean): void => {
       const hello: Hello = { ...look, ...(room === undefined ? {} : { title: room.label, me: who.tag }), ...(who.name === undefined ? {} : { name: who.name }), maxUploadBytes: context.spool === undefined ? 0 : look.maxUploadBytes, visitor: who.id, trust, fresh, more };
       stream.push({ type: "hello", hello });
@@ -235,7 +239,7 @@ export function createRoutes(options: RoutesOptions): (request: WebhookRequest) 
   }
 
   async function upload(who: Who, request: WebhookRequest): Promise<WebhookAnswer> {
-    // Nobody fills the disk whom the gateway has not taken a message from.
+    // Nobody fills the disk whom the gateway has taken no message from, or who was removed since.
     if ((await trustOf(who)) !== "known") throw new HttpFault(403, "SEC_001", "Send a message first; files are taken from people the owner has let in.");
     if (look.maxUploadBytes === 0) throw new HttpFault(403, "MSG_005", "This chat takes no files.");
     if (request.body.byteLength > look.maxUploadBytes) throw new HttpFault(413, "MSG_003", `Expected a file of at most ${look.maxUploadBytes} bytes, got ${request.body.byteLength}.`);

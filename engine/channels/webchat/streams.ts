@@ -8,8 +8,8 @@ export interface Stream {
   readonly body: AsyncIterable<string>;
 }
 export interface Streams {
-  /** A stream of this chat, and of those in `also`; what is told to them reaches it once `join` was called. */
-  create(chat: string, signal: AbortSignal, also?: readonly string[]): { readonly stream: Stream; join(): void };
+  /** A stream of this chat, and of those in `also`; what is told to them reaches it once `join` was called. It ends, and hears nothing more, once `mayHear` says no. */
+  create(chat: string, signal: AbortSignal, also?: readonly string[], mayHear?: () => boolean): { readonly stream: Stream; join(): void };
   tell(chat: string, event: ServerEvent, id?: number): void;
   count(chat?: string): number;
   /** Ends those of this chat; their pages come back by themselves. */
@@ -27,8 +27,9 @@ export function createStreams(clock: Clock): Streams {
   let cancelBeat: (() => void) | undefined;
 
   function beat(): void {
-    for (const tab of new Set([...chats.values()].flatMap((tabs) => [...tabs]))) tab.comment("beat");
+    // First: whoever leaves last takes it back.
     cancelBeat = clock.after(BEAT_MS, beat);
+    for (const tab of new Set([...chats.values()].flatMap((tabs) => [...tabs]))) heard(tab, () => tab.comment("beat"));
   }
   function leave(names: readonly string[], tab: Open): void {
     const was = names.filter((name) => {
@@ -41,12 +42,16 @@ export function createStreams(clock: Clock): Streams {
     total--;
     if (total === 0) { cancelBeat?.(); cancelBeat = undefined; }
   }
+  function heard(tab: Open, say: () => void): void {
+    if (tab.mayHear()) say();
+    else tab.end();
+  }
   const end = (name: string): void => { for (const tab of [...(chats.get(name) ?? [])]) tab.end(); };
 
   return {
-    create(chat, signal, also = []) {
+    create(chat, signal, also = [], mayHear = () => true) {
       const names = [chat, ...also];
-      const tab = openStream(() => leave(names, tab));
+      const tab = openStream(() => leave(names, tab), mayHear);
       if (signal.aborted) tab.end();
       else signal.addEventListener("abort", tab.end, { once: true });
       return {
@@ -60,16 +65,16 @@ export function createStreams(clock: Clock): Streams {
         },
       };
     },
-    tell(chat, event, id) { for (const tab of [...(chats.get(chat) ?? [])]) tab.push(event, id); },
+    tell(chat, event, id) { for (const tab of [...(chats.get(chat) ?? [])]) heard(tab, () => tab.push(event, id)); },
     count: (chat) => (chat === undefined ? total : (chats.get(chat)?.size ?? 0)),
     end,
     close() { for (const name of [...chats.keys()]) end(name); },
   };
 }
 
-interface Open extends Stream { comment(text: string): void; ended(): boolean; joined(): void }
+interface Open extends Stream { mayHear(): boolean; comment(text: string): void; ended(): boolean; joined(): void }
 
-function openStream(onEnd: () => void): Open {
+function openStream(onEnd: () => void, mayHear: () => boolean): Open {
   /** A preview that was not read yet is replaced by its newer one. */
   let waiting: { text: string; slot?: string }[] = [];
   let size = 0;
@@ -105,6 +110,7 @@ function openStream(onEnd: () => void): Open {
     push(event, id) {
       put(`${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(event)}\n\n`, event.type === "preview" ? event.key : undefined);
     },
+    mayHear,
     comment(text) { put(`: ${text}\n\n`); },
     end,
     ended: () => ended,
