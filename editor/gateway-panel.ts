@@ -17,7 +17,7 @@ interface Answer {
   deployed: boolean;
   accounts: { id: string; name: string; channel: string; state: string; text?: string; self?: { name?: string } | string; path?: string }[];
   models: { id: string; name: string; provider: string; model: string; keys?: KeyState[] }[];
-  people: Person[]; refused: Refused[]; always?: Always[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
+  people: Person[]; refused: Refused[]; counts?: Record<string, number | Record<string, number>>; problems: { code?: string; text: string }[];
   store?: StoreAnswer; pauses?: PauseAnswer[];
 }
 const TRUST = ["owner", "paired", "allowed"] as const;
@@ -36,10 +36,15 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   let answer: Answer | undefined;
   /** Or why it is not told. */
   let code: string | Error | undefined;
+  let calls: readonly Always[] | Error = [];
   const load = (): Promise<void> => ask<Answer>(`gateway/${node.id}`).then(async (got) => {
     answer = got.deployed ? got : undefined;
-    // The code lies in the store.
-    code = answer?.store?.open === true ? await ask<{ ownerCode?: string }>(`gateway/${node.id}/owner-code`).then(({ ownerCode }) => ownerCode, (error: Error) => error) : undefined;
+    // Both lie in the store, and are told to who may change the gateway.
+    const open = answer?.store?.open === true;
+    [code, calls] = await Promise.all([
+      open ? ask<{ ownerCode?: string }>(`gateway/${node.id}/owner-code`).then(({ ownerCode }) => ownerCode, (error: Error) => error) : undefined,
+      open ? ask<{ always: Always[] }>(`gateway/${node.id}/always`).then(({ always }) => always, (error: Error) => error) : [],
+    ]);
     show();
   }).catch(fail);
   function fail(error: Error): void { parts.problems.replaceChildren(problems([error.message])); }
@@ -97,7 +102,7 @@ export function gatewayPanel(container: HTMLElement, node: EditorNode, adding: b
   }
 
   function always(): HTMLElement[] {
-    const calls = answer?.always ?? [];
+    if (calls instanceof Error) return [h("p", { class: "cf-muted" }, calls.message)];
     if (calls.length === 0) return [h("p", { class: "cf-muted" }, t(answer ? "gateway.noAlways" : "gateway.afterDeploy"))];
     return [table([t("gateway.alwaysCall"), t("gateway.alwaysFor"), ""], "cf-always", calls.map(({ key, tool, call, person, by, at }) => h("tr", {},
       h("td", {}, h("span", {}, tool, h("div", { class: "cf-muted" }, call))), h("td", {}, h("span", {}, person, h("div", { class: "cf-muted" }, `${by} · ${new Date(at).toLocaleString()}`))),

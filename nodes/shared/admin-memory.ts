@@ -27,6 +27,7 @@ async function memoryView(gateway: Gateway): Promise<object> {
 }
 
 interface Routes {
+  /** For who may change the gateway: what agents keep is what people told them. */
   get(path: string, act: (request: Request) => unknown): void;
   post(path: string, act: (request: Request) => unknown): void;
 }

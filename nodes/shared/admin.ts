@@ -81,7 +81,7 @@ export function registerAdmin(host: Host): void {
   get("gateway/:id", ({ params }) => overview(host, params.id ?? ""));
   registerUsageAdmin(host, read, get);
   registerStoreAdmin(host, (path, act) => post(path, write, async (request) => { await act(request); return overview(host, request.params.id ?? ""); }));
-  registerMemoryAdmin(host, { get, post: (path, act) => post(path, write, act) });
+  registerMemoryAdmin(host, { get: (path, act) => get(path, act, write), post: (path, act) => post(path, write, act) });
   registerToolsAdmin(host, secretsOf, (path, act) => post(path, deploy, act));
   post("gateway/:id/people", write, async ({ params, body = {} }) => {
     const gateway = await opened(host, params.id ?? "");
@@ -92,10 +92,13 @@ export function registerAdmin(host: Host): void {
     await gateway.people.set({ channel: String(body.channel), account: String(body.account), id: String(body.id), name: String(body.name ?? body.id), trust, ...(known?.at === undefined ? {} : { at: known.at }) });
     return overview(host, params.id ?? "");
   });
+  // Arguments of calls are what people asked for: that is nothing for everybody who may look.
+  const alwaysOf = async (id: string) => ({ always: await (await opened(host, id)).approvals.always() });
+  get("gateway/:id/always", ({ params }) => alwaysOf(params.id ?? ""), write);
   post("gateway/:id/always", write, async ({ params, body = {} }) => {
     if (typeof body.key !== "string") throw new SettingError("CONF_001", {}, `Expected "key" to name a call that is always allowed, got ${JSON.stringify(body.key)}.`);
     await (await opened(host, params.id ?? "")).approvals.forget(body.key);
-    return overview(host, params.id ?? "");
+    return alwaysOf(params.id ?? "");
   });
   // Whoever knows the code can make himself the owner: that is no reading.
   get("gateway/:id/owner-code", async ({ params }) => ({ ownerCode: (await opened(host, params.id ?? "")).people.ownerCode() }), write);
@@ -205,7 +208,7 @@ async function overview(host: Host, id: string): Promise<unknown> {
   });
   return {
     deployed: true, slug: handle.slug, accounts, models: await Promise.all(models.map(async (model) => ({ ...model, keys: await statesOf(host, String(model["id"])) }))),
-    people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [], always: await gateway?.approvals.always() ?? [],
+    people: gateway?.people.all().map(({ at: _, ...person }) => person) ?? [], refused: gateway?.people.refused() ?? [],
     counts: await gateway?.store.counts(), problems: handle.problems, store: storeView(handle), ...(gateway === undefined ? {} : { pauses: gateway.pauses.all().map(([scope, pause]) => ({ scope, ...pause })) }),
   };
 }
