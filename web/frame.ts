@@ -14,12 +14,16 @@ export interface Frame {
 const IDENTITY = "clawflow:identity";
 const HOST = "clawflow:host";
 
-/** Takes what is for the chat out of the address: `#host=<origin>&identity=<token>`. An identity stays for this tab, an empty one is forgotten. */
+/**
+ * Takes what is for the chat out of the address: `#host=<origin>&identity=<token>`. An identity stays for this tab, an empty one is forgotten.
+ * Only a page around may say it, and the server names those that may stand there: by a link, anybody could make the reader somebody else.
+ */
 export function takeAddress(): { readonly host: string | undefined; readonly identity: string | undefined } {
   const given = new URLSearchParams(location.hash.startsWith("#host=") || location.hash.startsWith("#identity=") ? location.hash.slice(1) : "");
+  if (given.size > 0) history.replaceState(null, "", location.pathname + location.search);
+  if (parent === window) return { host: undefined, identity: undefined };
   const identity = given.get("identity");
   if (identity !== null) hold(IDENTITY, identity);
-  if (given.size > 0) history.replaceState(null, "", location.pathname + location.search);
   const host = given.get("host") ?? held(HOST);
   if (host !== undefined) hold(HOST, host);
   return { host, identity: identity === null ? held(IDENTITY) : identity || undefined };
@@ -27,7 +31,7 @@ export function takeAddress(): { readonly host: string | undefined; readonly ide
 
 /** `identity`: the one this page began with. */
 export function openFrame(host: string | undefined, identity: string | undefined, onSeen: (seen: boolean) => void): Frame {
-  const embedded = host !== undefined && parent !== window;
+  const embedded = host !== undefined;
   let seen = true;
   if (embedded) {
     addEventListener("message", ({ source, origin, data }: MessageEvent<unknown>) => {

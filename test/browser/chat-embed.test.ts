@@ -187,6 +187,29 @@ describe("the chat on another site's page", function () {
     assert.equal(await (await anonymous.chat()).locator("#log article").count(), 0);
   });
 
+  it("takes no word about its visitor from a link: whoever follows one stays who they are", async () => {
+    await start();
+    const context = await browser.newContext({ viewport: WIDE, locale: "en-GB" });
+    const page = await context.newPage();
+    opened.push(page);
+    page.setDefaultTimeout(20_000);
+    const words = async (hash: string): Promise<void> => {
+      await page.goto("about:blank");
+      await page.goto(`${host.url}${hash}`);
+      await page.waitForSelector('#state[data-state="open"]');
+      assert.equal(await page.evaluate(() => location.hash), "", "the token stays in no address");
+      await talk(page.mainFrame(), "who am I?");
+    };
+    await words(`#identity=${sign()}`);
+    await words(`#host=${encodeURIComponent(new URL(siteUrl).origin)}&identity=${sign()}`);
+    assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
+    // What a frame of before kept in this tab is nothing for the page alone.
+    await page.evaluate((token) => sessionStorage.setItem("clawflow:identity", token), sign());
+    await words("");
+    assert.deepEqual(host.received.map(({ sender }) => sender.id.slice(0, 4)), ["web-", "web-", "web-"]);
+    assert.equal(new Set(host.received.map(({ sender }) => sender.id)).size, 1);
+  });
+
   it("opens a room where several talk, each by name, and shows it on the phone, light and dark", async () => {
     await start();
     markup = `<script src="${host.url}embed.js" data-room="help" data-side="left" data-accent="#ffd166" data-label="Help" data-open></script>`;
