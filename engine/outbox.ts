@@ -325,6 +325,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     const fates = planned.map((row) => new Promise<OutboxRow>((resolve) => watchers.set(row.key, resolve)));
     try {
       const begun = (async () => { await before; await begin(delivery, planned, free, await live?.ref); })();
+      // Whoever delivers hears of a fault; what comes behind need only know that it is over.
       const settled = begun.catch(() => undefined);
       beginning.set(chat, settled);
       await begun.finally(() => {
